@@ -1,0 +1,160 @@
+# What is built and installed: the library in three forms, the command, benches and examples.
+
+# tong_glob(out folder...): the C files of the folders, without tests.
+function(tong_glob out)
+    set(all)
+    foreach(folder IN LISTS ARGN)
+        file(GLOB found CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.c")
+        list(APPEND all ${found})
+    endforeach()
+    list(FILTER all EXCLUDE REGEX "_test\\.c$")
+    set(${out} "${all}" PARENT_SCOPE)
+endfunction()
+
+# Warnings, sanitizers and feature macros, the same for every target of this project.
+add_library(tong_flags INTERFACE)
+target_compile_options(tong_flags INTERFACE
+    -Wall -Wextra -Wundef -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
+    -Wformat=2 -pthread)
+target_link_options(tong_flags INTERFACE -pthread)
+if(TONG_SANITIZE)
+    target_compile_options(tong_flags INTERFACE
+        -fsanitize=${TONG_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(tong_flags INTERFACE -fsanitize=${TONG_SANITIZE})
+endif()
+
+# tong_objects(target points): the sources of src/, compiled with or without crash points.
+function(tong_objects target points)
+    add_library(${target} OBJECT ${TONG_SOURCES})
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    # Empty value: a source that says `#define _GNU_SOURCE` itself says the same thing.
+    target_compile_definitions(${target} PRIVATE _GNU_SOURCE= TONG_POINTS=${points})
+    target_include_directories(${target} PRIVATE
+        "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src")
+    target_link_libraries(${target} PRIVATE tong_flags)
+endfunction()
+
+# tong, tong_static: the same objects as libtong.so and libtong.a. tong_points: libtong.a with crash
+# points, for tests; never installed.
+function(tong_add_library)
+    tong_objects(tong_objects 0)
+    set(public "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>"
+               "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+
+    set(map "${PROJECT_SOURCE_DIR}/packaging/libtong.map")
+    add_library(tong SHARED $<TARGET_OBJECTS:tong_objects>)
+    set_target_properties(tong PROPERTIES
+        VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINKER_LANGUAGE C
+        LINK_DEPENDS "${map}")
+    target_include_directories(tong INTERFACE ${public})
+    target_link_options(tong PRIVATE "LINKER:--version-script=${map}")
+    target_link_libraries(tong PRIVATE $<BUILD_INTERFACE:tong_flags>)
+
+    add_library(tong_static STATIC $<TARGET_OBJECTS:tong_objects>)
+    set_target_properties(tong_static PROPERTIES OUTPUT_NAME tong LINKER_LANGUAGE C)
+    target_include_directories(tong_static INTERFACE ${public})
+    target_link_options(tong_static INTERFACE -pthread)
+
+    add_library(tong::tong ALIAS tong)
+    add_library(tong::tong_static ALIAS tong_static)
+
+    if(TONG_TESTS)
+        tong_objects(tong_points_objects 1)
+        add_library(tong_points STATIC $<TARGET_OBJECTS:tong_points_objects>)
+        set_target_properties(tong_points PROPERTIES LINKER_LANGUAGE C)
+        target_include_directories(tong_points INTERFACE "${PROJECT_SOURCE_DIR}/include")
+        target_compile_definitions(tong_points INTERFACE TONG_POINTS=1)
+        target_link_options(tong_points INTERFACE -pthread)
+    endif()
+endfunction()
+
+# The command, complete in one file of its own. Without jansson it has no --json.
+function(tong_add_tool)
+    add_executable(tong_tool ${TONG_TOOL_SOURCES})
+    set_target_properties(tong_tool PROPERTIES OUTPUT_NAME tong)
+    target_compile_definitions(tong_tool PRIVATE _GNU_SOURCE=)
+    target_link_libraries(tong_tool PRIVATE tong_flags tong_static)
+    find_package(PkgConfig QUIET)
+    if(PkgConfig_FOUND)
+        pkg_check_modules(JANSSON QUIET IMPORTED_TARGET jansson)
+    endif()
+    if(JANSSON_FOUND)
+        target_compile_definitions(tong_tool PRIVATE TONG_HAVE_JANSSON=1)
+        target_link_libraries(tong_tool PRIVATE PkgConfig::JANSSON)
+    else()
+        target_compile_definitions(tong_tool PRIVATE TONG_HAVE_JANSSON=0)
+        message(STATUS "jansson was not found: the command is built without --json")
+    endif()
+endfunction()
+
+# tong_add_programs(folder): one program, bin/FOLDER/NAME, for each C file of the folder that has a
+# main; the other files are linked into all of them. Examples are compiled as a user would: in the
+# compiler's own dialect and without feature macros.
+function(tong_add_programs folder)
+    tong_glob(sources ${folder})
+    set(programs)
+    set(shared)
+    foreach(source IN LISTS sources)
+        file(STRINGS "${source}" main REGEX "^int main\\(")
+        if(main)
+            list(APPEND programs "${source}")
+        else()
+            list(APPEND shared "${source}")
+        endif()
+    endforeach()
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${sources})
+
+    foreach(source IN LISTS programs)
+        cmake_path(GET source STEM name)
+        set(target ${folder}_${name})
+        add_executable(${target} "${source}" ${shared})
+        set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
+            RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/${folder}")
+        if(folder STREQUAL "examples")
+            set_target_properties(${target} PROPERTIES C_EXTENSIONS ON)
+        else()
+            target_compile_definitions(${target} PRIVATE _GNU_SOURCE=)
+        endif()
+        target_link_libraries(${target} PRIVATE tong_flags tong_static)
+    endforeach()
+endfunction()
+
+function(tong_install)
+    include(CMakePackageConfigHelpers)
+    set(package "${CMAKE_INSTALL_LIBDIR}/cmake/tong")
+
+    install(TARGETS tong tong_static EXPORT tongTargets)
+    install(DIRECTORY include/tong TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
+    if(TARGET tong_tool)
+        install(TARGETS tong_tool)
+    endif()
+
+    install(EXPORT tongTargets NAMESPACE tong:: DESTINATION "${package}")
+    configure_package_config_file(packaging/tongConfig.cmake.in tongConfig.cmake
+        INSTALL_DESTINATION "${package}")
+    write_basic_package_version_file(tongConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+    install(FILES "${PROJECT_BINARY_DIR}/tongConfig.cmake"
+                  "${PROJECT_BINARY_DIR}/tongConfigVersion.cmake" DESTINATION "${package}")
+
+    # The prefix in tong.pc is found from where the file lies, so an installed tree can be moved.
+    cmake_path(SET pc_folder NORMALIZE "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+    file(RELATIVE_PATH TONG_PC_UP "${pc_folder}" "/prefix")
+    configure_file(packaging/tong.pc.in tong.pc @ONLY)
+    install(FILES "${PROJECT_BINARY_DIR}/tong.pc"
+            DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+    foreach(section 1 3 5 7)
+        file(GLOB pages CONFIGURE_DEPENDS "man/*.${section}")
+        if(pages)
+            install(FILES ${pages} DESTINATION "${CMAKE_INSTALL_MANDIR}/man${section}")
+        endif()
+    endforeach()
+    foreach(page README.md CHANGELOG.md LICENSE)
+        if(EXISTS "${PROJECT_SOURCE_DIR}/${page}")
+            install(FILES ${page} TYPE DOC)
+        endif()
+    endforeach()
+    if(EXISTS "${PROJECT_SOURCE_DIR}/docs")
+        install(DIRECTORY docs TYPE DOC FILES_MATCHING PATTERN "*.md" PATTERN "*.svg")
+    endif()
+endfunction()

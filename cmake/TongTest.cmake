@@ -1,0 +1,125 @@
+# Tests. tong_add_test() builds one program and registers it; tong_add_all_tests() finds them.
+#
+# Every test runs through tests/kit/isolate: a mailbox folder of its own, removed afterwards, and a
+# failure if the test left something behind. Exit 77 is a skip.
+
+set(TONG_ISOLATE "${PROJECT_SOURCE_DIR}/tests/kit/isolate")
+
+# tong_register(name LABELS label... [TIMEOUT seconds] COMMAND word...)
+function(tong_register name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "LABELS;COMMAND")
+    if(NOT arg_TIMEOUT)
+        set(arg_TIMEOUT 60)
+    endif()
+    add_test(NAME ${name} COMMAND "${TONG_ISOLATE}" ${arg_COMMAND})
+    set_tests_properties(${name} PROPERTIES
+        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+    if(TARGET tong_tool)
+        set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "TONG=$<TARGET_FILE:tong_tool>")
+    endif()
+    # These want every processor for themselves.
+    if("stress" IN_LIST arg_LABELS)
+        set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+    endif()
+endfunction()
+
+# tong_add_test(name SOURCES file... LABELS label... [POINTS] [TIMEOUT seconds] [LIBS lib...])
+#
+# A cmocka program. With POINTS it is linked with the library that has crash points and may use
+# internal headers; without, it sees what a user sees, and tests/kit/.
+function(tong_add_test name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "POINTS" "TIMEOUT" "SOURCES;LABELS;LIBS")
+    string(REPLACE "." "_" target "test_${name}")
+    add_executable(${target} ${arg_SOURCES})
+    set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
+        RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
+    target_compile_definitions(${target} PRIVATE _GNU_SOURCE=)
+    target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests/kit")
+    target_link_libraries(${target} PRIVATE tong_flags ${arg_LIBS})
+    if(TARGET tong_kit)
+        target_link_libraries(${target} PRIVATE tong_kit)
+    endif()
+    if(arg_POINTS)
+        target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+        target_link_libraries(${target} PRIVATE tong_points)
+    else()
+        target_link_libraries(${target} PRIVATE tong_static)
+    endif()
+    target_link_libraries(${target} PRIVATE PkgConfig::CMOCKA)
+
+    tong_register(${name} LABELS ${arg_LABELS} TIMEOUT ${arg_TIMEOUT}
+        COMMAND $<TARGET_FILE:${target}>)
+
+    # tests_unit, tests_link, ...: build only the programs of one label, or of one layer.
+    string(REGEX MATCH "^[a-z_]+" group "${name}")
+    foreach(part IN LISTS arg_LABELS ITEMS ${group})
+        if(NOT TARGET tests_${part})
+            add_custom_target(tests_${part})
+        endif()
+        add_dependencies(tests_${part} ${target})
+    endforeach()
+endfunction()
+
+# Tests beside the sources: src/link/take_test.c is link.take.
+function(tong_add_unit_tests)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*_test.c")
+    foreach(source IN LISTS sources)
+        file(RELATIVE_PATH name "${PROJECT_SOURCE_DIR}/src" "${source}")
+        string(REGEX REPLACE "_test\\.c$" "" name "${name}")
+        string(REPLACE "/" "." name "${name}")
+        tong_add_test(${name} POINTS SOURCES "${source}" LABELS unit)
+    endforeach()
+endfunction()
+
+# Tests in a folder of tests/: tests/conformance/order_test.c is conformance.order.
+function(tong_add_folder_tests folder label timeout)
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${folder}/*_test.c")
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM name)
+        string(REGEX REPLACE "_test$" "" name "${name}")
+        tong_add_test(${folder}.${name} SOURCES "${source}" LABELS ${label} TIMEOUT ${timeout}
+            ${ARGN})
+    endforeach()
+endfunction()
+
+function(tong_add_script_tests)
+    file(GLOB scripts CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cli/*.sh")
+    if(TARGET tong_tool)
+        foreach(script IN LISTS scripts)
+            cmake_path(GET script STEM name)
+            tong_register(cli.${name} LABELS cli TIMEOUT 120 COMMAND bash "${script}")
+        endforeach()
+    endif()
+
+    find_program(TONG_SPIN spin)
+    if(TONG_SPIN AND EXISTS "${PROJECT_SOURCE_DIR}/models/run")
+        tong_register(models LABELS model TIMEOUT 600 COMMAND "${PROJECT_SOURCE_DIR}/models/run")
+    endif()
+endfunction()
+
+function(tong_add_all_tests)
+    tong_add_script_tests()
+    find_package(PkgConfig QUIET)
+    if(PkgConfig_FOUND)
+        pkg_check_modules(CMOCKA QUIET IMPORTED_TARGET cmocka)
+    endif()
+    if(NOT CMOCKA_FOUND)
+        message(WARNING "cmocka was not found: only the tests that are scripts are registered")
+        return()
+    endif()
+    if(NOT TONG_SOURCES)
+        return()
+    endif()
+    if(TONG_KIT_SOURCES)
+        add_library(tong_kit STATIC ${TONG_KIT_SOURCES})
+        target_compile_definitions(tong_kit PRIVATE _GNU_SOURCE=)
+        target_include_directories(tong_kit PUBLIC
+            "${PROJECT_SOURCE_DIR}/tests/kit" "${PROJECT_SOURCE_DIR}/include")
+        target_link_libraries(tong_kit PRIVATE tong_flags PkgConfig::CMOCKA)
+    endif()
+    tong_add_unit_tests()
+    tong_add_folder_tests(conformance conformance 120)
+    tong_add_folder_tests(process process 120)
+    tong_add_folder_tests(stress stress 300)
+    tong_add_folder_tests(crash crash 300 POINTS)
+endfunction()
