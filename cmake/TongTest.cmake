@@ -82,23 +82,54 @@ function(tong_add_folder_tests folder label timeout)
     endforeach()
 endfunction()
 
-function(tong_add_script_tests)
-    file(GLOB scripts CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cli/*.sh")
-    if(TARGET tong_tool)
-        foreach(script IN LISTS scripts)
-            cmake_path(GET script STEM name)
-            tong_register(cli.${name} LABELS cli TIMEOUT 120 COMMAND bash "${script}")
-        endforeach()
-    endif()
+# The structure of the tree, and whether the script that judges it can refuse.
+function(tong_add_layers_tests)
+    set(tests "${PROJECT_SOURCE_DIR}/tests")
+    tong_register(layers LABELS layers COMMAND "${tests}/layers.sh" "${PROJECT_SOURCE_DIR}")
+    tong_register(layers.self_test LABELS layers COMMAND "${tests}/layers_self_test.sh")
+endfunction()
 
+# What a user of the built and installed library sees: tests/abi/exports.sh is abi.exports. A
+# sanitizer brings symbols and libraries of its own, so they run without one.
+function(tong_add_abi_tests)
+    if(TONG_SANITIZE OR NOT TARGET tong_tool)
+        return()
+    endif()
+    set(folder "${PROJECT_SOURCE_DIR}/tests/abi")
+    foreach(name exports header install)
+        tong_register(abi.${name} LABELS abi TIMEOUT 120 COMMAND "${folder}/${name}.sh")
+        set_property(TEST abi.${name} APPEND PROPERTY ENVIRONMENT
+            "ABI_SOURCE=${PROJECT_SOURCE_DIR}" "ABI_BUILD=${PROJECT_BINARY_DIR}"
+            "ABI_VERSION=${PROJECT_VERSION}" "ABI_GENERATOR=${CMAKE_GENERATOR}"
+            "CC=${CMAKE_C_COMPILER}")
+    endforeach()
+endfunction()
+
+# The command as a user types it: tests/cli/stream.sh is cli.stream. TONG is its path.
+function(tong_add_cli_tests)
+    file(GLOB scripts CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cli/*.sh")
+    if(NOT TARGET tong_tool)
+        return()
+    endif()
+    foreach(script IN LISTS scripts)
+        cmake_path(GET script STEM name)
+        tong_register(cli.${name} LABELS cli TIMEOUT 120 COMMAND bash "${script}")
+    endforeach()
+endfunction()
+
+# The protocols, checked by Spin. They do not depend on a build; one is enough.
+function(tong_add_model_tests)
     find_program(TONG_SPIN spin)
-    if(TONG_SPIN AND EXISTS "${PROJECT_SOURCE_DIR}/models/run")
+    if(TONG_SPIN AND EXISTS "${PROJECT_SOURCE_DIR}/models/run" AND NOT TONG_SANITIZE)
         tong_register(models LABELS model TIMEOUT 600 COMMAND "${PROJECT_SOURCE_DIR}/models/run")
     endif()
 endfunction()
 
 function(tong_add_all_tests)
-    tong_add_script_tests()
+    tong_add_layers_tests()
+    tong_add_abi_tests()
+    tong_add_cli_tests()
+    tong_add_model_tests()
     find_package(PkgConfig QUIET)
     if(PkgConfig_FOUND)
         pkg_check_modules(CMOCKA QUIET IMPORTED_TARGET cmocka)
