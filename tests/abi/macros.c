@@ -4,10 +4,10 @@
  * header.sh compiles and runs it in both languages against libtong.so, and refuses a macro of
  * tong.h that is missing here.
  */
-#include <tong/tong.h>
-
 #include <stdio.h>
 #include <string.h>
+
+#include <tong/tong.h>
 
 static int failed;
 
