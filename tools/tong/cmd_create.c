@@ -1,0 +1,47 @@
+/*
+ * cmd_create.c - `tong create`: make a mailbox that stays until it is removed.
+ *
+ * Creating what is there with the same options is no failure, so that a script can be run again;
+ * --excl wants to be the one who made it.
+ */
+#include "tool.h"
+
+#include <errno.h>
+
+static int run(const struct tool_args *args)
+{
+    tong_options options;
+    if (tool_need_words(args, 1, "the NAME") || tool_mailbox_options(args, TONG_SYSTEM, &options)) {
+        return TOOL_USAGE;
+    }
+    const char *const name = args->words[0];
+    const bool excl = tool_given(args, "--excl");
+    const unsigned flags = TONG_SEND | TONG_CREATE | (excl ? TONG_EXCL : 0u);
+    tong_mailbox *box;
+    int r = tong_open(name, flags, &options, &box);
+    if (r == -EEXIST && !excl) {
+        return tool_options_differ(args, name, &options);
+    }
+    if (r == 0) {
+        r = tong_close(box);
+    }
+    return r == 0 ? TOOL_DONE : tool_error(args, name, r, NULL);
+}
+
+const struct tool_command tool_create = {
+    .name = "create",
+    .line = "make a mailbox that stays until it is removed",
+    .usage = "create NAME [--capacity N] [--link-capacity N] [--message-size N] [--max-bytes N]\n"
+             "                   [--delivery P] [--full F] [--mode M] [--excl]",
+    .examples = "tong create jobs                 without a limit, 1024 messages from each sender\n"
+                "tong create buffer --capacity 3  at most three messages at any time\n"
+                "tong create meet --capacity 0    a send returns when it was received",
+    .about = "If it is there with the same options, this does nothing.",
+    .options =
+        (const struct tool_option[]){
+            TOOL_MAILBOX_OPTIONS,
+            { "--excl", NULL, "fail if it is there" },
+            { NULL, NULL, NULL },
+        },
+    .run = run,
+};

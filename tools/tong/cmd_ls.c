@@ -1,0 +1,87 @@
+/*
+ * cmd_ls.c - `tong ls`: the mailboxes of the folder. One name a line; -l adds what they hold.
+ *
+ * What cannot be looked at is reported and does not hide the others.
+ */
+#include "tool.h"
+
+#include <stdio.h>
+
+static void print_head(void)
+{
+    printf("%-24s %9s %9s %8s %8s %9s %10s %-7s %s\n", "NAME", "CAPACITY", "WAITING", "CLAIMED",
+           "SENDERS", "RECEIVERS", "BYTES", "OWNER", "DELIVERY");
+}
+
+static void print_row(const tong_status *s)
+{
+    char capacity[16];
+    snprintf(capacity, sizeof(capacity), "%u", s->capacity);
+    printf("%-24s %9s %9llu %8u %8u %9u %10llu %-7s %s\n", s->name,
+           s->capacity == TONG_UNBOUNDED ? "unbounded" : capacity, (unsigned long long)s->waiting,
+           s->claimed, s->senders, s->receivers, (unsigned long long)s->bytes,
+           tool_owner_words[s->owner & 1u],
+           s->delivery <= TONG_EXCLUSIVE ? tool_delivery_words[s->delivery] : "unknown");
+}
+
+struct list {
+    const struct tool_args *args;
+    bool head;
+    int code;
+};
+
+static int each(const tong_status *status, int error, void *arg)
+{
+    struct list *const list = arg;
+    struct tool_field fields[TOOL_STATUS_FIELDS_MAX];
+    char words[TOOL_STATUS_WORDS];
+    if (error) {
+        fflush(stdout);
+        tool_error(list->args, status->name, error, NULL);
+        list->code = TOOL_FAILED;
+    } else if (tool_given(list->args, "--json")) {
+        const size_t n = tool_status_fields(status, fields, words);
+        tool_print_fields(list->args, fields, n);
+    } else if (tool_given(list->args, "-l")) {
+        if (!list->head) {
+            print_head();
+            list->head = true;
+        }
+        print_row(status);
+    } else {
+        printf("%s\n", status->name);
+    }
+    return 0;
+}
+
+static int run(const struct tool_args *args)
+{
+    static const char *const forms[] = { "-l", "--json", NULL };
+    struct list list = { .args = args };
+    if (tool_need_words(args, 0, "") || tool_only_one_of(args, forms)) {
+        return TOOL_USAGE;
+    }
+    if (tool_given(args, "--json") && tool_json_need(args)) {
+        return TOOL_FAILED;
+    }
+    const int r = tong_list(each, &list);
+    if (r < 0) {
+        return tool_error(args, NULL, r, NULL);
+    }
+    return tool_flush(args, list.code);
+}
+
+const struct tool_command tool_ls = {
+    .name = "ls",
+    .line = "list the mailboxes",
+    .usage = "ls [-l | --json]",
+    .examples = "tong ls                          the names, one a line\n"
+                "tong ls -l                       and what they hold, who is there",
+    .options =
+        (const struct tool_option[]){
+            { "-l", NULL, "capacity, messages, senders, receivers, memory, owner, delivery" },
+            { "--json", NULL, "an object a line, as `tong stat --json`" },
+            { NULL, NULL, NULL },
+        },
+    .run = run,
+};

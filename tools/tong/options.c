@@ -1,0 +1,105 @@
+/*
+ * options.c - what a mailbox is, as words of the command line.
+ *
+ * The words of delivery, owner and full stand in the order of the enums of tong.h.
+ */
+#include "tool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const tool_delivery_words[] = { "first-come", "any", "exclusive", NULL };
+const char *const tool_owner_words[] = { "system", "process", NULL };
+const char *const tool_full_words[] = { "block", "drop-newest", NULL };
+
+int tool_mailbox_options(const struct tool_args *args, uint32_t owner, tong_options *ret_options)
+{
+    tong_options options = TONG_OPTIONS_INIT;
+    uint64_t size = 0;
+    options.owner = owner;
+    if (tool_value_capacity(args, "--capacity", true, &options.capacity) ||
+        tool_value_capacity(args, "--link-capacity", false, &options.link_capacity) ||
+        tool_value_size(args, "--message-size", TONG_MESSAGE_MAX, &size) ||
+        tool_value_size(args, "--max-bytes", UINT64_MAX, &options.max_bytes) ||
+        tool_value_word(args, "--delivery", tool_delivery_words, &options.delivery) ||
+        tool_value_word(args, "--full", tool_full_words, &options.full) ||
+        tool_value_mode(args, &options.mode)) {
+        return TOOL_USAGE;
+    }
+    options.message_size = (uint32_t)size;
+    /* Who says unbounded means it: no limit of each sender either. */
+    if (tool_given(args, "--capacity") && options.capacity == TONG_UNBOUNDED &&
+        !tool_given(args, "--link-capacity")) {
+        options.link_capacity = TONG_UNBOUNDED;
+    }
+    *ret_options = options;
+    return 0;
+}
+
+static const char *capacity_text(uint32_t capacity, char *buffer, size_t size)
+{
+    if (capacity == TONG_UNBOUNDED) {
+        return "unbounded";
+    }
+    snprintf(buffer, size, "%u", capacity);
+    return buffer;
+}
+
+static bool differ(char *out, size_t size, const char *option, const char *is, const char *wanted)
+{
+    if (strcmp(is, wanted) == 0) {
+        return false;
+    }
+    snprintf(out, size, "%s is %s, not %s", option, is, wanted);
+    return true;
+}
+
+static bool differ_number(char *out, size_t size, const char *option, const char *format,
+                          uint64_t is, uint64_t wanted)
+{
+    char a[32];
+    char b[32];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(a, sizeof(a), format, (unsigned long long)is);
+    snprintf(b, sizeof(b), format, (unsigned long long)wanted);
+#pragma GCC diagnostic pop
+    return differ(out, size, option, a, b);
+}
+
+static bool find_difference(const tong_status *s, const tong_options *o, char *out, size_t size)
+{
+    char a[32];
+    char b[32];
+    const uint32_t link = o->link_capacity != TONG_DEFAULT ? o->link_capacity
+                          : o->capacity == TONG_UNBOUNDED  ? 1024u
+                                                           : s->link_capacity;
+    return differ(out, size, "owner", tool_owner_words[s->owner & 1u],
+                  tool_owner_words[o->owner]) ||
+           differ(out, size, "capacity", capacity_text(s->capacity, a, sizeof(a)),
+                  capacity_text(o->capacity, b, sizeof(b))) ||
+           differ(out, size, "link-capacity", capacity_text(s->link_capacity, a, sizeof(a)),
+                  capacity_text(link, b, sizeof(b))) ||
+           differ_number(out, size, "message-size", "%llu", s->message_size, o->message_size) ||
+           differ_number(out, size, "max-bytes", "%llu", s->max_bytes, o->max_bytes) ||
+           differ(out, size, "delivery", s->delivery > 2 ? "?" : tool_delivery_words[s->delivery],
+                  tool_delivery_words[o->delivery]) ||
+           differ(out, size, "full", s->full > 1 ? "?" : tool_full_words[s->full],
+                  tool_full_words[o->full]) ||
+           differ_number(out, size, "mode", "%04llo", s->mode, o->mode);
+}
+
+int tool_options_differ(const struct tool_args *args, const char *name, const tong_options *options)
+{
+    tong_status status = TONG_STATUS_INIT;
+    char difference[96];
+    if (tong_stat(name, &status) == 0 &&
+        find_difference(&status, options, difference, sizeof(difference))) {
+        return tool_failed(args, name,
+                           "it is there with other options, %s; use it as it is, or remove it "
+                           "first with \"tong rm %s\"",
+                           difference, tool_shown(name));
+    }
+    return tool_error(args, name, -EEXIST, NULL);
+}

@@ -1,0 +1,126 @@
+/*
+ * spawn.c - programs the tool runs: the command of `hold`, and that of `receive --exec`.
+ *
+ * posix_spawn does not copy the mappings of the mailbox, and the child has the usual signals again.
+ * A stop signal from the terminal reaches the child as well; one that was sent to the tool alone is
+ * handed on while it waits.
+ */
+#include "tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+int tool_spawn(const char *const *argv, int input, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    sigset_t usual;
+    int r = posix_spawn_file_actions_init(&actions);
+    if (r != 0) {
+        return -r;
+    }
+    r = posix_spawnattr_init(&attr);
+    if (r != 0) {
+        posix_spawn_file_actions_destroy(&actions);
+        return -r;
+    }
+    /* SIGINT and SIGTERM are caught, and thereby usual again in the child. */
+    sigemptyset(&usual);
+    sigaddset(&usual, SIGPIPE);
+    posix_spawnattr_setsigdefault(&attr, &usual);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
+    if (input >= 0) {
+        r = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+    }
+    if (r == 0) {
+        r = posix_spawnp(ret_pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv,
+                         environ);
+    }
+    posix_spawnattr_destroy(&attr);
+    posix_spawn_file_actions_destroy(&actions);
+    return -r;
+}
+
+int tool_spawn_wait(pid_t pid)
+{
+    int status;
+    bool told = false;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR) {
+            return -errno;
+        }
+        if (tool_stop_signal() && tool_stop_was_sent() && !told) {
+            told = true;
+            (void)kill(pid, tool_stop_signal());
+        }
+    }
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Writes the message until it is through or the command reads no more, which it need not. False if
+ * a stop signal came in between: the command must not take the part for the whole. */
+static bool feed(int fd, const char *data, size_t len)
+{
+    while (len > 0) {
+        const ssize_t n = write(fd, data, len);
+        if (n < 0 && !tool_again(-errno)) {
+            return errno == EPIPE;
+        }
+        if (n > 0) {
+            data += n;
+            len -= (size_t)n;
+        }
+    }
+    return true;
+}
+
+static void describe_message(const struct tool_box *box, const tong_message *message)
+{
+    char number[32];
+    (void)setenv("TONG_MAILBOX", box->name, 1);
+    snprintf(number, sizeof(number), "%u", message->deliveries);
+    (void)setenv("TONG_DELIVERIES", number, 1);
+    snprintf(number, sizeof(number), "%llu", (unsigned long long)message->sequence);
+    (void)setenv("TONG_SEQUENCE", number, 1);
+}
+
+int tool_receive_exec(const struct tool_box *box, const char *command, const tong_message *message)
+{
+    const char *const argv[] = { "sh", "-c", command, NULL };
+    int ends[2];
+    pid_t pid;
+    describe_message(box, message);
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        return tool_file_error(box->args, "pipe", errno);
+    }
+    const int r = tool_spawn(argv, ends[0], &pid);
+    close(ends[0]);
+    if (r < 0) {
+        close(ends[1]);
+        return tool_file_error(box->args, "sh", r);
+    }
+    const bool whole = feed(ends[1], message->data, message->len);
+    if (!whole) {
+        (void)kill(pid, SIGTERM);
+    }
+    close(ends[1]);
+    const int code = tool_spawn_wait(pid);
+    if (code == 0 && whole) {
+        return TOOL_DONE;
+    }
+    if (tool_stop_signal()) {
+        return TOOL_FAILED;
+    }
+    return tool_failed(box->args, box->name,
+                       "the command ended with %d and the message is back in the mailbox; look at "
+                       "what it printed, or take the message without --exec",
+                       code);
+}

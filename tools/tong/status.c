@@ -1,0 +1,78 @@
+/*
+ * status.c - what tong_stat() tells, as fields: the names are those of tong_status and, with hyphens
+ * in place of underscores, those of the options of `tong create`.
+ */
+#include "tool.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct tool_field number(const char *name, uint64_t value)
+{
+    return (struct tool_field){ .name = name, .kind = TOOL_NUMBER, .number = value };
+}
+
+static struct tool_field text(const char *name, const char *value)
+{
+    return (struct tool_field){ .name = name, .kind = TOOL_TEXT, .text = value };
+}
+
+static struct tool_field limit(const char *name, uint32_t value)
+{
+    struct tool_field field = number(name, value);
+    field.kind = value == TONG_UNBOUNDED ? TOOL_NO_LIMIT : TOOL_NUMBER;
+    return field;
+}
+
+static const char *word(const char *const *words, uint32_t index)
+{
+    for (uint32_t i = 0; words[i]; i++) {
+        if (i == index) {
+            return words[i];
+        }
+    }
+    return "unknown";
+}
+
+size_t tool_status_fields(const tong_status *s, struct tool_field *ret_fields,
+                          char ret_words[TOOL_STATUS_WORDS])
+{
+    char *const mode = ret_words;
+    char *const id = ret_words + 16;
+    snprintf(mode, 16, "%04o", s->mode & 07777u);
+    for (size_t i = 0; i < sizeof(s->id); i++) {
+        sprintf(id + 2 * i, "%02x", s->id[i]);
+    }
+    const struct tool_field fields[] = {
+        text("name", s->name),
+        text("carrier", s->carrier),
+        text("id", id),
+        text("delivery", word(tool_delivery_words, s->delivery)),
+        text("owner", word(tool_owner_words, s->owner)),
+        text("full", word(tool_full_words, s->full)),
+        limit("capacity", s->capacity),
+        limit("link_capacity", s->link_capacity),
+        number("message_size", s->message_size),
+        number("max_bytes", s->max_bytes),
+        text("mode", mode),
+        number("owner_uid", s->owner_uid),
+        { .name = "owner_pid", .kind = TOOL_SIGNED, .number = (uint64_t)(int64_t)s->owner_pid },
+        number("links", s->links),
+        number("senders", s->senders),
+        number("senders_blocked", s->senders_blocked),
+        number("receivers", s->receivers),
+        number("receivers_asleep", s->receivers_asleep),
+        number("claimed", s->claimed),
+        number("waiting", s->waiting),
+        number("sent", s->sent),
+        number("done", s->done),
+        number("dropped", s->dropped),
+        number("redelivered", s->redelivered),
+        number("deaths", s->deaths),
+        number("bytes", s->bytes),
+        number("backstop_finds", s->backstop_finds),
+    };
+    _Static_assert(sizeof(fields) / sizeof(fields[0]) <= TOOL_STATUS_FIELDS_MAX, "room");
+    memcpy(ret_fields, fields, sizeof(fields));
+    return sizeof(fields) / sizeof(fields[0]);
+}

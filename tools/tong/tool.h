@@ -1,0 +1,344 @@
+/*
+ * tool.h - what the commands of `tong` share.
+ *
+ * The tool knows the library by <tong/tong.h> alone. A command is one cmd_x.c with one constant
+ * struct tool_command and a row in the table of main.c. Results go to standard output; everything
+ * else goes to standard error as `tong: what: why; what to do`, through say.c.
+ *
+ * Nouns: args (a parsed command line), box (an open mailbox and how it is used), stop signal (the
+ * signal that asked the tool to end), watch (the thread that draws progress on a terminal and says
+ * for whom a sender waits).
+ */
+#ifndef TONG_TOOL_H
+#define TONG_TOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <tong/tong.h>
+
+/* Exit codes. A stop signal ends the tool with 128 + its number. */
+enum {
+    TOOL_DONE = 0,
+    TOOL_FAILED = 1,
+    TOOL_USAGE = 2,
+    TOOL_LATE = 3, /* timed out, or would have waited */
+    TOOL_NO_NAME = 4
+};
+
+/* ------------------------------------------------------------------ args.c: the command line */
+
+#define TOOL_OPTIONS_MAX 24
+
+/* One option of a command. arg is the word that stands for its value, NULL for a switch. */
+struct tool_option {
+    const char *name;
+    const char *arg;
+    const char *text;
+};
+
+struct tool_args;
+
+/* One command. Tables of options end with a row whose name is NULL. */
+struct tool_command {
+    const char *name;
+    const char *line;     /* what it does, in one line */
+    const char *usage;    /* behind "usage: tong " */
+    const char *examples; /* two or more lines, each one works as it stands */
+    const char *about;    /* further sentences, or NULL */
+    const struct tool_option *options;
+    int (*run)(const struct tool_args *args);
+};
+
+/* A parsed command line. words are what is not an option; those from after on stood behind "--". */
+struct tool_args {
+    const struct tool_command *command;
+    const char *values[TOOL_OPTIONS_MAX];
+    char **words;
+    size_t n_words;
+    size_t after;
+    bool help;
+};
+
+/* Sorts argv[0..n) into options and words, in place. Returns 0 or TOOL_USAGE, with a message. */
+int tool_args_parse(const struct tool_command *command, char **argv, size_t n,
+                    struct tool_args *ret_args);
+
+/* The value of an option, "" for a switch that was given, NULL if it was not given. */
+const char *tool_value(const struct tool_args *args, const char *name);
+bool tool_given(const struct tool_args *args, const char *name);
+
+/* 0 if exactly n words were given, else TOOL_USAGE with a message that names the first missing one,
+ * called what. */
+int tool_need_words(const struct tool_args *args, size_t n, const char *what);
+
+/* 0 if at most one of the options named (list ends with NULL) was given, else TOOL_USAGE. */
+int tool_only_one_of(const struct tool_args *args, const char *const *names);
+
+/* Values of options. Absent ones keep *ret_value. Return 0, or TOOL_USAGE with a message. */
+int tool_value_size(const struct tool_args *args, const char *name, uint64_t most,
+                    uint64_t *ret_value);
+int tool_value_capacity(const struct tool_args *args, const char *name, bool zero,
+                        uint32_t *ret_value);
+int tool_value_mode(const struct tool_args *args, uint32_t *ret_mode);
+int tool_value_timeout(const struct tool_args *args, int64_t *ret_timeout_ns);
+int tool_value_word(const struct tool_args *args, const char *name, const char *const *choices,
+                    uint32_t *ret_index);
+
+/* ------------------------------------------------------------------ options.c: what a mailbox is */
+
+extern const char *const tool_delivery_words[];
+extern const char *const tool_owner_words[];
+extern const char *const tool_full_words[];
+
+/* Rows for the table of a command that makes mailboxes. */
+#define TOOL_MAILBOX_OPTIONS                                                                       \
+    { "--capacity", "N", "messages in the whole mailbox: 0 (rendezvous) or more, or unbounded" },  \
+        { "--link-capacity", "N", "messages from each sender: 1 or more, or unbounded" },          \
+        { "--message-size", "N", "bytes every message has; without it any length" },               \
+        { "--max-bytes", "N", "memory the messages may take, as 256M or 2G" },                     \
+        { "--delivery", "P", "who gets a message: first-come, any, exclusive" },                   \
+        { "--full", "F", "what a send does at a full mailbox: block, drop-newest" },               \
+    {                                                                                              \
+        "--mode", "M", "permissions in octal, 0600 without it"                                     \
+    }
+
+/* The mailbox options of a command line. Returns 0 or TOOL_USAGE. */
+int tool_mailbox_options(const struct tool_args *args, uint32_t owner, tong_options *ret_options);
+
+/* Says that NAME exists with other options than these, and which one differs. Returns TOOL_FAILED. */
+int tool_options_differ(const struct tool_args *args, const char *name,
+                        const tong_options *options);
+
+/* ------------------------------------------------------------------ say.c: standard error */
+
+/* True if standard error is a terminal. */
+bool tool_on_terminal(void);
+
+/* A name as it can be printed: quoted and escaped where it has to be, shortened where it is long. */
+const char *tool_shown(const char *name);
+
+/* One line on standard error, "tong: COMMAND NAME: why; way out". name may be NULL. */
+void tool_say(const struct tool_args *args, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* tool_say(), and return TOOL_FAILED, or TOOL_USAGE with a pointer to the help. */
+int tool_failed(const struct tool_args *args, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+int tool_wrong_usage(const struct tool_args *args, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Says what tong_strerror() says, and way_out, or if that is NULL the usual way out of this error.
+ * Returns the exit code for the error. */
+int tool_error(const struct tool_args *args, const char *name, int error, const char *way_out);
+
+/* The exit code of an error of the library. */
+int tool_exit_code(int error);
+
+/* The same for errno of a system call on a file: what it is about, the cause. TOOL_FAILED. */
+int tool_file_error(const struct tool_args *args, const char *file, int error);
+
+/* Bytes as a person reads them: "64.0 MiB". The answer lives until the fourth call after. */
+const char *tool_amount(uint64_t bytes);
+
+/* ------------------------------------------------------------------ signals.c: ending cleanly */
+
+/* SIGINT, SIGTERM and SIGHUP end the tool through its own clean-up; SIGPIPE is ignored. */
+void tool_signals_catch(void);
+
+/* The signal that asked the tool to stop, 0 if none did. */
+int tool_stop_signal(void);
+
+/* True if it came from a process, which has to be handed on to a program that runs for us; one of
+ * the terminal's keys reaches that program by itself. */
+bool tool_stop_was_sent(void);
+
+/* The handle whose waits a stop signal ends; NULL for none. */
+void tool_signals_interrupt(tong_mailbox *box);
+
+/* True if a call of the library or a system call was merely disturbed and is to be made again. */
+bool tool_again(ssize_t answer);
+
+/* ------------------------------------------------------------------ box.c: a mailbox in use */
+
+struct tool_box {
+    const struct tool_args *args;
+    const char *name;
+    tong_mailbox *box;
+    int64_t timeout_ns;
+    uint64_t sent; /* messages this process has put in */
+};
+
+/* Opens the mailbox, or makes it with options (NULL: the defaults) unless --no-create was given,
+ * and says so on a terminal. --timeout goes into the box. Returns an exit code. */
+int tool_box_open(const struct tool_args *args, const char *name, unsigned flags,
+                  const tong_options *options, struct tool_box *ret_box);
+
+/* Closes the handle. Returns code, or 128 + the stop signal if there was one. */
+int tool_box_close(struct tool_box *box, int code);
+
+/* What a mailbox without room looks like just now, for a message to the user. */
+void tool_box_describe(const char *name, char *out, size_t size);
+
+/* Reports what a send, or a receive, answered. Silent after a stop signal. Returns an exit code. */
+int tool_box_send_error(const struct tool_box *box, int error, size_t len);
+int tool_box_receive_error(const struct tool_box *box, int error);
+
+/* tong_send, tong_reserve, tong_commit, tong_claim with the box's time-out, begun again where they
+ * were merely disturbed. A mailbox without memory is waited for while messages of this process wait
+ * in it. They answer as the library does. */
+int tool_box_send(struct tool_box *box, const void *data, size_t len);
+int tool_box_reserve(struct tool_box *box, size_t len, tong_slot *ret_slot);
+int tool_box_commit(struct tool_box *box, tong_slot *slot, size_t len);
+int tool_box_claim(struct tool_box *box, int64_t timeout_ns, tong_message *ret_message);
+
+/* tong_send_many() in the same manner; the answer is how many went. */
+ssize_t tool_box_send_many(struct tool_box *box, const struct iovec *messages, size_t n);
+
+/* ------------------------------------------------------------------ file.c: bytes in and out */
+
+/* A file that is read or written. rest: bytes left of a regular file, else UINT64_MAX. */
+struct tool_file {
+    int fd;
+    const char *name; /* "standard input", "standard output", or the path */
+    bool terminal;
+    bool regular;
+    bool created; /* made by this command; taken away again if nothing came */
+    bool touched; /* something was written */
+    uint64_t rest;
+};
+
+/* path NULL: the standard one. Return 0 or TOOL_FAILED with a message. */
+int tool_file_open_input(const struct tool_args *args, const char *path,
+                         struct tool_file *ret_file);
+int tool_file_open_output(const struct tool_args *args, const char *path,
+                          struct tool_file *ret_file);
+
+/* Closes it. An output of this command's making to which nothing came is taken away. Returns code,
+ * or TOOL_FAILED with a message if it was TOOL_DONE and the bytes did not reach the file. */
+int tool_file_close(const struct tool_args *args, struct tool_file *file, int code);
+
+/* Reads at most size bytes; waits for the first. Returns bytes, 0 at the end, or a negative errno;
+ * -EINTR only after a stop signal. */
+ssize_t tool_file_read(struct tool_file *file, void *buf, size_t size);
+
+/* Reads to the end into memory of the heap, at most limit bytes (-EFBIG beyond). */
+int tool_file_read_all(struct tool_file *file, size_t limit, char **ret_data, size_t *ret_len);
+
+/* Writes all parts, in order. Returns 0 or a negative errno; -EINTR only after a stop signal. Of a
+ * regular file a part that failed is cut off again. */
+int tool_file_write(struct tool_file *file, const struct iovec *parts, size_t n_parts);
+
+/* ------------------------------------------------------------------ watch.c: on a terminal */
+
+/* Starts the thread that draws. Does nothing if standard error is not a terminal. */
+void tool_watch_start(const struct tool_box *box, bool sends);
+void tool_watch_stop(void);
+
+/* Around every call that may wait. */
+void tool_watch_wait(void);
+void tool_watch_go_on(void);
+
+/* Bytes there are to move (0: not known), and bytes moved. */
+void tool_watch_total(uint64_t bytes);
+void tool_watch_moved(uint64_t bytes);
+
+/* Erases what is drawn, so that a line can be printed; it is drawn again later. */
+void tool_watch_hide(void);
+void tool_watch_show(void);
+
+/* ------------------------------------------------------------------ stream.c: one chunk */
+
+#define TOOL_CHUNK_HEAD 32u
+
+enum {
+    TOOL_CHUNK_END = 1,     /* the last one: value is the bytes of the whole stream */
+    TOOL_CHUNK_GIVEN_UP = 2 /* the sender stopped: nothing more comes */
+};
+
+struct tool_chunk {
+    uint32_t flags;
+    uint64_t id;     /* the same in every chunk of one stream */
+    uint64_t number; /* 0, 1, 2, ... */
+    uint64_t value;  /* bytes that follow the head */
+};
+
+void tool_chunk_encode(const struct tool_chunk *chunk, unsigned char *ret_head);
+
+/* False if the message is not a chunk of a stream. */
+bool tool_chunk_decode(const void *data, size_t len, struct tool_chunk *ret_chunk);
+
+/* The options of a mailbox that is made for a stream, and the size of a chunk for a mailbox. */
+tong_options tool_stream_options(void);
+size_t tool_stream_chunk(const tong_status *status);
+
+int tool_send_stream(struct tool_box *box, struct tool_file *input);
+int tool_receive_stream(struct tool_box *box, struct tool_file *output);
+
+/* ------------------------------------------------------------------ parts of send and receive */
+
+/* Each part of the input that ends with mark is a message. */
+int tool_send_parts(struct tool_box *box, struct tool_file *input, char mark);
+
+/* The message becomes the standard input of `sh -c command`. Returns 0 if that exits with 0, else
+ * an exit code with a message. */
+int tool_receive_exec(const struct tool_box *box, const char *command, const tong_message *message);
+
+/* Runs a program and waits for it; returns its exit code, 128 + signal, or a negative errno if it
+ * could not be started. input: descriptor of its standard input, or -1 to share ours. */
+int tool_spawn(const char *const *argv, int input, pid_t *ret_pid);
+int tool_spawn_wait(pid_t pid);
+
+/* ------------------------------------------------------------------ json.c */
+
+/* 0, or TOOL_FAILED with a message: this tool was built without JSON. */
+int tool_json_need(const struct tool_args *args);
+
+/* One value of an object. */
+enum tool_kind {
+    TOOL_TEXT,     /* const char * */
+    TOOL_NUMBER,   /* uint64_t */
+    TOOL_SIGNED,   /* int64_t */
+    TOOL_NO_LIMIT, /* null: a number without a limit */
+    TOOL_TRUTH,    /* number 0 or 1 */
+    TOOL_BYTES     /* text and number = length: text, or base64 under NAME_base64 */
+};
+
+struct tool_field {
+    const char *name; /* words joined by _ */
+    enum tool_kind kind;
+    const char *text;
+    uint64_t number;
+};
+
+/* The fields as one JSON object and a newline, in memory of the heap; NULL: no memory. */
+char *tool_json_object(const struct tool_field *fields, size_t n);
+
+/* Prints the fields to standard output: as JSON in one line, or one "name value" a line. */
+int tool_print_fields(const struct tool_args *args, const struct tool_field *fields, size_t n);
+
+/* Standard output has everything, or TOOL_FAILED with a message. */
+int tool_flush(const struct tool_args *args, int code);
+
+#define TOOL_STATUS_FIELDS_MAX 32
+#define TOOL_STATUS_WORDS 160
+
+/* What a mailbox is and holds, as fields; words holds their text. Returns how many. */
+size_t tool_status_fields(const tong_status *status, struct tool_field *ret_fields,
+                          char ret_words[TOOL_STATUS_WORDS]);
+
+/* ------------------------------------------------------------------ the commands */
+
+extern const struct tool_command tool_create;
+extern const struct tool_command tool_hold;
+extern const struct tool_command tool_send;
+extern const struct tool_command tool_receive;
+extern const struct tool_command tool_ls;
+extern const struct tool_command tool_stat;
+extern const struct tool_command tool_rm;
+extern const struct tool_command tool_region;
+extern const struct tool_command tool_doctor;
+
+#endif
