@@ -1,0 +1,540 @@
+/*
+ * tong - inter-process communication for Linux: send and receive through mailboxes.
+ *
+ * A mailbox has a name. Processes open it to send, to receive, or both. A message is
+ * a row of bytes with a length; it is whole or it is not there. Messages of one sender
+ * arrive in the order they were sent. Nothing needs a daemon or a configuration file.
+ *
+ * Rules of every call:
+ *   - It returns 0 or more, or a negative errno; tong_strerror() gives the text. errno is not used.
+ *   - Times are relative nanoseconds on the monotonic clock: TONG_MS(5), TONG_SEC(2).
+ *     0 never waits, TONG_FOREVER has no limit.
+ *   - Outputs stand last, are called ret_, and keep their value when the call fails.
+ *   - Structs begin with struct_size, set by their INIT macro.
+ *   - The library starts no thread, installs no signal handler, prints nothing, never aborts.
+ *   - Any number of threads may use one handle at once; one handle a thread is the fast way.
+ *     No call is async-signal-safe but tong_interrupt() and tong_strerror().
+ *   - A handle made before fork() gives -ECHILD in the child: open again there.
+ *
+ * Names are 1 to 127 characters of A-Z a-z 0-9 . _ - and do not begin with a dot or a
+ * hyphen. A name may say its carrier in front ("shm:jobs"); without one it is shared memory.
+ */
+#ifndef TONG_TONG_H
+#define TONG_TONG_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TONG_VERSION_MAJOR 0
+#define TONG_VERSION_MINOR 1
+#define TONG_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define TONG_API __attribute__((visibility("default")))
+#else
+#define TONG_API
+#endif
+
+/* The size of a buffer that holds any name with its final NUL. */
+#define TONG_NAME_MAX 128
+
+/* Times, for every timeout_ns. */
+#define TONG_FOREVER ((int64_t)-1)
+#define TONG_MS(n) ((int64_t)(n)*INT64_C(1000000))
+#define TONG_SEC(n) ((int64_t)(n)*INT64_C(1000000000))
+
+/* Flags of tong_open() and tong_region_open(). */
+#define TONG_SEND 0x01u    /* the handle may send */
+#define TONG_RECEIVE 0x02u /* the handle may receive */
+#define TONG_CREATE 0x04u  /* make it if it is not there */
+#define TONG_EXCL 0x08u    /* with TONG_CREATE: -EEXIST if it is there */
+#define TONG_READ 0x10u    /* regions: map for reading */
+#define TONG_WRITE 0x20u   /* regions: map for writing, too */
+
+/* Capacities. */
+#define TONG_UNBOUNDED UINT32_MAX           /* no limit in messages; max_bytes still holds */
+#define TONG_DEFAULT 0u                     /* of link_capacity, see there */
+#define TONG_CAPACITY_MAX ((uint32_t)8388607) /* the largest bounded capacity, 2^23 - 1 */
+
+/* The longest message, bytes. */
+#define TONG_MESSAGE_MAX UINT32_MAX
+
+/* Who gets a message when several receivers wait. */
+enum tong_delivery {
+    TONG_FIRST_COME = 0, /* the one who has waited longest */
+    TONG_ANY = 1,        /* whoever reaches it first; fastest with several receivers */
+    TONG_EXCLUSIVE = 2   /* there is one receiver at a time; a second one gets -EBUSY */
+};
+
+/* Whose the mailbox or region is. */
+enum tong_owner {
+    TONG_SYSTEM = 0, /* stays until it is removed */
+    TONG_PROCESS = 1 /* ends when the process that created it closes it or dies */
+};
+
+/* What a send does when there is no room. */
+enum tong_full {
+    TONG_BLOCK = 0,      /* wait for room, up to the time-out */
+    TONG_DROP_NEWEST = 1 /* drop the message being sent, count it, return TONG_DROPPED */
+};
+
+/* Positive answers. */
+#define TONG_DROPPED 1   /* tong_send: the mailbox was full and the message was dropped */
+#define TONG_RECOVERED 1 /* tong_region_lock: yours, but its last holder died inside */
+
+typedef struct tong_mailbox tong_mailbox;
+typedef struct tong_region tong_region;
+
+/*
+ * What a mailbox is. Given to tong_open() when it is created; NULL there takes it as it is.
+ */
+typedef struct tong_options {
+    uint32_t struct_size;
+    uint32_t delivery;      /* enum tong_delivery */
+    uint32_t owner;         /* enum tong_owner */
+    uint32_t full;          /* enum tong_full */
+    uint32_t capacity;      /* messages in the whole mailbox, a claimed one counts until done:
+                               0 = rendezvous, a send returns when it was received;
+                               1..TONG_CAPACITY_MAX; TONG_UNBOUNDED */
+    uint32_t link_capacity; /* messages in the mailbox from each sender: 1..TONG_CAPACITY_MAX,
+                               TONG_UNBOUNDED, or TONG_DEFAULT: 1024 where capacity is
+                               TONG_UNBOUNDED, otherwise no limit of its own */
+    uint32_t message_size;  /* bytes every message has; 0 = any length up to TONG_MESSAGE_MAX */
+    uint32_t mode;          /* permissions as in chmod: 0600; group bits need a shared folder */
+    uint64_t max_bytes;     /* memory the messages may take; beyond it a send gives -ENOSPC */
+} tong_options;
+
+#define TONG_OPTIONS_INIT                                                                          \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_options), TONG_FIRST_COME, TONG_SYSTEM, TONG_BLOCK, TONG_UNBOUNDED,  \
+            TONG_DEFAULT, 0u, 0600u, UINT64_C(268435456)                                           \
+    }
+
+/* A message that is being written in place: between tong_reserve() and tong_commit(). */
+typedef struct tong_slot {
+    uint32_t struct_size;
+    uint32_t reserved;
+    void *data; /* write here; aligned to 16 bytes */
+    size_t len; /* bytes you may write */
+    uint64_t private_[2];
+} tong_slot;
+
+#define TONG_SLOT_INIT                                                                             \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_slot), 0u, NULL, 0u, { 0u, 0u }                                      \
+    }
+
+/* Bits of tong_message.verified. */
+#define TONG_VERIFIED_UID 0x1u /* the kernel says that uid is the sender's */
+
+/* A message that was claimed: between tong_claim() and tong_done() or tong_return(). */
+typedef struct tong_message {
+    uint32_t struct_size;
+    uint32_t deliveries; /* 1 the first time; more: it was handed out before and not done */
+    const void *data;    /* read here; aligned to 16 bytes; valid until done or returned */
+    size_t len;          /* bytes */
+    uint64_t sequence;   /* counts the messages of this sender's link from 0 */
+    uint32_t uid;        /* the sender's user; see verified */
+    uint32_t gid;        /* the sender's group, as it says itself */
+    int32_t pid;         /* the sender's process, as it says itself, in its own namespace */
+    uint32_t verified;   /* TONG_VERIFIED_ bits: which of these the kernel vouches for */
+    uint64_t private_[2];
+} tong_message;
+
+#define TONG_MESSAGE_INIT                                                                          \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_message), 0u, NULL, 0u, 0u, 0u, 0u, 0, 0u, { 0u, 0u }                \
+    }
+
+/* What tong_stat() and tong_list() tell. Counts are a snapshot; they move while you read. */
+typedef struct tong_status {
+    uint32_t struct_size;
+    uint32_t delivery; /* as in tong_options, from here ... */
+    uint32_t owner;
+    uint32_t full;
+    uint32_t capacity;
+    uint32_t link_capacity; /* as it acts: never TONG_DEFAULT */
+    uint32_t message_size;
+    uint32_t mode;
+    uint64_t max_bytes; /* ... to here */
+    char name[TONG_NAME_MAX];
+    char carrier[16];
+    uint8_t id[16];             /* a mailbox removed and made again has another id */
+    uint32_t owner_uid;         /* whose files they are */
+    int32_t owner_pid;          /* of a process-owned mailbox, as it says itself; else 0 */
+    uint32_t links;             /* link files, in use or with messages waiting */
+    uint32_t senders;           /* links with a living sender */
+    uint32_t senders_blocked;   /* of these, asleep for want of room */
+    uint32_t receivers;         /* living receivers */
+    uint32_t receivers_asleep;  /* of these, asleep waiting for a message */
+    uint32_t claimed;           /* messages handed out and not done */
+    uint64_t waiting;           /* messages not handed out, returned ones included */
+    uint64_t sent;              /* messages ever committed */
+    uint64_t done;              /* messages ever finished: received, done or skipped */
+    uint64_t dropped;           /* messages dropped because it was full */
+    uint64_t redelivered;       /* messages given back by tong_return or a death */
+    uint64_t deaths;            /* receivers found dead */
+    uint64_t bytes;             /* memory the files of the mailbox take */
+    uint64_t backstop_finds;    /* sleeps that only the back-stop timer ended: 0 is right */
+} tong_status;
+
+#define TONG_STATUS_INIT                                                                           \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_status), 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, { 0 }, { 0 }, { 0 }, 0u, 0, \
+            0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u                                 \
+    }
+
+/* ------------------------------------------------------------------ mailboxes: open and end */
+
+/*
+ * tong_open - open a mailbox by name, or create it.
+ *
+ * Shape    flags: TONG_SEND, TONG_RECEIVE or both; TONG_CREATE, TONG_EXCL. options NULL: as it is,
+ *          or the defaults of TONG_OPTIONS_INIT when it is created here.
+ * Blocks   no.
+ * Returns  0, or
+ *            -EINVAL        a name, flag or option that cannot be
+ *            -ENAMETOOLONG  the name has more than 127 characters
+ *            -ENOENT        there is none of that name (or its owner is dead) and no TONG_CREATE
+ *            -EEXIST        it is there and TONG_EXCL was given, or options differ from what exists
+ *            -EBUSY         TONG_EXCLUSIVE: it has a receiver already
+ *            -EPERM         TONG_RECEIVE on a mailbox that another process owns: only that one receives
+ *            -EUSERS        it has 256 receivers already
+ *            -EACCES        no permission; or the folder of mailboxes is not safe to use: not a
+ *                           folder, a link, another user's, or writable by others
+ *            -EPROTO        its files are not tong's, are damaged, or of another version
+ *            -EOPNOTSUPP    the carrier named in front is not built in, or cannot do the options
+ *            -ENOSPC, -ENOMEM, -EMFILE, -ENFILE   a limit of the system
+ * Threads  any. Crash: a caller that dies inside leaves nothing that hinders another one.
+ * Memory   a handle; tong_close() frees it. A receiver's slot is taken here, a sender's link at
+ *          its first message. One file descriptor a handle, one a process.
+ * Cost     about 30 system calls.
+ */
+TONG_API int tong_open(const char *name, unsigned flags, const tong_options *options,
+                       tong_mailbox **ret_box);
+
+/*
+ * tong_close - close a handle.
+ *
+ * What was sent stays. Claimed messages that are not done go to the next receiver, marked. A
+ * reservation is given up. If this process owns the mailbox and created it with this handle,
+ * the mailbox ends for everyone, with what waits in it.
+ *
+ * Blocks   no. NULL is allowed. No other thread may be inside a call on the handle.
+ * Returns  0, or -ECHILD: in a forked child; the memory is freed all the same, nothing else touched.
+ */
+TONG_API int tong_close(tong_mailbox *box);
+
+/*
+ * tong_remove - end a mailbox by name, with all that waits in it.
+ *
+ * Whoever has it open gets -EIDRM from then on, waiting or not. The name is free at once; a new
+ * mailbox of the name is another one, which old handles never reach.
+ *
+ * Blocks   no.
+ * Returns  0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EPERM (you are not its owner's user), -EACCES,
+ *          -EOPNOTSUPP, -EPROTO (what has the name is not a mailbox's folder).
+ * Crash    a caller that dies inside leaves it there or gone; the rest is cleared away by the next
+ *          visit of the same user.
+ */
+TONG_API int tong_remove(const char *name);
+
+/* ------------------------------------------------------------------ send */
+
+/*
+ * tong_send - put one message into a mailbox.
+ *
+ * Shape    data[0..len), 0 <= len <= TONG_MESSAGE_MAX; NULL is allowed for len 0.
+ * Blocks   while there is no room, until timeout_ns; at capacity 0 until a receiver has taken it.
+ * Returns  0: promised, it will be received whatever happens to this process; or
+ *            TONG_DROPPED   full, and the mailbox is TONG_DROP_NEWEST
+ *            -EAGAIN        no room (at capacity 0: no receiver waiting) and timeout_ns 0
+ *            -ETIMEDOUT     the time is over; the message will never be delivered
+ *            -EMSGSIZE      the mailbox has a fixed size and len is another, or len is too long
+ *            -ENOSPC        max_bytes is reached or the memory is full; what was accepted is intact
+ *            -EBADF         the handle was opened without TONG_SEND
+ *            -EIDRM         the mailbox was removed; -EOWNERDEAD: its process is gone
+ *            -EINTR         a signal handler ran while waiting; -ECANCELED: tong_interrupt
+ *            -EPROTO        its files were damaged
+ *            -EUSERS        4096 senders have links already
+ *            -ENOMEM, -EMFILE, -ENFILE, -EACCES   a new link or segment could not be made
+ *            -ECHILD        the handle is from before fork
+ * Threads  any number at once on one handle; another thread's reservation is waited for.
+ * Crash    killed before the message is whole: it was never sent. Afterwards: it is delivered.
+ * Memory   data is copied. Cost: no system call while there is room and no receiver sleeps.
+ */
+TONG_API int tong_send(tong_mailbox *box, const void *data, size_t len, int64_t timeout_ns);
+
+/*
+ * tong_send_many - put several messages into a mailbox, in order.
+ *
+ * Shape    messages[i] is iov_base[0..iov_len). Each is a message of its own.
+ * Blocks   for room for the first one only; the others go as far as there is room.
+ * Returns  how many were sent, 1..n (0 for n 0), or an error of tong_send() that met the first.
+ * Cost     one fence and at most one wake-up for all.
+ */
+TONG_API ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages, size_t n,
+                                int64_t timeout_ns);
+
+/*
+ * tong_reserve - get room for a message and write it in place.
+ *
+ * Shape    *ret_slot (TONG_SLOT_INIT): data, 16-byte aligned, len bytes to write.
+ * Blocks   as tong_send(); one reservation a handle at a time, other senders on it wait.
+ * Returns  0 or an error of tong_send(). At capacity 0 it waits for nobody; tong_commit does.
+ * Crash    killed before tong_commit(): never sent, the room is free again.
+ */
+TONG_API int tong_reserve(tong_mailbox *box, size_t len, int64_t timeout_ns, tong_slot *ret_slot);
+
+/*
+ * tong_commit - send what was written into a reservation; len bytes of it, at most what was reserved.
+ *
+ * Blocks   no; at capacity 0 as tong_send(), with the timeout_ns of the reservation.
+ * Returns  0, -EINVAL (no such reservation, len too long), -EMSGSIZE (fixed size), -EIDRM,
+ *          -EOWNERDEAD, -ECHILD; at capacity 0 also -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED. The
+ *          reservation is over in every case but -EINVAL and -EMSGSIZE.
+ */
+TONG_API int tong_commit(tong_mailbox *box, tong_slot *slot, size_t len);
+
+/* tong_abort - give a reservation up. Returns 0, -EINVAL (no such reservation), -ECHILD. */
+TONG_API int tong_abort(tong_mailbox *box, tong_slot *slot);
+
+/* ------------------------------------------------------------------ receive */
+
+/*
+ * tong_receive - take the next message out of a mailbox.
+ *
+ * Shape    writes buf[0..n), n <= size; a message is whole or absent.
+ * Blocks   until a message, the timeout, or the mailbox's end; sleeps in the kernel, no busy loop.
+ * Returns  n >= 0, or
+ *            -EAGAIN     nothing there (or not this receiver's turn) and timeout_ns 0
+ *            -ETIMEDOUT  the time is over
+ *            -EMSGSIZE   the message is longer than size; it stays in the mailbox
+ *            -EBADF      the handle was opened without TONG_RECEIVE
+ *            -EIDRM      the mailbox was removed; -EOWNERDEAD: its process is gone
+ *            -EINTR      a signal handler ran while waiting; -ECANCELED: tong_interrupt
+ *            -EPROTO     a sender's bytes are damaged; its link is passed over from then on
+ *            -ENOMEM, -EMFILE, -ENFILE   a sender's link could not be mapped; nothing is lost
+ *            -ECHILD     the handle is from before fork
+ * Threads  any number at once on one handle.
+ * Crash    a caller that dies inside: the message goes to the next receiver unless it was copied out.
+ * Memory   buf is the caller's. Cost: no system call while messages are present.
+ */
+TONG_API ssize_t tong_receive(tong_mailbox *box, void *buf, size_t size, int64_t timeout_ns);
+
+/*
+ * tong_receive_many - take up to n messages.
+ *
+ * Shape    message i goes to buffers[i]; ret_lens[i] is its length. Stops before a message that
+ *          does not fit into its buffer.
+ * Blocks   for the first one only.
+ * Returns  how many, 1..n (0 for n 0), or an error of tong_receive() that met the first.
+ */
+TONG_API ssize_t tong_receive_many(tong_mailbox *box, const struct iovec *buffers, size_t n,
+                                   int64_t timeout_ns, size_t *ret_lens);
+
+/*
+ * tong_claim - take the next message and read it in place.
+ *
+ * The message stays in the mailbox, counted, until tong_done(); if this process dies or closes the
+ * handle before, the next receiver gets it with deliveries raised. Up to 64 a handle at once,
+ * finished in any order.
+ *
+ * Shape    *ret_message (TONG_MESSAGE_INIT): data, len, who sent it.
+ * Blocks   as tong_receive().
+ * Returns  0, an error of tong_receive(), or -ENOBUFS: this handle has 64 claims already.
+ * Memory   data belongs to the mailbox; read only. Another process of the sender's user could change
+ *          it while you read: copy what you check before you trust it.
+ */
+TONG_API int tong_claim(tong_mailbox *box, int64_t timeout_ns, tong_message *ret_message);
+
+/* tong_done - finish a claimed message; its room is free. Never blocks. 0, -EINVAL (not a claim
+ * of this handle, or finished already), -ECHILD. */
+TONG_API int tong_done(tong_mailbox *box, tong_message *message);
+
+/* tong_return - give a claimed message back, for whoever receives next, deliveries raised. Never
+ * blocks. 0, -EINVAL (not a claim of this handle, or finished already), -ECHILD. */
+TONG_API int tong_return(tong_mailbox *box, tong_message *message);
+
+/*
+ * tong_skip - take the next message and throw it away, whatever its length; never blocks.
+ * Returns  its length, or -EAGAIN and the other errors of tong_receive().
+ */
+TONG_API ssize_t tong_skip(tong_mailbox *box);
+
+/* ------------------------------------------------------------------ wait, look */
+
+/*
+ * tong_wait_any - wait until one of several mailboxes has a message for this process.
+ *
+ * Shape    boxes[0..n), 1 <= n <= 64, each opened with TONG_RECEIVE.
+ * Blocks   until a message, the timeout, or the end of one of them.
+ * Returns  the index of the first that has something; its next receive call gives the message, the
+ *          error, or -EAGAIN if another receiver was faster. Or
+ *            -EAGAIN (timeout_ns 0), -ETIMEDOUT, -EINVAL, -EBADF, -EINTR, -ECANCELED, -ECHILD
+ * Cost     busy: as a receive call on each; asleep: one system call, a few words a mailbox.
+ */
+TONG_API int tong_wait_any(tong_mailbox *const boxes[], size_t n, int64_t timeout_ns);
+
+/*
+ * tong_interrupt - end the calls that wait on a handle with -ECANCELED; if none waits, the next
+ * one that would. Async-signal-safe, callable from any thread. Returns 0 or -ECHILD.
+ */
+TONG_API int tong_interrupt(tong_mailbox *box);
+
+/*
+ * tong_stat - look at a mailbox without opening it. Read-only; costs its users nothing.
+ * Returns  0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO, -EOPNOTSUPP, -ENOMEM, -EMFILE.
+ */
+TONG_API int tong_stat(const char *name, tong_status *ret_status);
+
+/* What tong_list() calls for each mailbox. error is 0, or why it could not be looked at (then
+ * only status->name is set). Return 0 to go on; another value ends the list and is returned. */
+typedef int tong_list_fn(const tong_status *status, int error, void *arg);
+
+/*
+ * tong_list - look at all mailboxes of the folder, in the order of their names.
+ * Returns  0, what each returned, or -EACCES, -ENOMEM, -EMFILE. No folder yet: 0, no mailbox.
+ */
+TONG_API int tong_list(tong_list_fn *each, void *arg);
+
+/* ------------------------------------------------------------------ regions: raw shared memory */
+
+typedef struct tong_region_options {
+    uint32_t struct_size;
+    uint32_t owner; /* enum tong_owner */
+    uint32_t mode;  /* permissions as in chmod */
+    uint32_t reserved;
+} tong_region_options;
+
+#define TONG_REGION_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_region_options), TONG_SYSTEM, 0600u, 0u                              \
+    }
+
+/*
+ * tong_region_open - map a named piece of memory that several processes share.
+ *
+ * Shape    size in bytes, 1..2^40; 0 = as it is. flags: TONG_READ, TONG_WRITE (implies reading),
+ *          TONG_CREATE, TONG_EXCL. New memory is zero. Regions and mailboxes have separate names.
+ * Blocks   no.
+ * Returns  0, or -EINVAL, -ENAMETOOLONG, -ENOENT, -EEXIST (TONG_EXCL, or size or options differ),
+ *          -EACCES, -EPROTO, -ENOSPC (all of it is reserved here: a full memory is this error and
+ *          never a signal), -ENOMEM, -EMFILE, -ENFILE.
+ */
+TONG_API int tong_region_open(const char *name, size_t size, unsigned flags,
+                              const tong_region_options *options, tong_region **ret_region);
+
+/* tong_region_close - unmap. A lock still held is released as by a dead holder. If this handle
+ * created a process-owned region, it ends. NULL is allowed. Returns 0 or -ECHILD. */
+TONG_API int tong_region_close(tong_region *region);
+
+/* tong_region_remove - end a region by name. Who has it mapped keeps the memory; waits end with
+ * -EIDRM. Returns 0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EPERM, -EACCES. */
+TONG_API int tong_region_remove(const char *name);
+
+/* tong_region_data - the memory, aligned to 4096 bytes; the same bytes in every process, at
+ * addresses of their own. NULL for NULL. */
+TONG_API void *tong_region_data(tong_region *region);
+
+/* tong_region_size - its size in bytes, as it was created. 0 for NULL. */
+TONG_API size_t tong_region_size(const tong_region *region);
+
+/*
+ * tong_region_lock - exclude the others: one holder among all threads of all processes.
+ *
+ * Blocks   up to timeout_ns; spins briefly, then sleeps. Not recursive: a second lock by the same
+ *          handle waits for itself.
+ * Returns  0, TONG_RECOVERED (yours; the holder before died inside, look at the data first), or
+ *          -EAGAIN, -ETIMEDOUT, -EBADF (opened without TONG_WRITE), -EIDRM, -EOWNERDEAD (its
+ *          process is gone), -EINTR, -ECHILD.
+ * Cost     no system call when it is free.
+ */
+TONG_API int tong_region_lock(tong_region *region, int64_t timeout_ns);
+
+/* tong_region_unlock - 0, -EPERM (this handle does not hold it), -ECHILD. */
+TONG_API int tong_region_unlock(tong_region *region);
+
+/* tong_region_notify - count one event and wake all who wait for one. No system call if nobody
+ * waits. 0, -EBADF (opened without TONG_WRITE), -ECHILD. */
+TONG_API int tong_region_notify(tong_region *region);
+
+/*
+ * tong_region_wait - wait for an event after those already seen.
+ *
+ * Shape    *seen counts the events; begin with 0 or the value a former call left. On return 0 it is
+ *          the present count, different from before.
+ * Blocks   up to timeout_ns.
+ * Returns  0, -EAGAIN, -ETIMEDOUT, -EIDRM, -EOWNERDEAD, -EINTR, -EINVAL (seen NULL), -ECHILD.
+ */
+TONG_API int tong_region_wait(tong_region *region, uint32_t *seen, int64_t timeout_ns);
+
+/* What tong_region_list() calls for each region; as tong_list_fn. */
+typedef struct tong_region_status {
+    uint32_t struct_size;
+    uint32_t owner;
+    uint32_t mode;
+    uint32_t owner_uid;
+    int32_t owner_pid; /* of a process-owned region, as it says itself; else 0 */
+    uint32_t locked;   /* 1 while somebody holds the lock */
+    uint64_t size;     /* bytes asked for */
+    uint64_t bytes;    /* memory it takes */
+    char name[TONG_NAME_MAX];
+} tong_region_status;
+
+#define TONG_REGION_STATUS_INIT                                                                    \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_region_status), 0u, 0u, 0u, 0, 0u, 0u, 0u, { 0 }                     \
+    }
+
+typedef int tong_region_list_fn(const tong_region_status *status, int error, void *arg);
+
+/* tong_region_stat - look at one region. 0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO. */
+TONG_API int tong_region_stat(const char *name, tong_region_status *ret_status);
+
+/* tong_region_list - look at all regions of the folder, in the order of their names; as tong_list. */
+TONG_API int tong_region_list(tong_region_list_fn *each, void *arg);
+
+/* ------------------------------------------------------------------ the folder, the library */
+
+/* One finding of tong_doctor(). */
+typedef struct tong_finding {
+    uint32_t struct_size;
+    uint32_t severity;       /* 0 information, 1 repaired or repairable, 2 needs the user */
+    const char *what;        /* the file or setting */
+    const char *why;         /* one sentence */
+    const char *what_to_do;  /* one sentence, or "" */
+} tong_finding;
+
+typedef int tong_doctor_fn(const tong_finding *finding, void *arg);
+
+/*
+ * tong_doctor - check the folder of mailboxes and the machine; with repair, clear away what the
+ * dead left behind and can be cleared by this user. Only what is certainly dead is touched.
+ *
+ * Returns  how many findings have severity 1 or 2, or what each returned if that is negative, or
+ *          -ENOMEM, -EMFILE.
+ */
+TONG_API int tong_doctor(int repair, tong_doctor_fn *each, void *arg);
+
+/* tong_folder - the folder of this process's mailboxes: $TONG_DIR, else /dev/shm/tong-UID.
+ * Returns its length without the NUL, or -ENAMETOOLONG if size is too small. Needs not exist. */
+TONG_API int tong_folder(char *ret_path, size_t size);
+
+/* tong_strerror - one sentence for an answer of this library, never NULL. Accepts both signs. */
+TONG_API const char *tong_strerror(int error);
+
+/* tong_version - "0.1.0", of the library that runs. */
+TONG_API const char *tong_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * The system calls tong makes, each a crash point, each returning >= 0 or -errno.
+ */
+#ifndef TG_BASE_SYS_H
+#define TG_BASE_SYS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/atomic.h"
+
+#define TG_PAGE 4096u
+
+/* O_CLOEXEC and O_NOFOLLOW are always added. */
+int tg_sys_open(int dir, const char *path, int flags, mode_t mode);
+void tg_sys_close(int fd);
+/* Close *fd if it is one; for the cleanup attribute. */
+void tg_sys_closep(int *fd);
+int tg_sys_fstat(int fd, struct stat *ret_st);
+int tg_sys_stat(int dir, const char *path, struct stat *ret_st);
+int tg_sys_mkdir(int dir, const char *path, mode_t mode);
+int tg_sys_chmod(int fd, mode_t mode);
+int tg_sys_unlink(int dir, const char *path);
+int tg_sys_rmdir(int dir, const char *path);
+/* Fails with -EEXIST if to is there, unless replace. */
+int tg_sys_rename(int dir, const char *from, const char *to, bool replace);
+/* Reserve [off, off + len); the file grows to hold it. A full file system is -ENOSPC. */
+int tg_sys_allocate(int fd, uint64_t off, uint64_t len);
+/* Give the memory of [off, off + len) back; it reads as zero. */
+int tg_sys_punch(int fd, uint64_t off, uint64_t len);
+int tg_sys_truncate(int fd, uint64_t len);
+/* All of len bytes or -EPROTO. */
+int tg_sys_pread(int fd, void *ret_buf, size_t len, uint64_t off);
+/* Map [off, off + len) shared. */
+int tg_sys_map(int fd, uint64_t off, size_t len, bool write, void **ret_p);
+void tg_sys_unmap(const void *p, size_t len);
+/* Lock a whole file for this open description: 0, -EAGAIN (somebody has it), -errno. */
+int tg_sys_lock(int fd, bool wait);
+void tg_sys_unlock(int fd);
+/* 1 locked by another description, 0 free, -errno. */
+int tg_sys_locked(int fd);
+/* Random bytes, never predictable. */
+int tg_sys_random(void *ret_buf, size_t len);
+
+/* Read a folder: calls each with the name and d_type; a non-zero answer ends it and is returned. */
+int tg_sys_list(int dir, int (*each)(const char *name, unsigned char type, void *arg), void *arg);
+
+/* Sleep while *word == value; deadline_ns absolute, INT64_MAX none. 0 woken or changed,
+ * -ETIMEDOUT, -EINTR. */
+int tg_sys_futex_wait(const tg_a32 *word, uint32_t value, int64_t deadline_ns);
+/* Wake up to n sleepers. Works on read-only mappings. */
+void tg_sys_futex_wake(const tg_a32 *word, int n);
+
+/* The processor this thread runs on now. */
+uint32_t tg_sys_cpu(void);
+
+#define tg_cleanup(f) __attribute__((cleanup(f)))
+#define tg_fd tg_cleanup(tg_sys_closep) int
+
+/* Hand a descriptor on: the variable no longer owns it. */
+static inline int tg_steal_fd(int *fd)
+{
+    const int r = *fd;
+    *fd = -1;
+    return r;
+}
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * A waitset: the words a sleeper waits on, each with the value it has seen there.
+ *
+ * The sleep ends when any of them is woken or holds another value already. Up to TG_WAITSET_MAX
+ * words; those beyond are left out and only the back-stop of the caller notices them.
+ */
+#ifndef TG_BASE_WAITSET_H
+#define TG_BASE_WAITSET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+
+#define TG_WAITSET_MAX 128u
+
+struct tg_waitset {
+    uint32_t n;
+    bool soon; /* something is about to happen that no word tells: sleep a millisecond at most */
+    const tg_a32 *word[TG_WAITSET_MAX];
+    uint32_t seen[TG_WAITSET_MAX];
+};
+
+static inline void tg_waitset_clear(struct tg_waitset *set)
+{
+    set->n = 0;
+    set->soon = false;
+}
+
+static inline void tg_waitset_add(struct tg_waitset *set, const tg_a32 *word, uint32_t seen)
+{
+    if (word == NULL || set->n == TG_WAITSET_MAX) {
+        return;
+    }
+    set->word[set->n] = word;
+    set->seen[set->n] = seen;
+    set->n++;
+}
+
+/* True if a word no longer holds what was seen. */
+int tg_waitset_changed(const struct tg_waitset *set);
+
+/* Sleep. 0 woken or changed, -ETIMEDOUT, -EINTR. deadline_ns absolute, TG_NEVER none. */
+int tg_waitset_sleep(const struct tg_waitset *set, int64_t deadline_ns);
+
+#endif

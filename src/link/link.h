@@ -1,0 +1,181 @@
+/*
+ * A link: what joins one living sender to one mailbox.
+ *
+ * The writer is the sender's side, the reader any receiver's. A link knows bytes, places and
+ * memory; who may send, who takes what and who sleeps is the mailbox's business. Nothing here
+ * blocks. Not safe for two threads on one writer or reader.
+ */
+#ifndef TG_LINK_LINK_H
+#define TG_LINK_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "link/link_layout.h"
+#include "region/region.h"
+
+#define TG_LINK_NAME_SIZE 24
+#define TG_LINKS_MAX 4096u
+
+/* The part of the file that is mapped in one piece; segments beyond it are mapped on their own. */
+#define TG_LINK_WINDOW (UINT64_C(2) << 20)
+
+void tg_link_name(uint32_t row, char ret_name[TG_LINK_NAME_SIZE]);
+/* The row of a file's name, or -1. */
+int tg_link_row(const char *name);
+
+/* ---- writer */
+
+/* What the box says of a link: nothing yet, or its two places. */
+struct tg_link_place {
+    bool known;
+    uint64_t head; /* everything before it is free */
+    uint64_t next; /* everything before it was handed out */
+};
+
+struct tg_writer_segment {
+    uint32_t page;
+    uint32_t pages;
+    uint8_t *map;  /* a mapping of its own, or NULL */
+    bool oneshot;
+    bool in_chain; /* between the reader's head and the tail */
+};
+
+struct tg_writer {
+    struct tg_link_head *head;
+    uint8_t *window;
+    int dir;
+    uint32_t row;
+    uint64_t link_id;
+    struct tg_writer_segment *segments;
+    uint32_t n_segments;
+    uint32_t segments_room;
+    uint32_t *chain; /* indices in the order of the chain; [chain_first, chain_end) */
+    uint32_t chain_first;
+    uint32_t chain_end;
+    uint32_t chain_room;
+    uint32_t current;     /* segment of pos */
+    uint32_t sequence;    /* of the next message */
+    uint64_t pos;         /* offset of the next record */
+    uint64_t end;         /* of the current segment */
+    uint8_t *base;        /* address of offset 0, as the current segment is mapped */
+    uint64_t reserved;    /* bytes of the reservation, valid while is_reserved */
+    uint64_t end_page;    /* of the file */
+    uint64_t kept;        /* bytes of segments that are not one-shot */
+    uint64_t keep;        /* how many of those may be */
+    uint32_t cpu;
+    bool is_reserved;
+    bool borrowed;        /* the memory is somebody else's (tests) */
+    /* Asked before bytes are added to the file. 0 or -ENOSPC. */
+    int (*may_grow)(void *arg, uint64_t bytes);
+    void *arg;
+};
+
+/* What a new link is told. */
+struct tg_link_birth {
+    uint32_t row;
+    uint8_t box_id[16];
+    uint32_t sequence; /* of its first message */
+    uint64_t owner;    /* record number of the process */
+    uint32_t mode;     /* of the file */
+};
+
+/* Make a link's file under the name temp, whole; the caller renames it. */
+int tg_writer_make(struct tg_writer *w, int dir, const char *temp,
+                   const struct tg_link_birth *birth);
+/* Take over the link in fd, whose lock the caller holds and whose sender is closed or dead.
+ * -EPROTO: damaged. */
+int tg_writer_take_over(struct tg_writer *w, int dir, int fd, uint64_t owner,
+                        const struct tg_link_place *place);
+/* Unmap. The words stay as they are: tg_link_retire() says what becomes of them. */
+void tg_writer_detach(struct tg_writer *w);
+/* Whether a message of len bytes fits without asking where the reader's head is. */
+bool tg_writer_fits(const struct tg_writer *w, uint64_t len);
+/*
+ * Room for a message of len bytes, contiguous. place is looked at only if tg_writer_fits() is
+ * false. *ret_data: where to write.
+ * 0, -ENOSPC, -EMSGSIZE, -ENOMEM, -EMFILE, -EIDRM (the file is gone), ...
+ */
+int tg_writer_reserve(struct tg_writer *w, uint64_t len, const struct tg_link_place *place,
+                      uint8_t **ret_data);
+/* Publish the reservation, len bytes of it. */
+void tg_writer_commit(struct tg_writer *w, uint64_t len);
+void tg_writer_abort(struct tg_writer *w);
+/* Rendezvous: put the place where the reservation lies, and go past it once it was taken. */
+uint64_t tg_writer_reserved_offset(const struct tg_writer *w);
+int tg_writer_reserve_offer(struct tg_writer *w, uint64_t len, bool all_finished,
+                            uint8_t **ret_data);
+void tg_writer_taken(struct tg_writer *w, uint64_t len);
+/* Give memory that holds no message back, but for what a small link needs. */
+void tg_writer_trim(struct tg_writer *w, int fd, const struct tg_link_place *place);
+
+/* Place behind the last committed record: walks on from tail, or from next where the box is further
+ * (the record behind a dead one's tail may be consumed and its memory given back). Needs the writer
+ * to be dead, closed or the caller. -EPROTO: damaged. */
+int tg_link_committed(const struct tg_link_head *head, const uint8_t *window, int dir,
+                      const struct tg_link_place *place, uint64_t *ret_place);
+
+/* ---- reader */
+
+struct tg_reader_segment {
+    uint32_t page; /* 0: not known yet */
+    uint32_t pages;
+    uint8_t *map;
+};
+
+struct tg_reader {
+    const struct tg_link_head *head;
+    const uint8_t *window;
+    int dir;
+    uint32_t row;
+    uint64_t link_id;
+    uint32_t uid; /* of the file: the kernel vouches for it */
+    struct tg_reader_segment *segments;
+    uint32_t segments_room;
+    uint64_t file_size; /* as last asked */
+    uint32_t current;   /* segment of next */
+    uint64_t begin;     /* its bytes */
+    uint64_t end;
+    const uint8_t *base;
+    uint64_t next; /* place looked at, cached; the truth is in the box */
+    const struct tg_record *record; /* at next */
+    uint64_t left_begin; /* bytes of the segment that holds the head place, cached */
+    uint64_t left_end;
+    bool damaged;  /* passed over for good */
+    bool borrowed; /* the memory is somebody else's (tests) */
+};
+
+struct tg_message_view {
+    const uint8_t *data;
+    uint32_t len;
+    uint32_t sequence;
+    uint32_t pid;
+    uint64_t place; /* of the message */
+    uint64_t next;  /* behind it */
+};
+
+/* Map "link.ROW". -ENOENT: gone. -EPROTO: foreign, damaged, or another mailbox's. */
+int tg_reader_attach(struct tg_reader *r, int dir, uint32_t row, const uint8_t box_id[16]);
+/* Read what a writer of this process writes, through the same mapping. */
+int tg_reader_borrow(struct tg_reader *r, const struct tg_writer *w);
+void tg_reader_detach(struct tg_reader *r);
+/* Look at place: 1 and the message; 0 nothing there yet, with r->next moved past jumps; -EPROTO
+ * and other errors. The place must have come from the box or from this function. */
+int tg_reader_look(struct tg_reader *r, uint64_t place, struct tg_message_view *ret_view);
+/* The bytes of a message known by place and length (a claim). */
+int tg_reader_find(struct tg_reader *r, uint64_t offset, uint32_t len, const uint8_t **ret_data);
+/* The head moves from one place to another: give the memory of one-shot segments that it leaves
+ * back. To be called before the head is stored. */
+void tg_reader_leave(struct tg_reader *r, uint64_t from, uint64_t to);
+/* The full number of a message. */
+uint64_t tg_reader_full_sequence(const struct tg_reader *r, uint32_t sequence);
+
+/* Whether something may be there behind the cached place: one load, a hint. */
+static inline bool tg_reader_hint(const struct tg_reader *r)
+{
+    /* relaxed: who acts on it looks again with acquire. */
+    return r->record == NULL || tg_load_relaxed(&r->record->commit) != 0;
+}
+
+#endif

@@ -1,0 +1,350 @@
+/*
+ * The receiving side of a link: finds records, trusts nothing.
+ *
+ * I1  A shared word is loaded once into a local, the local is checked and used.
+ * I2  What is read lies inside a segment whose place and length were checked against the table's
+ *     limits and the size of the file, so that no offset leads outside of it.
+ * I3  A record's sequence must be the one that the place says: a sender that jumps is damaged.
+ *
+ * One acquire a record: the commit word. It pairs with the writer's release, so that length,
+ * sequence and payload are those of this record, and the next commit word is not an old one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "link/link.h"
+#include "link/segment.h"
+
+static int open_file(const struct tg_reader *r, int flags, struct stat *ret_st)
+{
+    char name[TG_LINK_NAME_SIZE];
+    tg_link_name(r->row, name);
+    tg_fd fd = tg_sys_open(r->dir, name, flags | O_NONBLOCK, 0);
+    if (fd < 0) {
+        return fd == -ELOOP || fd == -ENXIO || fd == -EISDIR ? -EPROTO : fd;
+    }
+    const int e = tg_sys_fstat(fd, ret_st);
+    if (e < 0) {
+        return e;
+    }
+    return S_ISREG(ret_st->st_mode) ? tg_steal_fd(&fd) : -EPROTO;
+}
+
+/* The file again, if it is still this link's. */
+static int open_again(const struct tg_reader *r, int flags, struct stat *ret_st)
+{
+    tg_fd fd = open_file(r, flags, ret_st);
+    if (fd < 0) {
+        return fd == -ENOENT ? -EIDRM : fd;
+    }
+    uint64_t id = 0;
+    const int e = tg_sys_pread(fd, &id, sizeof id, offsetof(struct tg_link_head, link_id));
+    if (e < 0) {
+        return e;
+    }
+    return id == r->link_id ? tg_steal_fd(&fd) : -EIDRM;
+}
+
+int tg_reader_attach(struct tg_reader *r, int dir, uint32_t row, const uint8_t box_id[16])
+{
+    memset(r, 0, sizeof *r);
+    r->dir = dir;
+    r->row = row;
+    struct stat st;
+    tg_fd fd = open_file(r, O_RDONLY, &st);
+    if (fd < 0) {
+        return fd;
+    }
+    if (st.st_size < (off_t)((TG_LINK_DATA_PAGE + 1) * TG_PAGE)) {
+        return -EPROTO;
+    }
+    void *p = NULL;
+    const int e = tg_sys_map(fd, 0, TG_LINK_WINDOW, false, &p);
+    if (e < 0) {
+        return e;
+    }
+    const struct tg_link_head *head = p;
+    if (tg_load_acquire(&head->magic) != TG_LINK_MAGIC ||
+        tg_load_relaxed(&head->version) != TG_LINK_VERSION ||
+        tg_load_relaxed(&head->row) != row || memcmp(head->box_id, box_id, 16) != 0) {
+        tg_sys_unmap(p, TG_LINK_WINDOW);
+        return -EPROTO;
+    }
+    r->head = head;
+    r->window = p;
+    r->link_id = tg_load_relaxed(&head->link_id);
+    r->uid = st.st_uid;
+    r->file_size = (uint64_t)st.st_size;
+    return 0;
+}
+
+int tg_reader_borrow(struct tg_reader *r, const struct tg_writer *w)
+{
+    *r = (struct tg_reader){ .head = w->head,
+                             .window = w->window,
+                             .dir = w->dir,
+                             .row = w->row,
+                             .link_id = w->link_id,
+                             .borrowed = true };
+    return 0;
+}
+
+static void unmap_segment(struct tg_reader_segment *segment)
+{
+    if (segment->map != NULL) {
+        tg_sys_unmap(segment->map, (size_t)segment->pages * TG_PAGE);
+        segment->map = NULL;
+    }
+    segment->page = 0;
+}
+
+void tg_reader_detach(struct tg_reader *r)
+{
+    for (uint32_t i = 0; i < r->segments_room; i++) {
+        unmap_segment(&r->segments[i]);
+    }
+    free(r->segments);
+    if (!r->borrowed) {
+        tg_sys_unmap(r->window, TG_LINK_WINDOW);
+    }
+    memset(r, 0, sizeof *r);
+}
+
+static int remember(struct tg_reader *r, uint32_t index)
+{
+    if (index < r->segments_room) {
+        return 0;
+    }
+    uint32_t room = r->segments_room == 0 ? 8 : r->segments_room;
+    while (room <= index) {
+        room *= 2;
+    }
+    struct tg_reader_segment *segments = realloc(r->segments, room * sizeof *segments);
+    if (segments == NULL) {
+        return -ENOMEM;
+    }
+    memset(segments + r->segments_room, 0, (room - r->segments_room) * sizeof *segments);
+    r->segments = segments;
+    r->segments_room = room;
+    return 0;
+}
+
+/* Make the bytes of a segment readable (I2). *ret_base: address of the file's offset 0. */
+static int open_segment(struct tg_reader *r, uint32_t index, uint64_t *ret_begin,
+                        uint64_t *ret_end, const uint8_t **ret_base)
+{
+    uint32_t page;
+    uint32_t pages;
+    int e = tg_segment_read(r->head, index, &page, &pages);
+    if (e == 0) {
+        e = remember(r, index);
+    }
+    if (e < 0) {
+        return e;
+    }
+    const uint64_t begin = (uint64_t)page * TG_PAGE;
+    const uint64_t end = begin + (uint64_t)pages * TG_PAGE;
+    struct tg_reader_segment *segment = &r->segments[index];
+    if (segment->page != page || segment->pages != pages) {
+        unmap_segment(segment);
+    }
+    const bool in_window = end <= TG_LINK_WINDOW;
+    if (end > r->file_size || (!in_window && segment->map == NULL)) {
+        struct stat st;
+        tg_fd fd = open_again(r, O_RDONLY, &st);
+        if (fd < 0) {
+            return fd;
+        }
+        r->file_size = (uint64_t)st.st_size;
+        if (end > r->file_size) {
+            return -EPROTO;
+        }
+        void *p = NULL;
+        if (!in_window) {
+            e = tg_sys_map(fd, begin, (size_t)pages * TG_PAGE, false, &p);
+        }
+        if (e < 0) {
+            return e;
+        }
+        segment->map = p;
+    }
+    segment->page = page;
+    segment->pages = pages;
+    *ret_begin = begin;
+    *ret_end = end;
+    *ret_base = in_window ? r->window : segment->map - begin;
+    return 0;
+}
+
+static int enter(struct tg_reader *r, uint32_t index)
+{
+    const int e = open_segment(r, index, &r->begin, &r->end, &r->base);
+    if (e == 0) {
+        r->current = index;
+    }
+    return e;
+}
+
+/* Point at a place; it may be anywhere in the chain. */
+static int point_at(struct tg_reader *r, uint64_t place)
+{
+    const uint64_t offset = tg_place_offset(place);
+    if (offset < r->begin || offset + TG_RECORD_HEAD > r->end) {
+        uint32_t index;
+        int e = tg_segment_find(r->head, offset, &index);
+        if (e == 0) {
+            e = enter(r, index);
+        }
+        if (e == 0 && offset + TG_RECORD_HEAD > r->end) {
+            e = -EPROTO;
+        }
+        if (e < 0) {
+            r->record = NULL;
+            return e;
+        }
+    }
+    r->next = place;
+    r->record = (const struct tg_record *)(const void *)(r->base + offset);
+    return 0;
+}
+
+static int view_record(struct tg_reader *r, struct tg_message_view *ret_view)
+{
+    const uint64_t offset = tg_place_offset(r->next);
+    const uint32_t len = tg_load_relaxed(&r->record->length);
+    const uint32_t sequence = tg_load_relaxed(&r->record->sequence);
+    const uint64_t size = tg_record_size(len);
+    /* Behind every record stands the head of the next one, in the same segment. */
+    if (size + TG_RECORD_HEAD > r->end - offset || sequence != tg_place_sequence(r->next)) {
+        return -EPROTO;
+    }
+    ret_view->data = (const uint8_t *)r->record + TG_RECORD_HEAD;
+    ret_view->len = len;
+    ret_view->sequence = sequence;
+    ret_view->pid = tg_load_relaxed(&r->record->pid);
+    ret_view->place = r->next;
+    ret_view->next = tg_place(sequence + 1, offset + size);
+    return 1;
+}
+
+int tg_reader_look(struct tg_reader *r, uint64_t place, struct tg_message_view *ret_view)
+{
+    if (place != r->next || r->record == NULL) {
+        const int e = point_at(r, place);
+        if (e < 0) {
+            return e;
+        }
+    }
+    /* A chain has no more jumps in a row than segments: a circle is damage. */
+    for (uint32_t jumps = 0; jumps <= TG_LINK_SEGMENTS; jumps++) {
+        /* acquire: pairs with the release of commit; else length and bytes may be older. */
+        const uint32_t commit = tg_load_acquire(&r->record->commit);
+        if (commit == 0) {
+            return 0;
+        }
+        if (commit == TG_COMMITTED) {
+            return view_record(r, ret_view);
+        }
+        const uint32_t next = tg_load_relaxed(&tg_segment_at(r->head, r->current)->next);
+        if (commit != (TG_COMMITTED | TG_JUMP) || next == 0) {
+            return -EPROTO;
+        }
+        const int e = enter(r, next - 1);
+        if (e < 0) {
+            r->record = NULL;
+            r->begin = r->end = 0;
+            return e;
+        }
+        r->next = tg_place(tg_place_sequence(r->next), r->begin);
+        r->record = (const struct tg_record *)(const void *)(r->base + r->begin);
+    }
+    return -EPROTO;
+}
+
+int tg_reader_find(struct tg_reader *r, uint64_t offset, uint32_t len, const uint8_t **ret_data)
+{
+    uint32_t index;
+    uint64_t begin = r->begin;
+    uint64_t end = r->end;
+    const uint8_t *base = r->base;
+    if (offset < begin || offset >= end) {
+        int e = tg_segment_find(r->head, offset, &index);
+        if (e == 0) {
+            e = open_segment(r, index, &begin, &end, &base);
+        }
+        if (e < 0) {
+            return e;
+        }
+    }
+    if (tg_record_size(len) > end - offset) {
+        return -EPROTO;
+    }
+    *ret_data = base + offset + TG_RECORD_HEAD;
+    return 0;
+}
+
+/* Without the right to write the memory stays until the sender comes by. */
+static void punch(const struct tg_reader *r, uint32_t page, uint32_t pages)
+{
+    struct stat st;
+    tg_fd fd = open_again(r, O_RDWR, &st);
+    if (fd >= 0) {
+        (void)tg_sys_punch(fd, (uint64_t)page * TG_PAGE, (uint64_t)pages * TG_PAGE);
+    }
+}
+
+static void leave_segment(struct tg_reader *r, uint32_t index)
+{
+    uint32_t page;
+    uint32_t pages;
+    const struct tg_segment *segment = tg_segment_at(r->head, index);
+    if ((tg_load_relaxed(&segment->flags) & TG_SEGMENT_ONESHOT) == 0 ||
+        tg_segment_read(r->head, index, &page, &pages) < 0) {
+        return;
+    }
+    if (index < r->segments_room && index != r->current) {
+        unmap_segment(&r->segments[index]);
+    }
+    punch(r, page, pages);
+}
+
+void tg_reader_leave(struct tg_reader *r, uint64_t from, uint64_t to)
+{
+    const uint64_t source = tg_place_offset(from);
+    const uint64_t target = tg_place_offset(to);
+    if (source >= r->left_begin && source < r->left_end && target >= r->left_begin &&
+        target < r->left_end) {
+        return;
+    }
+    uint32_t index;
+    if (tg_segment_find(r->head, source, &index) < 0) {
+        return;
+    }
+    for (uint32_t steps = 0; steps < TG_LINK_SEGMENTS; steps++) {
+        uint32_t page;
+        uint32_t pages;
+        if (tg_segment_read(r->head, index, &page, &pages) < 0) {
+            return;
+        }
+        r->left_begin = (uint64_t)page * TG_PAGE;
+        r->left_end = r->left_begin + (uint64_t)pages * TG_PAGE;
+        if (target >= r->left_begin && target < r->left_end) {
+            return;
+        }
+        const uint32_t next = tg_load_relaxed(&tg_segment_at(r->head, index)->next);
+        leave_segment(r, index);
+        if (next == 0 || next > TG_LINK_SEGMENTS) {
+            r->left_begin = r->left_end = 0;
+            return;
+        }
+        index = next - 1;
+    }
+}
+
+uint64_t tg_reader_full_sequence(const struct tg_reader *r, uint32_t sequence)
+{
+    const uint64_t high = tg_load_relaxed(&r->head->high);
+    return high + (uint64_t)(int64_t)(int32_t)(sequence - (uint32_t)high);
+}

@@ -1,0 +1,269 @@
+/*
+ * The folder that holds everything, found, made and checked.
+ *
+ * A folder is safe to use if it is a real directory, belongs to this user or to root, and nobody
+ * else may take files out of it: either only its owner can write there, or it is sticky and
+ * closed to all but a group. One struct a folder and process, shared by all handles.
+ */
+#include "region/root.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOCK_NAME ".lock"
+
+static pthread_mutex_t roots_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct tg_root *roots;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int once_result;
+static tg_a32 fork_count;
+
+uint32_t tg_fork_count(void)
+{
+    return tg_load_relaxed(&fork_count);
+}
+
+static void before_fork(void)
+{
+    (void)pthread_mutex_lock(&roots_lock);
+    for (struct tg_root *r = roots; r != NULL; r = r->next) {
+        (void)pthread_mutex_lock(&r->lock);
+    }
+}
+
+static void release_all(void)
+{
+    for (struct tg_root *r = roots; r != NULL; r = r->next) {
+        (void)pthread_mutex_unlock(&r->lock);
+    }
+    (void)pthread_mutex_unlock(&roots_lock);
+}
+
+/* The child holds no record: its parent's lock must end with its parent. */
+static void after_fork_in_child(void)
+{
+    (void)atomic_fetch_add_explicit(&fork_count, 1, memory_order_relaxed);
+    for (struct tg_root *r = roots; r != NULL; r = r->next) {
+        tg_life_after_fork(r);
+    }
+    release_all();
+}
+
+static void init_once(void)
+{
+    once_result = tg_life_process_init();
+    if (once_result == 0) {
+        once_result = -pthread_atfork(before_fork, release_all, after_fork_in_child);
+    }
+}
+
+int tg_process_init(void)
+{
+    (void)pthread_once(&once, init_once);
+    return once_result;
+}
+
+int tg_root_path(char *ret_path, size_t size)
+{
+    const char *dir = secure_getenv("TONG_DIR");
+    char own[64];
+    if (dir == NULL || dir[0] == '\0') {
+        (void)snprintf(own, sizeof own, "/dev/shm/tong-%u", (unsigned)geteuid());
+        dir = own;
+    }
+    const size_t len = strlen(dir);
+    if (len >= size) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(ret_path, dir, len + 1);
+    return (int)len;
+}
+
+static int check_folder(const struct stat *st)
+{
+    const uid_t me = geteuid();
+    if (!S_ISDIR(st->st_mode) || (st->st_uid != me && st->st_uid != 0)) {
+        return -EACCES;
+    }
+    const bool others_write = (st->st_mode & S_IWOTH) != 0;
+    const bool group_writes = (st->st_mode & S_IWGRP) != 0;
+    const bool sticky = (st->st_mode & S_ISVTX) != 0;
+    if (others_write || (group_writes && !sticky)) {
+        return -EACCES;
+    }
+    return 0;
+}
+
+static int open_folder(bool create, int *ret_fd, struct stat *ret_st)
+{
+    char path[4096];
+    int r = tg_root_path(path, sizeof path);
+    if (r < 0) {
+        return r;
+    }
+    if (path[0] != '/') {
+        return -EINVAL;
+    }
+    tg_fd fd = tg_sys_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd == -ENOENT && create) {
+        r = tg_sys_mkdir(AT_FDCWD, path, 0700);
+        if (r < 0 && r != -EEXIST) {
+            return r;
+        }
+        fd = tg_sys_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+    }
+    if (fd < 0) {
+        /* A link, or no directory: somebody else may have put it there. */
+        return fd == -ELOOP || fd == -ENOTDIR ? -EACCES : fd;
+    }
+    r = tg_sys_fstat(fd, ret_st);
+    if (r == 0) {
+        r = check_folder(ret_st);
+    }
+    if (r < 0) {
+        return r;
+    }
+    *ret_fd = tg_steal_fd(&fd);
+    return 0;
+}
+
+/* roots_lock held; fd becomes the root's. */
+static int add_root(int fd, const struct stat *st, struct tg_root **ret_root)
+{
+    struct tg_root *root = calloc(1, sizeof *root);
+    if (root == NULL) {
+        return -ENOMEM;
+    }
+    root->dev = st->st_dev;
+    root->ino = st->st_ino;
+    root->mode = st->st_mode & 07777;
+    root->refs = 1;
+    root->fd = fd;
+    root->life_fd = -1;
+    (void)pthread_mutex_init(&root->lock, NULL);
+    root->next = roots;
+    roots = root;
+    *ret_root = root;
+    return 0;
+}
+
+int tg_root_get(bool create, struct tg_root **ret_root)
+{
+    int r = tg_process_init();
+    if (r < 0) {
+        return r;
+    }
+    struct stat st;
+    tg_fd fd = -1;
+    r = open_folder(create, &fd, &st);
+    if (r < 0) {
+        return r;
+    }
+    (void)pthread_mutex_lock(&roots_lock);
+    struct tg_root *root = roots;
+    while (root != NULL && (root->dev != st.st_dev || root->ino != st.st_ino)) {
+        root = root->next;
+    }
+    if (root != NULL) {
+        root->refs++;
+        root->mode = st.st_mode & 07777;
+    } else {
+        r = add_root(fd, &st, &root);
+        if (r == 0) {
+            (void)tg_steal_fd(&fd);
+        }
+    }
+    (void)pthread_mutex_unlock(&roots_lock);
+    if (r == 0) {
+        *ret_root = root;
+    }
+    return r;
+}
+
+void tg_root_put(struct tg_root *root)
+{
+    if (root == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&roots_lock);
+    const bool last = --root->refs == 0;
+    if (last) {
+        struct tg_root **at = &roots;
+        while (*at != root) {
+            at = &(*at)->next;
+        }
+        *at = root->next;
+    }
+    (void)pthread_mutex_unlock(&roots_lock);
+    if (last) {
+        tg_life_forget_peers(root);
+        tg_sys_close(root->life_fd);
+        tg_sys_close(root->fd);
+        (void)pthread_mutex_destroy(&root->lock);
+        free(root);
+    }
+}
+
+int tg_root_fd(const struct tg_root *root)
+{
+    return root->fd;
+}
+
+bool tg_root_is_shared(const struct tg_root *root)
+{
+    return (root->mode & (S_IWGRP | S_IRGRP)) != 0;
+}
+
+int tg_root_lock(const struct tg_root *root, bool wait, int *ret_fd)
+{
+    const mode_t mode = tg_root_is_shared(root) ? 0660 : 0600;
+    tg_fd fd = tg_sys_open(root->fd, LOCK_NAME, O_RDWR | O_CREAT, mode);
+    if (fd < 0) {
+        return fd;
+    }
+    const int r = tg_sys_lock(fd, wait);
+    if (r < 0) {
+        return r;
+    }
+    *ret_fd = tg_steal_fd(&fd);
+    return 0;
+}
+
+int tg_file_make(int dir, const char *name, uint64_t size, uint64_t reserved, uint32_t mode,
+                 int *ret_fd)
+{
+    tg_fd fd = tg_sys_open(dir, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd < 0) {
+        return fd;
+    }
+    int r = tg_sys_allocate(fd, 0, reserved);
+    if (r == 0 && size > reserved) {
+        r = tg_sys_truncate(fd, size);
+    }
+    /* Last, so that nobody else opens what is not whole, and against the umask. */
+    if (r == 0 && mode != 0600) {
+        r = tg_sys_chmod(fd, mode);
+    }
+    if (r < 0) {
+        (void)tg_sys_unlink(dir, name);
+        return r;
+    }
+    *ret_fd = tg_steal_fd(&fd);
+    return 0;
+}
+
+uint32_t tg_file_mode(uint32_t mode, bool all_write)
+{
+    uint32_t file = 0600;
+    if ((mode & 0060) != 0) {
+        file |= all_write ? 0060 : 0040;
+    }
+    if ((mode & 0006) != 0) {
+        file |= all_write ? 0006 : 0004;
+    }
+    return file;
+}

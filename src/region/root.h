@@ -1,0 +1,38 @@
+/* Inside layer 1: what a root is made of. */
+#ifndef TG_REGION_ROOT_H
+#define TG_REGION_ROOT_H
+
+#include <pthread.h>
+
+#include "region/region.h"
+
+struct tg_life;
+struct tg_peer;
+
+struct tg_root {
+    struct tg_root *next;
+    dev_t dev;
+    ino_t ino;
+    uint32_t refs;
+    uint32_t mode; /* of the folder */
+    int fd;
+    int life_fd; /* of ".life", -1 until needed */
+    pthread_mutex_t lock; /* guards what stands below */
+    struct tg_life *life;
+    uint32_t life_refs;
+    uint32_t temp_count;
+    uint32_t watchers; /* threads between watch_begin and watch_end */
+    struct tg_peer *peers; /* open addressing, n_peer_slots a power of two */
+    uint32_t n_peer_slots;
+    uint32_t n_peers;
+};
+
+/* Once a process: fork handlers and the key of thread ends. 0 or -errno. */
+int tg_process_init(void);
+/* For the fork handlers in root.c. */
+void tg_life_after_fork(struct tg_root *root);
+int tg_life_process_init(void);
+/* Forget all peers. */
+void tg_life_forget_peers(struct tg_root *root);
+
+#endif
