@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -227,16 +228,15 @@ int tool_value_word(const struct tool_args *args, const char *name, const char *
         return 0;
     }
     char all[128] = "";
+    size_t len = 0;
     for (uint32_t i = 0; choices[i]; i++) {
         if (strcmp(choices[i], text) == 0) {
             *ret_index = i;
             return 0;
         }
-        const size_t len = strlen(all);
-        const char *const comma = i == 0 ? "" : ", ";
-        assert(len + strlen(comma) + strlen(choices[i]) < sizeof(all));
-        strcpy(all + len, comma);
-        strcat(all, choices[i]);
+        len +=
+            (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", i == 0 ? "" : ", ", choices[i]);
+        assert(len < sizeof(all));
     }
     return tool_wrong_usage(args, "%s: there is no %s; say one of %s", name, tool_shown(text), all);
 }

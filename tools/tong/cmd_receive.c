@@ -21,7 +21,7 @@ struct receive {
     int mark; /* the byte behind each message, or -1 */
 };
 
-static int write_parts(struct receive *rx, const struct iovec *parts, size_t n)
+static int write_parts(struct receive *rx, struct iovec *parts, size_t n)
 {
     const int r = tool_file_write(&rx->output, parts, n);
     if (r == 0) {
@@ -44,7 +44,7 @@ static int write_plain(struct receive *rx, const tong_message *m)
         mark = '\n';
         marked = m->len == 0 || data[m->len - 1] != '\n';
     }
-    const struct iovec parts[] = {
+    struct iovec parts[] = {
         { .iov_base = (char *)(uintptr_t)data, .iov_len = m->len },
         { .iov_base = &mark, .iov_len = marked ? 1 : 0 },
     };
@@ -68,7 +68,7 @@ static int write_json(struct receive *rx, const tong_message *m)
     if (!line) {
         return tool_error(rx->box.args, rx->box.name, -ENOMEM, NULL);
     }
-    const struct iovec part = { .iov_base = line, .iov_len = strlen(line) };
+    struct iovec part = { .iov_base = line, .iov_len = strlen(line) };
     const int code = write_parts(rx, &part, 1);
     free(line);
     return code;

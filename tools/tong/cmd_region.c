@@ -137,7 +137,7 @@ static int read_out(const struct tool_args *args, const char *name)
             tool_failed(args, name, "it has %zu bytes; take a smaller --offset or --length", size);
     } else {
         struct tool_file output;
-        const struct iovec part = {
+        struct iovec part = {
             .iov_base = (char *)tong_region_data(region) + offset,
             .iov_len = tool_given(args, "--length") ? (size_t)length : size - (size_t)offset,
         };

@@ -169,7 +169,7 @@ static void step(struct iovec **parts, size_t *n_parts, size_t n)
         ++*parts;
         --*n_parts;
     }
-    if (n > 0) {
+    if (*n_parts > 0) {
         (*parts)->iov_base = (char *)(*parts)->iov_base + n;
         (*parts)->iov_len -= n;
     }
@@ -185,25 +185,19 @@ static ssize_t write_some(int fd, const struct iovec *parts, size_t n_parts)
                         : writev(fd, parts, (int)n_parts);
 }
 
-int tool_file_write(struct tool_file *file, const struct iovec *parts, size_t n_parts)
+int tool_file_write(struct tool_file *file, struct iovec *parts, size_t n_parts)
 {
-    struct iovec copy[PARTS_MOST];
-    struct iovec *left = copy;
-    size_t n_left = n_parts;
-    for (size_t i = 0; i < n_parts; i++) {
-        copy[i] = parts[i];
-    }
     if (file->regular && !file->touched && ftruncate(file->fd, 0) < 0) {
         return -errno;
     }
     file->touched = true;
     const off_t begin = file->regular ? lseek(file->fd, 0, SEEK_CUR) : -1;
-    step(&left, &n_left, 0);
-    while (n_left > 0) {
-        const ssize_t n = write_some(file->fd, left, n_left);
+    step(&parts, &n_parts, 0);
+    while (n_parts > 0) {
+        const ssize_t n = write_some(file->fd, parts, n_parts);
         if (n >= 0) {
             tool_watch_moved((uint64_t)n);
-            step(&left, &n_left, (size_t)n);
+            step(&parts, &n_parts, (size_t)n);
         } else if (!io_again(file->fd, POLLOUT)) {
             const int error = errno == EAGAIN ? EINTR : errno;
             if (begin >= 0 && ftruncate(file->fd, begin) == 0) {

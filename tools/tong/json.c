@@ -6,6 +6,7 @@
  */
 #include "tool.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ int tool_json_need(const struct tool_args *args)
 
 static json_t *base64(const unsigned char *data, size_t len)
 {
+    assert(data || len == 0);
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char *const text = malloc((len + 2) / 3 * 4 + 1);
     if (!text) {

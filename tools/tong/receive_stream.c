@@ -111,7 +111,7 @@ static int take(struct stream *s, const tong_message *message, bool *ret_ends)
         *ret_ends = true;
         return chunk.value == s->bytes ? 0 : incomplete(s, "the end counts other bytes");
     }
-    const struct iovec part = {
+    struct iovec part = {
         .iov_base = (char *)(uintptr_t)message->data + TOOL_CHUNK_HEAD,
         .iov_len = (size_t)chunk.value,
     };

@@ -41,7 +41,7 @@ const char *tool_shown(const char *name)
     char *const buffer = buffers[turn++ % 4];
     char *out = buffer;
     *out++ = '"';
-    for (size_t i = 0; name[i] && i < LONGEST; i++) {
+    for (size_t i = 0; i < LONGEST && name[i]; i++) {
         const unsigned char c = (unsigned char)name[i];
         if (c < ' ' || c >= 0x7f) {
             out += sprintf(out, "\\x%02x", c);
@@ -52,7 +52,7 @@ const char *tool_shown(const char *name)
             *out++ = (char)c;
         }
     }
-    strcpy(out, strlen(name) > LONGEST ? "...\"" : "\"");
+    memcpy(out, strlen(name) > LONGEST ? "...\"" : "\"", strlen(name) > LONGEST ? 5 : 2);
     return buffer;
 }
 

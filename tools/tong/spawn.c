@@ -16,8 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 int tool_spawn(const char *const *argv, int input, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
@@ -96,7 +94,7 @@ int tool_receive_exec(const struct tool_box *box, const char *command, const ton
 {
     const char *const argv[] = { "sh", "-c", command, NULL };
     int ends[2];
-    pid_t pid;
+    pid_t pid = -1;
     describe_message(box, message);
     if (pipe2(ends, O_CLOEXEC) < 0) {
         return tool_file_error(box->args, "pipe", errno);

@@ -227,9 +227,9 @@ ssize_t tool_file_read(struct tool_file *file, void *buf, size_t size);
 /* Reads to the end into memory of the heap, at most limit bytes (-EFBIG beyond). */
 int tool_file_read_all(struct tool_file *file, size_t limit, char **ret_data, size_t *ret_len);
 
-/* Writes all parts, in order. Returns 0 or a negative errno; -EINTR only after a stop signal. Of a
- * regular file a part that failed is cut off again. */
-int tool_file_write(struct tool_file *file, const struct iovec *parts, size_t n_parts);
+/* Writes all parts, in order, and uses them up. Returns 0 or a negative errno; -EINTR only after a
+ * stop signal. What was written of them into a regular file is cut off again after a failure. */
+int tool_file_write(struct tool_file *file, struct iovec *parts, size_t n_parts);
 
 /* ------------------------------------------------------------------ watch.c: on a terminal */
 
