@@ -1,0 +1,14 @@
+/* What the files of the kit share among themselves. */
+#ifndef TONG_KIT_PRIVATE_H
+#define TONG_KIT_PRIVATE_H
+
+#include <limits.h>
+#include <stdint.h>
+
+extern const char *kit_test_name;
+extern char kit_folder[PATH_MAX]; /* TONG_DIR of this test */
+
+uint64_t kit_seed(void);
+void kit_remove_tree(const char *path);
+
+#endif
