@@ -1,0 +1,315 @@
+/*
+ * rate.c - how many messages one sender and one receiver pass on two CPUs.
+ *
+ * Against a plain ring that copies in and out, spins, and knows nothing else (informative), and
+ * unbounded against bounded: there a window keeps the sender at most half of what the bounded one
+ * holds ahead, so that neither is ever full and no backlog grows.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tong/tong.h>
+
+#include "bench.h"
+#include "raw.h"
+
+enum {
+    most_bytes = 65536,
+    many = 32,
+    window = 512,
+    window_step = 64
+};
+
+enum manner {
+    COPYING,
+    IN_PLACE,
+    MANY
+};
+
+struct stream {
+    const tong_options *options;
+    uint32_t size;
+    enum manner manner;
+    bool windowed;
+    char name[TONG_NAME_MAX];
+};
+
+struct end {
+    struct bench_stage *stage;
+    const struct stream *stream;
+    tong_mailbox *box;
+    uint64_t number; /* of the next message */
+    uint64_t taken;  /* as the sender last saw it */
+    unsigned char *buffers;
+    struct iovec pieces[many];
+    size_t lens[many];
+};
+
+static _Atomic uint64_t *taken_word(struct end *e)
+{
+    return (_Atomic uint64_t *)e->stage->rest;
+}
+
+/* ------------------------------------------------------------------ receiver */
+
+static void look_at(struct end *e, const void *data, size_t len)
+{
+    uint64_t number;
+    memcpy(&number, data, sizeof number);
+    if (len != e->stream->size || number != e->number) {
+        bench_fail("message %llu was expected, %llu came", (unsigned long long)e->number,
+                   (unsigned long long)number);
+    }
+    e->number++;
+}
+
+static void take_one(struct end *e)
+{
+    const ssize_t len = tong_receive(e->box, e->buffers, e->stream->size, TONG_FOREVER);
+    bench_check("tong_receive", len);
+    look_at(e, e->buffers, (size_t)len);
+}
+
+/* Reads every byte, as who takes a message in place does. */
+static uint64_t sum_of(const void *data, size_t len)
+{
+    uint64_t sum = 0;
+    for (const uint64_t *p = data, *end = p + len / sizeof *p; p < end; p++) {
+        sum += *p;
+    }
+    return sum;
+}
+
+static volatile uint64_t sink; /* keeps the sums from being optimised away */
+
+static void take_in_place(struct end *e)
+{
+    tong_message m = TONG_MESSAGE_INIT;
+    bench_check("tong_claim", tong_claim(e->box, TONG_FOREVER, &m));
+    sink = sum_of(m.data, m.len);
+    look_at(e, m.data, m.len);
+    bench_check("tong_done", tong_done(e->box, &m));
+}
+
+static unsigned take_many(struct end *e)
+{
+    const ssize_t n = tong_receive_many(e->box, e->pieces, many, TONG_FOREVER, e->lens);
+    bench_check("tong_receive_many", n);
+    for (ssize_t i = 0; i < n; i++) {
+        look_at(e, e->pieces[i].iov_base, e->lens[i]);
+    }
+    return (unsigned)n;
+}
+
+static unsigned take_some(struct end *e)
+{
+    switch (e->stream->manner) {
+    case COPYING:
+        take_one(e);
+        return 1;
+    case IN_PLACE:
+        take_in_place(e);
+        return 1;
+    case MANY:
+        return take_many(e);
+    }
+    return 0;
+}
+
+/* Up to `many` - 1 more than n may come in one go: noise beside the batches of this program. */
+static void take(void *ctx, unsigned n)
+{
+    struct end *e = ctx;
+    for (unsigned i = 0; i < n;) {
+        const unsigned some = take_some(e);
+        if (e->stream->windowed && (e->number & (window_step - 1)) < some) {
+            atomic_store_explicit(taken_word(e), e->number, memory_order_release);
+        }
+        i += some;
+    }
+}
+
+static void make_buffers(struct end *e)
+{
+    static _Alignas(64) unsigned char memory[many][most_bytes];
+    e->buffers = memory[0];
+    for (size_t i = 0; i < many; i++) {
+        memset(memory[i], 1, e->stream->size);
+        e->pieces[i] = (struct iovec){ memory[i], e->stream->size };
+    }
+}
+
+static void receiver(struct bench_stage *stage, void *arg, unsigned index)
+{
+    (void)index;
+    static struct end e;
+    e = (struct end){ .stage = stage, .stream = arg };
+    make_buffers(&e);
+    bench_check("tong_open", tong_open(e.stream->name, TONG_RECEIVE, NULL, &e.box));
+    stage->result = bench_mean(take, &e, e.stream->size > 4096 ? many : 32 * many);
+    atomic_store_explicit(&stage->stop, 1, memory_order_release);
+    bench_check("tong_remove", tong_remove(e.stream->name));
+    tong_close(e.box);
+}
+
+/* ------------------------------------------------------------------ sender */
+
+static bool ended(int64_t answer)
+{
+    if (answer == -EIDRM) {
+        return true;
+    }
+    bench_check("a send", answer);
+    return false;
+}
+
+static bool put_one(struct end *e)
+{
+    memcpy(e->buffers, &e->number, sizeof e->number);
+    e->number++;
+    return !ended(tong_send(e->box, e->buffers, e->stream->size, TONG_FOREVER));
+}
+
+/* Writes every byte, as who makes a message in place does. */
+static bool put_in_place(struct end *e)
+{
+    tong_slot slot = TONG_SLOT_INIT;
+    if (ended(tong_reserve(e->box, e->stream->size, TONG_FOREVER, &slot))) {
+        return false;
+    }
+    memset(slot.data, (int)e->number, e->stream->size);
+    memcpy(slot.data, &e->number, sizeof e->number);
+    e->number++;
+    return !ended(tong_commit(e->box, &slot, e->stream->size));
+}
+
+static bool put_many(struct end *e)
+{
+    for (size_t i = 0; i < many; i++, e->number++) {
+        memcpy(e->pieces[i].iov_base, &e->number, sizeof e->number);
+    }
+    for (size_t sent = 0; sent < many;) {
+        const ssize_t n = tong_send_many(e->box, e->pieces + sent, many - sent, TONG_FOREVER);
+        if (ended(n)) {
+            return false;
+        }
+        sent += (size_t)n;
+    }
+    return true;
+}
+
+static bool put(struct end *e)
+{
+    switch (e->stream->manner) {
+    case COPYING:
+        return put_one(e);
+    case IN_PLACE:
+        return put_in_place(e);
+    case MANY:
+        return put_many(e);
+    }
+    return false;
+}
+
+/* False when the sample is over. Sender and receiver are on two CPUs: spinning is right. */
+static bool window_opens(struct end *e)
+{
+    while (e->number - e->taken >= window) {
+        e->taken = atomic_load_explicit(taken_word(e), memory_order_acquire);
+        if (atomic_load_explicit(&e->stage->stop, memory_order_relaxed) != 0) {
+            return false;
+        }
+        bench_pause();
+    }
+    return true;
+}
+
+static void sender(struct bench_stage *stage, void *arg, unsigned index)
+{
+    (void)index;
+    static struct end e;
+    e = (struct end){ .stage = stage, .stream = arg };
+    make_buffers(&e);
+    bench_check("tong_open", tong_open(e.stream->name, TONG_SEND, NULL, &e.box));
+    while ((!e.stream->windowed || window_opens(&e)) && put(&e)) {
+    }
+    tong_close(e.box);
+}
+
+/* ------------------------------------------------------------------ samples */
+
+static double box_sample(void *arg)
+{
+    static unsigned serial;
+    struct stream *stream = arg;
+    snprintf(stream->name, sizeof stream->name, "rate-%u", serial++);
+    tong_mailbox *box;
+    bench_check("tong_open", tong_open(stream->name, TONG_SEND | TONG_CREATE | TONG_EXCL,
+                                       stream->options, &box));
+    bench_check("tong_close", tong_close(box));
+    return bench_pair(receiver, sender, 1, 128, stream);
+}
+
+int main(int argc, char **argv)
+{
+    bench_begin(argc, argv, "messages a second, one sender, one receiver, two CPUs");
+    static const tong_options plain = TONG_OPTIONS_INIT;
+    static tong_options unbounded = TONG_OPTIONS_INIT;
+    static tong_options bounded = TONG_OPTIONS_INIT;
+    unbounded.link_capacity = TONG_UNBOUNDED;
+    bounded.capacity = 1024;
+
+    static struct stream w[] = {
+        { .options = &unbounded, .size = 64, .windowed = true },
+        { .options = &plain, .size = 64, .windowed = true },
+        { .options = &bounded, .size = 64, .windowed = true },
+        { .options = &unbounded, .size = 1024, .windowed = true },
+        { .options = &plain, .size = 1024, .windowed = true },
+    };
+    struct bench_measure windowed[] = {
+        { "unbounded : link_capacity 1024, no backlog, 64 B", box_sample, w, box_sample, w + 1, 0.9,
+          BENCH_SPEED, BENCH_RATE },
+        { "unbounded : capacity 1024, no backlog, 64 B", box_sample, w, box_sample, w + 2, 0.9,
+          BENCH_SPEED, BENCH_RATE },
+        { "unbounded : link_capacity 1024, no backlog, 1 KiB", box_sample, w + 3, box_sample, w + 4,
+          0.9, BENCH_SPEED, BENCH_RATE },
+    };
+    bench_run(windowed, sizeof windowed / sizeof windowed[0]);
+
+    static struct raw_ring_arg r64 = { 64, 1024, 1 }, r64_many = { 64, 1024, many },
+                               r1k = { 1024, 1024, 1 }, r64k = { most_bytes, 64, 1 };
+    static struct stream s[] = {
+        { .options = &plain, .size = 64, .manner = COPYING },
+        { .options = &bounded, .size = 64, .manner = COPYING },
+        { .options = &plain, .size = 64, .manner = IN_PLACE },
+        { .options = &plain, .size = 64, .manner = MANY },
+        { .options = &plain, .size = 1024, .manner = COPYING },
+        { .options = &plain, .size = 1024, .manner = IN_PLACE },
+        { .options = &plain, .size = most_bytes, .manner = COPYING },
+        { .options = &plain, .size = most_bytes, .manner = IN_PLACE },
+    };
+    struct bench_measure measures[] = {
+        { "64 B one by one, default : plain ring", box_sample, s, raw_ring_rate, &r64, 0,
+          BENCH_SPEED, BENCH_RATE },
+        { "64 B one by one, capacity 1024 : plain ring", box_sample, s + 1, raw_ring_rate, &r64, 0,
+          BENCH_SPEED, BENCH_RATE },
+        { "64 B in place : plain ring", box_sample, s + 2, raw_ring_rate, &r64, 0, BENCH_SPEED,
+          BENCH_RATE },
+        { "64 B 32 at once : plain ring, 32 at once", box_sample, s + 3, raw_ring_rate, &r64_many,
+          0, BENCH_SPEED, BENCH_RATE },
+        { "1 KiB one by one : plain ring", box_sample, s + 4, raw_ring_rate, &r1k, 0, BENCH_SPEED,
+          BENCH_RATE },
+        { "1 KiB in place : plain ring", box_sample, s + 5, raw_ring_rate, &r1k, 0, BENCH_SPEED,
+          BENCH_RATE },
+        { "64 KiB one by one : plain ring", box_sample, s + 6, raw_ring_rate, &r64k, 0, BENCH_SPEED,
+          BENCH_RATE },
+        { "64 KiB in place : plain ring", box_sample, s + 7, raw_ring_rate, &r64k, 0, BENCH_SPEED,
+          BENCH_RATE },
+    };
+    bench_run(measures, sizeof measures / sizeof measures[0]);
+    return bench_end();
+}

@@ -1,0 +1,257 @@
+/*
+ * senders.c - many senders, one receiver, all on two CPUs: a mailbox against one shared ring.
+ *
+ * N processes send messages of 64 bytes as fast as they can; one process receives. The senders lie
+ * in turn on both CPUs, the receiver on the first. The shared ring gets as many slots in all as the
+ * mailbox keeps messages. Both sides look at each message: its sender's numbers must rise by one.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <tong/tong.h>
+
+#include "bench.h"
+#include "casring.h"
+
+enum {
+    most_senders = 512,
+    message_size = 64
+};
+
+struct message {
+    uint32_t sender;
+    uint32_t unused;
+    uint64_t number; /* counts the messages of this sender from 0 */
+    unsigned char rest[48];
+};
+_Static_assert(sizeof(struct message) == message_size, "64 bytes");
+
+struct crowd {
+    unsigned senders;
+    uint32_t slots; /* of the shared ring */
+    enum casring_waking waking;
+    const tong_options *box;  /* of the mailbox */
+    char name[TONG_NAME_MAX]; /* its name */
+    double ring_fairness;     /* Jain's index over the senders, of the last sample */
+    double box_fairness;
+};
+
+struct taker {
+    struct casring *ring;
+    tong_mailbox *box;
+    uint64_t next[most_senders];
+};
+
+static void look_at(struct taker *t, const struct message *m)
+{
+    if (m->sender >= most_senders || m->number != t->next[m->sender]) {
+        bench_fail("a message of sender %u is out of order", m->sender);
+    }
+    t->next[m->sender]++;
+}
+
+/* 1 when all got the same share, 1/N when one got everything. */
+static double fairness_of(const struct taker *t, unsigned n)
+{
+    double sum = 0, squares = 0;
+    for (unsigned i = 0; i < n; i++) {
+        sum += (double)t->next[i];
+        squares += (double)t->next[i] * (double)t->next[i];
+    }
+    return squares > 0 ? sum * sum / (n * squares) : 0;
+}
+
+static void finish(struct bench_stage *stage, const struct crowd *crowd, const struct taker *t,
+                   double ns)
+{
+    stage->result = ns;
+    *(double *)stage->rest = fairness_of(t, crowd->senders);
+    atomic_store_explicit(&stage->stop, 1, memory_order_release);
+}
+
+/* ------------------------------------------------------------------ the shared ring */
+
+static struct casring *ring_of(struct bench_stage *stage)
+{
+    return (struct casring *)(stage->rest + 128);
+}
+
+static void ring_take(void *ctx, unsigned n)
+{
+    struct taker *t = ctx;
+    for (unsigned i = 0; i < n; i++) {
+        struct message m;
+        casring_receive(t->ring, &m);
+        look_at(t, &m);
+    }
+}
+
+static void ring_receiver(struct bench_stage *stage, void *arg, unsigned index)
+{
+    (void)index;
+    static struct taker t;
+    t.ring = ring_of(stage);
+    finish(stage, arg, &t, bench_mean(ring_take, &t, 256));
+}
+
+static void ring_sender(struct bench_stage *stage, void *arg, unsigned index)
+{
+    (void)arg;
+    struct message m = { .sender = index };
+    for (struct casring *ring = ring_of(stage);; m.number++) {
+        casring_send(ring, &m);
+    }
+}
+
+/* ------------------------------------------------------------------ the mailbox */
+
+static void box_take(void *ctx, unsigned n)
+{
+    struct taker *t = ctx;
+    for (unsigned i = 0; i < n; i++) {
+        struct message m;
+        bench_check("tong_receive", tong_receive(t->box, &m, sizeof m, TONG_FOREVER));
+        look_at(t, &m);
+    }
+}
+
+static void box_receiver(struct bench_stage *stage, void *arg, unsigned index)
+{
+    (void)index;
+    const struct crowd *crowd = arg;
+    static struct taker t;
+    bench_check("tong_open", tong_open(crowd->name, TONG_RECEIVE, NULL, &t.box));
+    finish(stage, crowd, &t, bench_mean(box_take, &t, 256));
+    tong_close(t.box);
+}
+
+static void box_sender(struct bench_stage *stage, void *arg, unsigned index)
+{
+    (void)stage;
+    const struct crowd *crowd = arg;
+    tong_mailbox *box;
+    bench_check("tong_open", tong_open(crowd->name, TONG_SEND, NULL, &box));
+    for (struct message m = { .sender = index };; m.number++) {
+        const int answer = tong_send(box, &m, sizeof m, TONG_FOREVER);
+        if (answer == -EIDRM || answer == -EOWNERDEAD) {
+            return;
+        }
+        bench_check("tong_send", answer);
+    }
+}
+
+/* ------------------------------------------------------------------ samples */
+
+static double run_crowd(struct crowd *crowd, bench_body_fn *receiver, bench_body_fn *sender,
+                        struct bench_stage *stage, double *ret_fairness)
+{
+    pid_t pids[most_senders] = { 0 };
+    for (unsigned i = 0; i < crowd->senders; i++) {
+        pids[i] = bench_fork((int)(i + 1) % 2, sender, stage, crowd, i);
+    }
+    bench_join(bench_fork(0, receiver, stage, crowd, 0));
+    for (unsigned i = 0; i < crowd->senders; i++) {
+        bench_kill(pids[i]);
+    }
+    *ret_fairness = *(double *)stage->rest;
+    return stage->result;
+}
+
+static double ring_sample(void *arg)
+{
+    struct crowd *crowd = arg;
+    const size_t rest = 128 + casring_size(crowd->slots);
+    struct bench_stage *stage = bench_stage_new(rest);
+    casring_init(ring_of(stage), crowd->slots, crowd->waking);
+    const double ns = run_crowd(crowd, ring_receiver, ring_sender, stage, &crowd->ring_fairness);
+    bench_stage_free(stage, rest);
+    return ns;
+}
+
+static double box_sample(void *arg)
+{
+    static unsigned serial;
+    struct crowd *crowd = arg;
+    snprintf(crowd->name, sizeof crowd->name, "crowd-%u", serial++);
+    tong_mailbox *box;
+    bench_check("tong_open",
+                tong_open(crowd->name, TONG_SEND | TONG_CREATE | TONG_EXCL, crowd->box, &box));
+    bench_check("tong_close", tong_close(box));
+    struct bench_stage *stage = bench_stage_new(128);
+    const double ns = run_crowd(crowd, box_receiver, box_sender, stage, &crowd->box_fairness);
+    bench_stage_free(stage, 128);
+    bench_check("tong_remove", tong_remove(crowd->name));
+    return ns;
+}
+
+/* Speed alone says little: it is easy to be fast for one sender of 64. */
+static void print_fairness(const struct crowd *crowd)
+{
+    char what[64];
+    const struct {
+        const char *of;
+        double value;
+    } sides[] = { { "mailbox", crowd->box_fairness }, { "shared ring", crowd->ring_fairness } };
+    for (size_t i = 0; i < 2; i++) {
+        if (sides[i].value > 0) {
+            snprintf(what, sizeof what, "%u senders, fairness (Jain) of the %s", crowd->senders,
+                     sides[i].of);
+            bench_value(what, sides[i].value, "", 0);
+        }
+    }
+}
+
+static struct bench_measure measure_of(struct crowd *crowd, char *name, size_t size)
+{
+    snprintf(name, size, "%u senders, %s : shared ring of %u, waking %s", crowd->senders,
+             crowd->box->capacity == TONG_UNBOUNDED ? "default" : "capacity 1024", crowd->slots,
+             crowd->waking == CASRING_WAKE_EACH ? "each" : "few");
+    return (struct bench_measure){
+        .name = name,
+        .tong = box_sample,
+        .tong_arg = crowd,
+        .raw = ring_sample,
+        .raw_arg = crowd,
+        .goal = crowd->senders >= 64 && crowd->waking == CASRING_WAKE_EACH ? 4 : 0,
+        .sense = BENCH_SPEED,
+        .show = BENCH_RATE,
+    };
+}
+
+int main(int argc, char **argv)
+{
+    bench_begin(argc, argv, "many senders to one receiver, against one shared ring");
+    static const tong_options plain = TONG_OPTIONS_INIT;
+    static tong_options bounded = TONG_OPTIONS_INIT;
+    bounded.capacity = 1024;
+    static struct crowd crowds[] = {
+        { .senders = 64, .slots = 1024, .waking = CASRING_WAKE_EACH, .box = &plain },
+        { .senders = 64, .slots = 1024, .waking = CASRING_WAKE_EACH, .box = &bounded },
+        { .senders = 64, .slots = 65536, .waking = CASRING_WAKE_EACH, .box = &plain },
+        { .senders = 64, .slots = 65536, .waking = CASRING_WAKE_FEW, .box = &plain },
+        { .senders = 64, .slots = 1024, .waking = CASRING_WAKE_FEW, .box = &bounded },
+        { .senders = 512, .slots = 1024, .waking = CASRING_WAKE_EACH, .box = &plain },
+        { .senders = 512, .slots = 524288, .waking = CASRING_WAKE_FEW, .box = &plain },
+        { .senders = 8, .slots = 1024, .waking = CASRING_WAKE_EACH, .box = &plain },
+        { .senders = 1, .slots = 1024, .waking = CASRING_WAKE_EACH, .box = &plain },
+    };
+    enum {
+        n = sizeof crowds / sizeof crowds[0]
+    };
+    struct bench_measure measures[n];
+    static char names[n][64];
+    for (size_t i = 0; i < n; i++) {
+        measures[i] = measure_of(&crowds[i], names[i], sizeof names[i]);
+    }
+    bench_run(measures, n);
+    for (size_t i = 0; i < n; i++) {
+        print_fairness(&crowds[i]);
+    }
+    return bench_end();
+}
