@@ -11,9 +11,10 @@
  * Waiting is for an event and has a deadline (kit_until, kit_event_wait, KIT_PATIENCE): what should
  * happen at once may take long on a busy machine, and what never happens is a failure with a name.
  *
- * Environment: KIT_SEED gives the random numbers of an earlier run; KIT_SLOW multiplies every
- * deadline; KIT_KEEP=1 leaves the folders of the tests; TONG_CARRIER stands in front of every
- * mailbox name ("unix:"), so that one suite runs over all carriers.
+ * Environment: KIT_SEED gives the random numbers of an earlier run; KIT_SECONDS is the patience of
+ * every wait, 20 if it is not set, and the tests' limits grow with it; KIT_KEEP=1 leaves the folders
+ * of the tests; TONG_CARRIER stands in front of every mailbox name ("unix:"), so that one suite runs
+ * over all carriers.
  */
 #ifndef TONG_KIT_H
 #define TONG_KIT_H
@@ -35,7 +36,7 @@
 struct kit_test {
     const char *name; /* a fact: receive_keeps_message_when_buffer_is_short */
     void (*run)(void);
-    unsigned seconds; /* time limit; 0 = 60 */
+    unsigned seconds; /* time limit at a patience of 20 s; 0 = 60 */
 };
 
 #define KIT_TEST(function)                                                                         \
@@ -89,7 +90,7 @@ void kit_equal_at(const char *file, int line, const char *what, uint64_t got, co
 
 int64_t kit_now_ns(void); /* monotonic */
 
-/* How long a call that must succeed may take, as a timeout_ns: 20 s, times KIT_SLOW. */
+/* How long a call that must succeed may take, as a timeout_ns. */
 #define KIT_PATIENCE kit_patience_ns()
 int64_t kit_patience_ns(void);
 
@@ -167,6 +168,44 @@ uint64_t kit_switches(pid_t pid);
 bool kit_sleeps(pid_t pid);
 
 size_t kit_open_descriptors(void); /* of this process */
+
+/* ------------------------------------------------------------------ the machine */
+
+/* Put the mailbox folder of this test onto a tmpfs of its own with so many bytes, in a mount
+ * namespace of its own. Skips the test where that is not allowed. Before anything is opened. */
+void kit_small_memory(size_t bytes);
+uint64_t kit_free_memory(void); /* bytes that are free where the mailbox folder is */
+
+/* Skip unless this is root; then kit_become() in a spawned child makes it another user. */
+enum {
+    KIT_ANN = 65531,
+    KIT_BOB = 65532
+};
+void kit_needs_root(void);
+void kit_become(uid_t uid, gid_t gid);
+
+/* A fresh folder outside of the test's, in memory, that others may enter. Give it to
+ * kit_remove_folder() at the end. */
+const char *kit_make_folder(uid_t uid, gid_t gid, mode_t mode);
+void kit_remove_folder(const char *path);
+
+/* The entries of a folder without . and .., joined with spaces, in the order of their names. */
+const char *kit_entries(const char *path);
+/* TONG_DIR/name of this test. */
+const char *kit_path(const char *name);
+
+/* How many system calls these processes make from go to their own over, by strace -c -f. They look
+ * at go, set over, and wait to be let go without a call (kit_spin_until). Skips the test without
+ * strace or the right to trace. */
+#define kit_spin_until(condition)                                                                  \
+    do {                                                                                           \
+        for (const int64_t end_ = kit_now_ns() + KIT_PATIENCE; !(condition);) {                    \
+            if (kit_now_ns() > end_) {                                                             \
+                kit_fail("did not happen in time: %s", #condition);                                \
+            }                                                                                      \
+        }                                                                                          \
+    } while (0)
+uint64_t kit_traced_calls(const pid_t pids[], size_t n, kit_event *go, kit_event over[]);
 
 /* ------------------------------------------------------------------ mailboxes */
 

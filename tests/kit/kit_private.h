@@ -4,9 +4,15 @@
 
 #include <limits.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 extern const char *kit_test_name;
 extern char kit_folder[PATH_MAX]; /* TONG_DIR of this test */
+
+extern pid_t kit_test_process;
+
+/* Folders outside of kit_folder: by the process of the test, so that its runner can clear them. */
+#define KIT_OUTER "/dev/shm/tong-kit-%d%s"
 
 uint64_t kit_seed(void);
 void kit_remove_tree(const char *path);

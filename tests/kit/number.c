@@ -33,7 +33,7 @@ enum {
 
 int64_t kit_patience_ns(void)
 {
-    return TONG_SEC(20) * SLOW * (int64_t)kit_count("KIT_SLOW", 1);
+    return TONG_SEC(1) * SLOW * (int64_t)kit_count("KIT_SECONDS", 20);
 }
 
 struct kit_poll kit_poll_begin(void)

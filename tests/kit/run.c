@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -39,7 +40,7 @@ enum {
 };
 
 const char *kit_test_name = "";
-static pid_t test_process;
+pid_t kit_test_process;
 static unsigned n_run;
 static unsigned n_skipped;
 
@@ -51,7 +52,7 @@ _Noreturn void kit_skip(const char *format, ...)
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
-    if (getpid() != test_process) {
+    if (getpid() != kit_test_process) {
         kit_fail("only the process of the test may skip it");
     }
     fflush(NULL);
@@ -207,7 +208,7 @@ static void default_signals(void)
 static _Noreturn void be_the_test(const struct kit_test *test)
 {
     static struct descriptors before;
-    test_process = getpid();
+    kit_test_process = getpid();
     kit_test_name = test->name;
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -244,9 +245,26 @@ void kit_remove_tree(const char *path)
     nftw(path, unlink_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
+static void remove_outer_folders(pid_t test)
+{
+    char pattern[64];
+    glob_t found;
+    snprintf(pattern, sizeof(pattern), KIT_OUTER, (int)test, ".*");
+    if (glob(pattern, 0, NULL, &found) != 0) {
+        return;
+    }
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        kit_remove_tree(found.gl_pathv[i]);
+    }
+    globfree(&found);
+}
+
 static void enter_folder(const struct kit_test *test, const char *base)
 {
-    snprintf(kit_folder, sizeof(kit_folder), "%s/%.100s", base, test->name);
+    const int n = snprintf(kit_folder, sizeof(kit_folder), "%s/%s", base, test->name);
+    if (n < 0 || (size_t)n >= sizeof(kit_folder)) {
+        kit_fail("TONG_DIR is too long: %s", base);
+    }
     kit_remove_tree(kit_folder);
     if (mkdir(kit_folder, 0700) != 0) {
         kit_fail("mkdir %s: %s", kit_folder, strerror(errno));
@@ -254,7 +272,8 @@ static void enter_folder(const struct kit_test *test, const char *base)
     setenv("TONG_DIR", kit_folder, 1);
 }
 
-/* Files that belong to nobody: records of processes that are all dead by now, half-made files. */
+/* Files that belong to nobody: records of processes that are all dead by now, half-made files and
+ * folders that lost their name. */
 static unsigned litter_in(const char *path, bool all)
 {
     DIR *folder = opendir(path);
@@ -267,7 +286,8 @@ static unsigned litter_in(const char *path, bool all)
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
             continue;
         }
-        if (all || (name[0] == '.' && strcmp(name, ".life") != 0 && strcmp(name, ".lock") != 0)) {
+        if (all || (name[0] == '.' && strcmp(name, ".life") != 0 && strcmp(name, ".lock") != 0 &&
+                    strcmp(name, ".tmp") != 0)) {
             fprintf(stderr, "leak: %s: %s/%s was left\n", kit_test_name, path, name);
             n++;
         }
@@ -279,8 +299,10 @@ static unsigned litter_in(const char *path, bool all)
 static unsigned litter(void)
 {
     char life[PATH_MAX + 8];
+    char temporary[PATH_MAX + 8];
     snprintf(life, sizeof(life), "%s/.life", kit_folder);
-    return litter_in(kit_folder, false) + litter_in(life, true);
+    snprintf(temporary, sizeof(temporary), "%s/.tmp", kit_folder);
+    return litter_in(kit_folder, false) + litter_in(life, true) + litter_in(temporary, true);
 }
 
 /* What a hung test was doing, from outside: its processes and the system calls they are in. */
@@ -369,6 +391,7 @@ static void run_forked(void **state)
     }
     if (!getenv("KIT_KEEP")) {
         kit_remove_tree(kit_folder);
+        remove_outer_folders(pid);
     }
     n_run++;
     if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
