@@ -304,9 +304,11 @@ static void a_healthy_folder_has_nothing_to_repair(void)
     unsigned n[3] = { 0 };
     tong_mailbox *box = kit_create(kit_name("well"), NULL);
     kit_ok(kit_send_u64(box, 1, 0));
-    kit_gives(tong_doctor(0, note_finding, n), n[1] + n[2]);
+    const int found = tong_doctor(0, note_finding, n);
+    kit_equal(found, n[1] + n[2]);
     kit_equal(n[1], 0);
-    kit_gives(tong_doctor(1, note_finding, n) >= 0, 1);
+    kit_true(tong_doctor(1, note_finding, n) >= 0);
+    kit_equal(n[1], 0);
     kit_equal(kit_receive_u64(box), 1);
     kit_end(box, kit_name("well"));
 }

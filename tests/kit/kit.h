@@ -167,8 +167,6 @@ uint64_t kit_switches(pid_t pid);
 /* Is the main thread of the process in state S (asleep)? */
 bool kit_sleeps(pid_t pid);
 
-size_t kit_open_descriptors(void); /* of this process */
-
 /* ------------------------------------------------------------------ the machine */
 
 /* Put the mailbox folder of this test onto a tmpfs of its own with so many bytes, in a mount

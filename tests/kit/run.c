@@ -93,17 +93,6 @@ static void look_at_descriptors(struct descriptors *ret)
     closedir(folder);
 }
 
-size_t kit_open_descriptors(void)
-{
-    static struct descriptors now;
-    look_at_descriptors(&now);
-    size_t n = 0;
-    for (int fd = 0; fd < MAX_DESCRIPTORS; fd++) {
-        n += now.open[fd];
-    }
-    return n;
-}
-
 static void describe(int fd, char *ret_text, size_t size)
 {
     char path[64];

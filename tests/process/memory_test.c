@@ -193,6 +193,25 @@ static void receiving_needs_no_memory(void)
     kit_end(box, kit_name("rest"));
 }
 
+static void removing_needs_no_memory(void)
+{
+    kit_small_memory(2 * MIB);
+    const tong_options options = endless();
+    tong_mailbox *box = kit_create(kit_name("rest"), &options);
+    tong_region *region = NULL;
+    kit_ok(tong_region_open("rest", 100000, TONG_WRITE | TONG_CREATE, NULL, &region));
+    kit_ok(tong_region_close(region));
+    fill(box, 0, 0, 3000);
+    const int fd = fill_the_rest(kit_path(".filler"));
+    kit_equal(kit_free_memory(), 0);
+    kit_ok(tong_remove(kit_name("rest")));
+    kit_ok(tong_region_remove("rest"));
+    kit_ok(tong_close(box));
+    kit_true(kit_free_memory() > MIB / 2);
+    close(fd);
+    kit_ok(unlink(kit_path(".filler")));
+}
+
 static int receive_when_full(void *arg)
 {
     uint64_t n = *(uint64_t *)arg;
@@ -268,12 +287,12 @@ static void a_large_backlog_goes_in_and_out_and_leaves_less_than_1_mib(void)
     kit_end(box, kit_name("backlog"));
 }
 
-/* The environment gives no zero; the short form is a memory of the test's own. */
 static const struct kit_test tests[] = {
     KIT_TEST(a_full_memory_of_1_mib_is_enospc_and_loses_nothing),
     KIT_TEST(a_full_memory_of_8_mib_is_enospc_and_loses_nothing),
     KIT_TEST(every_small_memory_is_enospc_and_loses_nothing),
     KIT_TEST(receiving_needs_no_memory),
+    KIT_TEST(removing_needs_no_memory),
     KIT_TEST(a_death_in_a_full_memory_loses_nothing),
     KIT_TEST_LONG(a_large_backlog_goes_in_and_out_and_leaves_less_than_1_mib, 300),
 };

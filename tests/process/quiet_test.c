@@ -32,7 +32,7 @@ static int block_in_send(void *arg)
 static int block_in_wait_any(void *arg)
 {
     tong_mailbox *boxes[2] = { kit_open(kit_name(arg), TONG_RECEIVE, NULL),
-                               kit_open(kit_name("empty2"), TONG_RECEIVE, NULL) };
+                               kit_open(kit_name("empty"), TONG_RECEIVE, NULL) };
     return tong_wait_any(boxes, 2, TONG_FOREVER);
 }
 
@@ -79,7 +79,8 @@ static void who_waits_makes_at_most_one_context_switch_a_second(void)
     for (size_t i = 0; i < CHILDREN; i++) {
         children[i] = kit_spawn(ways[i].block, (void *)ways[i].where);
     }
-    kit_until_asleep(kit_name("empty"), 3);
+    kit_until_asleep(kit_name("empty"), 4);
+    kit_until_asleep(kit_name("empty2"), 1);
     kit_until_blocked(kit_name("full"), 2);
     kit_until_blocked(kit_name("meet"), 1);
     for (size_t i = 0; i < CHILDREN; i++) {

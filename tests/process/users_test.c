@@ -165,7 +165,8 @@ static int bob_uses(void *arg)
     kit_gives(tong_open("private", TONG_SEND, NULL, &box), -EACCES);
     kit_gives(tong_open("private", TONG_RECEIVE, NULL, &box), -EACCES);
     kit_gives(tong_stat("private", &status), -EACCES);
-    kit_gives(tong_remove("private"), -EPERM);
+    const int r = tong_remove("private");
+    kit_true(r == -EPERM || r == -EACCES);
     kit_true(box == NULL);
     box = kit_open("common", TONG_SEND, NULL);
     kit_ok(tong_send(box, "bob", 3, 0));
