@@ -32,7 +32,7 @@ static int write_parts(struct receive *rx, struct iovec *parts, size_t n)
     }
     return tool_failed(
         rx->box.args, rx->box.name, "cannot write to %s, %s; the message is back in the mailbox",
-        tool_shown(rx->output.name), r == -EPIPE ? "nobody reads it any more" : strerror(-r));
+        rx->output.name, r == -EPIPE ? "nobody reads it any more" : strerror(-r));
 }
 
 static int write_plain(struct receive *rx, const tong_message *m)

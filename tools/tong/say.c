@@ -27,7 +27,7 @@ bool tool_on_terminal(void)
 const char *tool_shown(const char *name)
 {
     enum {
-        LONGEST = 48
+        LONGEST = 160
     };
     static _Thread_local char buffers[4][LONGEST * 4 + 8];
     static _Thread_local unsigned turn;
@@ -193,7 +193,15 @@ int tool_error(const struct tool_args *args, const char *name, int error, const 
 
 int tool_file_error(const struct tool_args *args, const char *file, int error)
 {
-    return tool_failed(args, file, "%s", strerror(error < 0 ? -error : error));
+    /* Not tool_shown(): a path is printed as it is, blanks included. */
+    char path[512];
+    snprintf(path, sizeof(path), "%s", file);
+    for (char *p = path; *p; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f) {
+            *p = '?';
+        }
+    }
+    return tool_failed(args, NULL, "%s: %s", path, strerror(error < 0 ? -error : error));
 }
 
 const char *tool_amount(uint64_t bytes)

@@ -1,0 +1,100 @@
+# create.sh - tong create: every option, what may not be, what is there already.
+. "$(dirname "$0")/lib"
+
+# options_give NAME WANT OPTION...: a mailbox made with the options shows WANT in `tong stat`.
+options_give() {
+    og_name=$1 og_want=$2
+    shift 2
+    "$TONG" create box "$@" || return 1
+    is "$og_name" "$("$TONG" stat box | awk -v want="$og_want" '
+        BEGIN { n = split(want, w) }
+        { for (i = 1; i <= n; i++) { split(w[i], kv, "="); if ($1 == kv[1]) seen[i] = $1 "=" $2 } }
+        END { for (i = 1; i <= n; i++) printf "%s%s", (i > 1 ? " " : ""), seen[i] }')" "$og_want"
+    "$TONG" rm box
+}
+
+t 'create says nothing' 0 '' '' "$TONG" create plain
+is 'the defaults' "$("$TONG" stat plain | grep -v -E '^(id|bytes|links|owner-uid) ' | tr -s ' ')" \
+    'name plain
+carrier shm
+delivery first-come
+owner system
+full block
+capacity unbounded
+link-capacity 1024
+message-size 0
+max-bytes 268435456
+mode 0600
+owner-pid 0
+senders 0
+senders-blocked 0
+receivers 0
+receivers-asleep 0
+claimed 0
+waiting 0
+sent 0
+done 0
+dropped 0
+redelivered 0
+deaths 0
+backstop-finds 0'
+is 'the owner is this user' "$(field plain owner-uid)" "$(id -u)"
+t 'creating it again with the same options is no failure' 0 '' '' "$TONG" create plain
+t 'but with --excl it is' 1 '' \
+    'tong: create plain: the name exists already, or exists with other options; *tong rm plain*' \
+    "$TONG" create plain --excl
+t 'options that differ are named' 1 '' \
+    'tong: create plain: it is there with other options, capacity is unbounded, not 3; *"tong rm plain"' \
+    "$TONG" create plain --capacity 3
+t 'a delivery that differs is named' 1 '' '*, delivery is first-come, not any; *' \
+    "$TONG" create plain --delivery any
+t 'a message size that differs is named' 1 '' '*, message-size is 0, not 16; *' \
+    "$TONG" create plain --message-size 16
+t 'a max-bytes that differs is named' 1 '' '*, max-bytes is 268435456, not 1048576; *' \
+    "$TONG" create plain --max-bytes 1M
+t 'a link capacity that differs is named' 1 '' '*, link-capacity is 1024, not 5; *' \
+    "$TONG" create plain --link-capacity 5
+t 'a full policy that differs is named' 1 '' '*, full is block, not drop-newest; *' \
+    "$TONG" create plain --full drop-newest
+t 'the mailbox is as it was' 0 'unbounded' '' field plain capacity
+"$TONG" rm plain
+
+options_give 'a capacity' 'capacity=3' --capacity 3
+options_give 'rendezvous' 'capacity=0' --capacity 0
+options_give 'the largest capacity' 'capacity=8388607' --capacity 8388607
+options_give 'unbounded means each sender, too' 'capacity=unbounded link-capacity=unbounded' \
+    --capacity unbounded
+options_give 'unbounded with a limit for each sender' 'capacity=unbounded link-capacity=7' \
+    --capacity unbounded --link-capacity 7
+options_give 'a link capacity' 'link-capacity=5' --link-capacity 5
+options_give 'an unbounded link capacity' 'link-capacity=unbounded' --link-capacity unbounded
+options_give 'a message size' 'message-size=64' --message-size 64
+options_give 'max-bytes in G' 'max-bytes=1073741824' --max-bytes 1G
+options_give 'max-bytes in M' 'max-bytes=3145728' --max-bytes=3M
+options_give 'max-bytes in K' 'max-bytes=524288' --max-bytes 512K
+options_give 'delivery any' 'delivery=any' --delivery any
+options_give 'delivery exclusive' 'delivery=exclusive' --delivery exclusive
+options_give 'drop-newest' 'full=drop-newest' --full drop-newest
+options_give 'a mode' 'mode=0400' --mode 0400
+options_give 'options before the name' 'capacity=4' --capacity=4 --
+
+t 'a capacity that is no number' 2 '' \
+    'tong: create: --capacity: many cannot be; say 0 to 8388607, or unbounded, "tong help create" *' \
+    "$TONG" create box --capacity many
+t 'a capacity that is too much' 2 '' '*--capacity: 8388608 cannot be; say 0 to 8388607*' \
+    "$TONG" create box --capacity 8388608
+t 'a capacity below zero' 2 '' '*--capacity: -1 cannot be; *' "$TONG" create box --capacity=-1
+t 'a link capacity of zero' 2 '' '*--link-capacity: 0 cannot be; say 1 to *' \
+    "$TONG" create box --link-capacity 0
+t 'a message size that is too much' 2 '' '*--message-size: 4G is too much; at most 4294967295*' \
+    "$TONG" create box --message-size 4G
+t 'a size that is no number' 2 '' '*--max-bytes: 5X is not a number; say 10, or 4K, 64M, 2G*' \
+    "$TONG" create box --max-bytes 5X
+t 'an unknown delivery' 2 '' '*--delivery: there is no fair; say one of first-come, any, exclusive*' \
+    "$TONG" create box --delivery fair
+t 'an unknown full policy' 2 '' '*--full: there is no explode; say one of block, drop-newest*' \
+    "$TONG" create box --full explode
+t 'a mode that is none' 2 '' '*--mode: 0688 is not a mode; say 0600 or 0660*' \
+    "$TONG" create box --mode 0688
+t 'nothing was made by what was refused' 0 '' '' "$TONG" ls
+finish
