@@ -87,3 +87,25 @@ int tg_link_committed(const struct tg_link_head *head, const uint8_t *window, in
     tg_reader_detach(&r);
     return found;
 }
+
+int tg_link_sent(int fd, const struct tg_link_place *place, uint32_t *ret_sequence)
+{
+    uint64_t tail = 0;
+    int r = tg_sys_pread(fd, &tail, sizeof tail, offsetof(struct tg_link_head, tail));
+    if (r < 0) {
+        return r;
+    }
+    uint32_t record[4];
+    uint32_t sent = tg_place_sequence(tail);
+    /* At most one record is committed and not counted by tail. */
+    r = tg_sys_pread(fd, record, sizeof record, tg_place_offset(tail));
+    if (r == 0 && record[0] == TG_COMMITTED && record[2] == sent) {
+        sent++;
+    }
+    /* Consumed, and its memory given back meanwhile: then the box is further. */
+    if (place->known && (int32_t)(tg_place_sequence(place->next) - sent) > 0) {
+        sent = tg_place_sequence(place->next);
+    }
+    *ret_sequence = sent;
+    return 0;
+}

@@ -59,6 +59,7 @@ struct tg_writer {
     uint32_t sequence;    /* of the next message */
     uint64_t pos;         /* offset of the next record */
     uint64_t end;         /* of the current segment */
+    uint64_t ready;       /* up to here its memory is reserved */
     uint8_t *base;        /* address of offset 0, as the current segment is mapped */
     uint64_t reserved;    /* bytes of the reservation, valid while is_reserved */
     uint64_t end_page;    /* of the file */
@@ -107,7 +108,7 @@ uint64_t tg_writer_reserved_offset(const struct tg_writer *w);
 int tg_writer_reserve_offer(struct tg_writer *w, uint64_t len, bool all_finished,
                             uint8_t **ret_data);
 void tg_writer_taken(struct tg_writer *w, uint64_t len);
-/* Give memory that holds no message back, but for what a small link needs. */
+/* Give the memory of one-shot segments that were left back, if readers could not. */
 void tg_writer_trim(struct tg_writer *w, int fd, const struct tg_link_place *place);
 
 /* Place behind the last committed record: walks on from tail, or from next where the box is further
@@ -115,6 +116,8 @@ void tg_writer_trim(struct tg_writer *w, int fd, const struct tg_link_place *pla
  * to be dead, closed or the caller. -EPROTO: damaged. */
 int tg_link_committed(const struct tg_link_head *head, const uint8_t *window, int dir,
                       const struct tg_link_place *place, uint64_t *ret_place);
+/* The same as a number alone, of a dead sender's file, read without touching its memory. */
+int tg_link_sent(int fd, const struct tg_link_place *place, uint32_t *ret_sequence);
 
 /* ---- reader */
 
@@ -140,8 +143,11 @@ struct tg_reader {
     const uint8_t *base;
     uint64_t next; /* place looked at, cached; the truth is in the box */
     const struct tg_record *record; /* at next */
-    uint64_t left_begin; /* bytes of the segment that holds the head place, cached */
+    bool oneshot;                   /* the segment of next may lose its memory to another reader */
+    uint32_t left;       /* the segment that holds the head place, cached; its bytes: */
+    uint64_t left_begin;
     uint64_t left_end;
+    uint64_t punched; /* of a one-shot segment, the bytes before this were given back */
     bool damaged;  /* passed over for good */
     bool borrowed; /* the memory is somebody else's (tests) */
 };
@@ -171,11 +177,19 @@ void tg_reader_leave(struct tg_reader *r, uint64_t from, uint64_t to);
 /* The full number of a message. */
 uint64_t tg_reader_full_sequence(const struct tg_reader *r, uint32_t sequence);
 
-/* Whether something may be there behind the cached place: one load, a hint. */
-static inline bool tg_reader_hint(const struct tg_reader *r)
+/*
+ * Whether something may be there at place, as the box has it now: a hint, for whoever does not hold
+ * the token. Memory that another reader may give back at any moment is not touched: a load from a
+ * hole would reserve a page, or be a signal where none is left.
+ */
+static inline bool tg_reader_hint(const struct tg_reader *r, uint64_t place)
 {
-    /* relaxed: who acts on it looks again with acquire. */
-    return r->record == NULL || tg_load_relaxed(&r->record->commit) != 0;
+    if (r->record == NULL || r->oneshot) {
+        /* relaxed: who acts on it looks again with acquire. */
+        return tg_place_sequence(tg_load_relaxed(&r->head->tail)) != tg_place_sequence(place);
+    }
+    return tg_place_sequence(place) != tg_place_sequence(r->next) ||
+           tg_load_relaxed(&r->record->commit) != 0;
 }
 
 #endif

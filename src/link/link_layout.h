@@ -43,7 +43,9 @@ struct tg_record {
 
 _Static_assert(sizeof(struct tg_record) == TG_RECORD_HEAD, "format: record head");
 
-#define TG_SEGMENT_ONESHOT 0x1u /* its memory is given back by whoever leaves it last */
+/* Its memory is reserved as the tail comes, and given back as the head goes. */
+#define TG_SEGMENT_ONESHOT 0x1u
+#define TG_ONESHOT_STEP (UINT64_C(128) << 10) /* bytes, of either */
 
 struct tg_segment {
     tg_a32 page;  /* first page in the file, >= TG_LINK_DATA_PAGE */

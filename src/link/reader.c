@@ -151,20 +151,15 @@ static int open_segment(struct tg_reader *r, uint32_t index, uint64_t *ret_begin
         unmap_segment(segment);
     }
     const bool in_window = end <= TG_LINK_WINDOW;
-    if (end > r->file_size || (!in_window && segment->map == NULL)) {
+    if (!in_window && segment->map == NULL) {
         struct stat st;
         tg_fd fd = open_again(r, O_RDONLY, &st);
         if (fd < 0) {
             return fd;
         }
         r->file_size = (uint64_t)st.st_size;
-        if (end > r->file_size) {
-            return -EPROTO;
-        }
         void *p = NULL;
-        if (!in_window) {
-            e = tg_sys_map(fd, begin, (size_t)pages * TG_PAGE, false, &p);
-        }
+        e = tg_sys_map(fd, begin, (size_t)pages * TG_PAGE, false, &p);
         if (e < 0) {
             return e;
         }
@@ -178,11 +173,28 @@ static int open_segment(struct tg_reader *r, uint32_t index, uint64_t *ret_begin
     return 0;
 }
 
+/* What is read must lie in the file: beyond its end a load is a signal. */
+static int check_size(struct tg_reader *r, uint64_t end)
+{
+    if (end <= r->file_size || r->borrowed) {
+        return 0;
+    }
+    struct stat st;
+    tg_fd fd = open_again(r, O_RDONLY, &st);
+    if (fd < 0) {
+        return fd;
+    }
+    r->file_size = (uint64_t)st.st_size;
+    return end <= r->file_size ? 0 : -EPROTO;
+}
+
 static int enter(struct tg_reader *r, uint32_t index)
 {
     const int e = open_segment(r, index, &r->begin, &r->end, &r->base);
     if (e == 0) {
+        const uint32_t flags = tg_load_relaxed(&tg_segment_at(r->head, index)->flags);
         r->current = index;
+        r->oneshot = (flags & TG_SEGMENT_ONESHOT) != 0;
     }
     return e;
 }
@@ -205,6 +217,11 @@ static int point_at(struct tg_reader *r, uint64_t place)
             return e;
         }
     }
+    const int e = check_size(r, offset + TG_RECORD_HEAD);
+    if (e < 0) {
+        r->record = NULL;
+        return e;
+    }
     r->next = place;
     r->record = (const struct tg_record *)(const void *)(r->base + offset);
     return 0;
@@ -219,6 +236,10 @@ static int view_record(struct tg_reader *r, struct tg_message_view *ret_view)
     /* Behind every record stands the head of the next one, in the same segment. */
     if (size + TG_RECORD_HEAD > r->end - offset || sequence != tg_place_sequence(r->next)) {
         return -EPROTO;
+    }
+    const int e = check_size(r, offset + size + TG_RECORD_HEAD);
+    if (e < 0) {
+        return e;
     }
     ret_view->data = (const uint8_t *)r->record + TG_RECORD_HEAD;
     ret_view->len = len;
@@ -251,7 +272,10 @@ int tg_reader_look(struct tg_reader *r, uint64_t place, struct tg_message_view *
         if (commit != (TG_COMMITTED | TG_JUMP) || next == 0) {
             return -EPROTO;
         }
-        const int e = enter(r, next - 1);
+        int e = enter(r, next - 1);
+        if (e == 0) {
+            e = check_size(r, r->begin + TG_RECORD_HEAD);
+        }
         if (e < 0) {
             r->record = NULL;
             r->begin = r->end = 0;
@@ -281,17 +305,21 @@ int tg_reader_find(struct tg_reader *r, uint64_t offset, uint32_t len, const uin
     if (tg_record_size(len) > end - offset) {
         return -EPROTO;
     }
+    const int e = check_size(r, offset + tg_record_size(len));
+    if (e < 0) {
+        return e;
+    }
     *ret_data = base + offset + TG_RECORD_HEAD;
     return 0;
 }
 
 /* Without the right to write the memory stays until the sender comes by. */
-static void punch(const struct tg_reader *r, uint32_t page, uint32_t pages)
+static void punch(const struct tg_reader *r, uint64_t from, uint64_t to)
 {
     struct stat st;
     tg_fd fd = open_again(r, O_RDWR, &st);
     if (fd >= 0) {
-        (void)tg_sys_punch(fd, (uint64_t)page * TG_PAGE, (uint64_t)pages * TG_PAGE);
+        (void)tg_sys_punch(fd, from, to - from);
     }
 }
 
@@ -307,7 +335,20 @@ static void leave_segment(struct tg_reader *r, uint32_t index)
     if (index < r->segments_room && index != r->current) {
         unmap_segment(&r->segments[index]);
     }
-    punch(r, page, pages);
+    punch(r, (uint64_t)page * TG_PAGE, ((uint64_t)page + pages) * TG_PAGE);
+}
+
+/* The head moves on inside the segment at index: give back in steps what lies behind it. */
+static void follow(struct tg_reader *r, uint32_t index, uint64_t head)
+{
+    const uint64_t from = r->punched > r->left_begin ? r->punched : r->left_begin;
+    if (head < from + TG_ONESHOT_STEP ||
+        (tg_load_relaxed(&tg_segment_at(r->head, index)->flags) & TG_SEGMENT_ONESHOT) == 0) {
+        return;
+    }
+    const uint64_t to = head / TG_PAGE * TG_PAGE;
+    punch(r, from, to);
+    r->punched = to;
 }
 
 void tg_reader_leave(struct tg_reader *r, uint64_t from, uint64_t to)
@@ -316,9 +357,11 @@ void tg_reader_leave(struct tg_reader *r, uint64_t from, uint64_t to)
     const uint64_t target = tg_place_offset(to);
     if (source >= r->left_begin && source < r->left_end && target >= r->left_begin &&
         target < r->left_end) {
+        follow(r, r->left, target);
         return;
     }
     uint32_t index;
+    r->punched = 0;
     if (tg_segment_find(r->head, source, &index) < 0) {
         return;
     }
@@ -331,6 +374,8 @@ void tg_reader_leave(struct tg_reader *r, uint64_t from, uint64_t to)
         r->left_begin = (uint64_t)page * TG_PAGE;
         r->left_end = r->left_begin + (uint64_t)pages * TG_PAGE;
         if (target >= r->left_begin && target < r->left_end) {
+            r->left = index;
+            follow(r, index, target);
             return;
         }
         const uint32_t next = tg_load_relaxed(&tg_segment_at(r->head, index)->next);

@@ -4,9 +4,9 @@
  * The chain. Records fill a segment; a jump leads to the next one. Segments that the reader's
  * head has left wholly are used again, so a link that keeps up goes round in its first few, in the
  * cache. When none is free the file grows: 4 KiB first, each twice as long as the one before up to
- * 1 MiB, longer for long messages and long backlogs. What goes beyond `keep` bytes is one-shot:
- * whoever moves the head out of it gives its memory back (tg_reader_leave), and this side may
- * fill it again afterwards, at the same place in the file.
+ * 1 MiB, longer for long messages and long backlogs. What goes beyond `keep` bytes is one-shot: its
+ * memory is reserved in steps before the tail and given back in steps behind the head
+ * (tg_reader_leave); once the head has left it, it may be filled again, at the same place.
  *
  * I1  Before a commit word is stored (release), the payload and a zero in the commit word behind it
  *     are. So a reader never takes old bytes for a record.
@@ -175,6 +175,7 @@ static void enter(struct tg_writer *w, uint32_t index, uint64_t pos)
     w->current = index;
     w->pos = pos;
     w->end = ((uint64_t)segment->page + segment->pages) * TG_PAGE;
+    w->ready = segment->oneshot ? pos : w->end;
     w->base = segment->map == NULL ? w->window : segment->map - (uint64_t)segment->page * TG_PAGE;
 }
 
@@ -262,6 +263,13 @@ static int add_to_table(struct tg_writer *w, int fd, uint32_t pages, bool onesho
     return 0;
 }
 
+/* How many bytes of segments may be kept when one of bytes is added for a message of need. */
+static uint64_t allowance(const struct tg_writer *w, uint64_t need, uint64_t bytes)
+{
+    const uint64_t several = 2 * bytes;
+    return need > 65536 && several <= UINT64_C(8) << 20 && several > w->keep ? several : w->keep;
+}
+
 /* A new segment at the file's end, as long as wanted, or as short as it must be. */
 static int append(struct tg_writer *w, int fd, uint64_t need, uint32_t *ret_index)
 {
@@ -270,10 +278,14 @@ static int append(struct tg_writer *w, int fd, uint64_t need, uint32_t *ret_inde
     }
     const uint32_t least = (uint32_t)((need + TG_PAGE - 1) / TG_PAGE);
     uint32_t pages = wanted_pages(w, need);
-    int r;
-    for (;;) {
-        r = w->end_page + pages > TG_LINK_PAGES_MAX ? -ENOSPC
-                                                    : reserve_file(w, fd, w->end_page, pages);
+    if (w->end_page + pages > TG_LINK_PAGES_MAX) {
+        return -ENOSPC;
+    }
+    const uint64_t bytes = (uint64_t)pages * TG_PAGE;
+    const bool oneshot = w->kept + bytes > allowance(w, need, bytes);
+    int r = 0;
+    while (!oneshot) {
+        r = reserve_file(w, fd, w->end_page, pages);
         if (r != -ENOSPC || pages == least) {
             break;
         }
@@ -282,13 +294,37 @@ static int append(struct tg_writer *w, int fd, uint64_t need, uint32_t *ret_inde
     if (r < 0) {
         return r;
     }
-    const uint64_t bytes = (uint64_t)pages * TG_PAGE;
-    const uint64_t several = 2 * bytes < UINT64_C(8) << 20 && need > 65536 ? 2 * bytes : 0;
-    const uint64_t keep = w->keep > several ? w->keep : several;
     *ret_index = w->n_segments;
-    r = add_to_table(w, fd, pages, w->kept + bytes > keep);
-    if (r < 0) {
-        (void)tg_sys_punch(fd, w->end_page * TG_PAGE, bytes);
+    const uint64_t page = w->end_page;
+    r = add_to_table(w, fd, pages, oneshot);
+    if (r < 0 && !oneshot) {
+        (void)tg_sys_punch(fd, page * TG_PAGE, (uint64_t)pages * TG_PAGE);
+    }
+    return r;
+}
+
+/* Reserve up to offset, in steps. */
+static int make_ready(struct tg_writer *w, int fd, uint64_t offset)
+{
+    const uint64_t from = w->ready / TG_PAGE * TG_PAGE;
+    uint64_t to = from + TG_ONESHOT_STEP > offset ? from + TG_ONESHOT_STEP : offset;
+    to = (to + TG_PAGE - 1) / TG_PAGE * TG_PAGE;
+    to = to < w->end ? to : w->end;
+    tg_fd own = -1;
+    if (fd < 0) {
+        own = open_again(w);
+        if (own < 0) {
+            return own;
+        }
+        fd = own;
+    }
+    int r = reserve_file(w, fd, from / TG_PAGE, (to - from) / TG_PAGE);
+    if (r == -ENOSPC) {
+        to = (offset + TG_PAGE - 1) / TG_PAGE * TG_PAGE;
+        r = reserve_file(w, fd, from / TG_PAGE, (to - from) / TG_PAGE);
+    }
+    if (r == 0) {
+        w->ready = to;
     }
     return r;
 }
@@ -299,15 +335,7 @@ static int grow(struct tg_writer *w, uint64_t need, uint32_t *ret_index)
     if (fd < 0) {
         return fd;
     }
-    int r = 0;
-    if (find_left(w, need, ret_index)) {
-        const struct tg_writer_segment *s = &w->segments[*ret_index];
-        /* Its memory was given back: reserve it again. What the receiver could not give back is
-         * still there, which costs nothing. */
-        r = reserve_file(w, fd, s->page, s->pages);
-    } else {
-        r = append(w, fd, need, ret_index);
-    }
+    int r = find_left(w, need, ret_index) ? 0 : append(w, fd, need, ret_index);
     if (r == 0) {
         r = map_segment(w, *ret_index, fd);
     }
@@ -339,13 +367,23 @@ static int find_segment(struct tg_writer *w, uint64_t need, uint32_t *ret_index)
     return grow(w, need, ret_index);
 }
 
-static void jump(struct tg_writer *w, uint32_t index)
+/* Go on in another segment, if memory for need bytes can be had there. */
+static int jump(struct tg_writer *w, uint32_t index, uint64_t need)
 {
     struct tg_record *from = record_at(w, w->pos);
     struct tg_writer_segment *left = &w->segments[w->current];
-    tg_store_relaxed(&tg_segment_at(w->head, w->current)->next, index + 1);
-    tg_store_relaxed(&tg_segment_at(w->head, index)->next, UINT32_C(0));
+    const uint32_t old = w->current;
+    const uint64_t old_pos = w->pos;
+    const uint64_t old_ready = w->ready;
     enter(w, index, (uint64_t)w->segments[index].page * TG_PAGE);
+    const int r = w->pos + need > w->ready ? make_ready(w, -1, w->pos + need) : 0;
+    if (r < 0) {
+        enter(w, old, old_pos);
+        w->ready = old_ready;
+        return r;
+    }
+    tg_store_relaxed(&tg_segment_at(w->head, old)->next, index + 1);
+    tg_store_relaxed(&tg_segment_at(w->head, index)->next, UINT32_C(0));
     tg_store_relaxed(&record_at(w, w->pos)->commit, UINT32_C(0));
     /* release: the zero in the new segment and the table's next come first (I1); pairs with the
      * acquire of tg_reader_look. */
@@ -354,6 +392,7 @@ static void jump(struct tg_writer *w, uint32_t index)
     if (left->oneshot) {
         unmap_segment(left);
     }
+    return 0;
 }
 
 /* ---- birth and take-over */
@@ -487,6 +526,10 @@ static int stand_at_tail(struct tg_writer *w, const struct tg_link_place *place)
     if (r == 0) {
         w->sequence = tg_place_sequence(tail);
         enter(w, index, tg_place_offset(tail));
+        /* The head at the tail was reserved with the record before it. */
+        if (w->ready < w->end) {
+            w->ready = (w->pos + TG_RECORD_HEAD + TG_PAGE - 1) / TG_PAGE * TG_PAGE;
+        }
         tg_store_release(&w->head->tail, tail);
     }
     return r;
@@ -543,7 +586,7 @@ void tg_writer_detach(struct tg_writer *w)
     w->head = NULL;
     w->n_segments = w->segments_room = 0;
     w->chain_first = w->chain_end = w->chain_room = 0;
-    w->kept = w->end_page = 0;
+    w->kept = w->end_page = w->ready = 0;
     w->is_reserved = false;
 }
 
@@ -570,10 +613,21 @@ int tg_writer_reserve(struct tg_writer *w, uint64_t len, const struct tg_link_pl
         if (r == 0) {
             r = push_chain(w, index);
         }
+        if (r == 0) {
+            r = jump(w, index, need + TG_RECORD_HEAD);
+            if (r < 0) {
+                w->segments[index].in_chain = false;
+                w->chain_end--;
+            }
+        }
         if (r < 0) {
             return r;
         }
-        jump(w, index);
+    } else if (w->pos + need + TG_RECORD_HEAD > w->ready) {
+        const int r = make_ready(w, -1, w->pos + need + TG_RECORD_HEAD);
+        if (r < 0) {
+            return r;
+        }
     }
     w->reserved = need;
     w->is_reserved = true;
@@ -620,7 +674,9 @@ int tg_writer_reserve_offer(struct tg_writer *w, uint64_t len, bool all_finished
 {
     const uint64_t need = tg_record_size(len);
     if (all_finished) {
-        w->pos = (uint64_t)w->segments[w->current].page * TG_PAGE;
+        const uint64_t ready = w->ready;
+        enter(w, w->current, (uint64_t)w->segments[w->current].page * TG_PAGE);
+        w->ready = ready;
         for (uint32_t i = w->chain_first; i < w->chain_end; i++) {
             w->segments[w->chain[i]].in_chain = false;
         }
@@ -636,6 +692,12 @@ int tg_writer_reserve_offer(struct tg_writer *w, uint64_t len, bool all_finished
             return r;
         }
         enter(w, index, (uint64_t)w->segments[index].page * TG_PAGE);
+    }
+    if (w->pos + need + TG_RECORD_HEAD > w->ready) {
+        const int r = make_ready(w, -1, w->pos + need + TG_RECORD_HEAD);
+        if (r < 0) {
+            return r;
+        }
     }
     struct tg_record *record = record_at(w, w->pos);
     tg_store_relaxed(&record->length, (uint32_t)len);
@@ -659,16 +721,9 @@ void tg_writer_trim(struct tg_writer *w, int fd, const struct tg_link_place *pla
     reclaim(w, place);
     for (uint32_t i = 0; i < w->n_segments; i++) {
         struct tg_writer_segment *s = &w->segments[i];
-        if (s->in_chain || i == w->current || (!s->oneshot && s->pages == 1)) {
-            continue;
+        if (s->oneshot && !s->in_chain && i != w->current) {
+            unmap_segment(s);
+            (void)tg_sys_punch(fd, (uint64_t)s->page * TG_PAGE, (uint64_t)s->pages * TG_PAGE);
         }
-        /* From now on whoever uses it must reserve it again: it becomes one-shot first. */
-        if (!s->oneshot) {
-            tg_store_release(&tg_segment_at(w->head, i)->flags, TG_SEGMENT_ONESHOT);
-            s->oneshot = true;
-            w->kept -= (uint64_t)s->pages * TG_PAGE;
-        }
-        unmap_segment(s);
-        (void)tg_sys_punch(fd, (uint64_t)s->page * TG_PAGE, (uint64_t)s->pages * TG_PAGE);
     }
 }

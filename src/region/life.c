@@ -368,6 +368,14 @@ void tg_life_leave(struct tg_root *root)
     }
 }
 
+uint64_t tg_life_id(struct tg_root *root)
+{
+    (void)pthread_mutex_lock(&root->lock);
+    const uint64_t id = root->life != NULL ? root->life->id : 0;
+    (void)pthread_mutex_unlock(&root->lock);
+    return id;
+}
+
 void tg_life_renew(struct tg_root *root)
 {
     struct tg_life *life = root->life;
@@ -689,23 +697,4 @@ uint32_t tg_life_sweep(struct tg_root *root, bool repair)
         (void)tg_sys_list(root->life_fd, sweep_one, &sweep);
     }
     return sweep.found;
-}
-
-void tg_root_temp_name(struct tg_root *root, const char *prefix, char *ret_name, size_t size)
-{
-    (void)pthread_mutex_lock(&root->lock);
-    const uint64_t id = root->life != NULL ? root->life->id : 0;
-    const uint32_t n = root->temp_count++;
-    (void)pthread_mutex_unlock(&root->lock);
-    (void)snprintf(ret_name, size, "%s%016llx.%x", prefix, (unsigned long long)id, n);
-}
-
-bool tg_root_temp_is_dead(struct tg_root *root, const char *name)
-{
-    const char *dot = strchr(name + 1, '.');
-    unsigned long long id = 0;
-    if (dot == NULL || sscanf(dot + 1, "%16llx", &id) != 1 || id == 0) {
-        return false;
-    }
-    return !tg_life_is_alive(root, id);
 }

@@ -172,7 +172,7 @@ int tg_region_remove(const char *name)
 static int make_file(tong_region *region, size_t size, const tong_region_options *options)
 {
     char temp[64];
-    tg_root_temp_name(region->root, ".new.", temp, sizeof temp);
+    tg_root_temp_name(region->root, "new", temp, sizeof temp);
     const int dir = tg_root_fd(region->root);
     const uint64_t all = TG_PAGE + ((uint64_t)size + TG_PAGE - 1) / TG_PAGE * TG_PAGE;
     tg_fd fd = -1;

@@ -4,8 +4,8 @@
  *
  * Root. One folder holds everything of a user, or of users that share it: one directory a
  * mailbox, one file "+NAME" a region, ".life" with one record a process, ".lock" for taking names
- * away. What is made is made whole under a name that begins with ".new." and then renamed, so
- * that nobody sees half of it.
+ * away. What is made is made whole in ".tmp" and then renamed, so that nobody sees half of it; what is
+ * removed goes back there first.
  *
  * Life. A process has one record in a root: a file it holds locked while it lives, and in it a
  * life word that the kernel marks when the process dies. Numbers of records are random and
@@ -39,11 +39,14 @@ bool tg_root_is_shared(const struct tg_root *root);
 /* Hold the lock under which names are taken away. 0 and a descriptor to close, or -errno;
  * -EAGAIN if somebody has it and wait is false. */
 int tg_root_lock(const struct tg_root *root, bool wait, int *ret_fd);
-/* A name that begins with ".new." or ".gone.", carries this process's record number and was never
- * used before. size >= 64. */
-void tg_root_temp_name(struct tg_root *root, const char *prefix, char *ret_name, size_t size);
+/* A name in ".tmp" that begins with what ("new", "gone"), carries this process's record number and
+ * was never used before. size >= 64. */
+void tg_root_temp_name(struct tg_root *root, const char *what, char *ret_name, size_t size);
 /* Whether a name of that kind belongs to a process that is dead. */
 bool tg_root_temp_is_dead(struct tg_root *root, const char *name);
+
+/* The folder of temporary names, to be read; -ENOENT. */
+int tg_root_temp_open(const struct tg_root *root);
 
 /* Counts the forks this process is the child of; a handle made under another count is dead. */
 uint32_t tg_fork_count(void);
@@ -53,6 +56,8 @@ uint32_t tg_fork_count(void);
 /* Take part: this process has a record until as many leaves. ret_id: its number, low 4 bits 0. */
 int tg_life_join(struct tg_root *root, uint64_t *ret_id);
 void tg_life_leave(struct tg_root *root);
+/* This process's record number, 0 if it has none. */
+uint64_t tg_life_id(struct tg_root *root);
 /* Before a sleep: if the thread that held the life word has ended, this one holds it now. */
 void tg_life_renew(struct tg_root *root);
 /* False only if that process is certainly dead. Cheap when asked before. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define LOCK_NAME ".lock"
+#define TEMP_DIR ".tmp"
 
 static pthread_mutex_t roots_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tg_root *roots;
@@ -266,4 +267,41 @@ uint32_t tg_file_mode(uint32_t mode, bool all_write)
         file |= all_write ? 0006 : 0004;
     }
     return file;
+}
+
+static void make_temp_dir(const struct tg_root *root)
+{
+    if (tg_sys_mkdir(root->fd, TEMP_DIR, 0700) == 0 && tg_root_is_shared(root)) {
+        tg_fd fd = tg_sys_open(root->fd, TEMP_DIR, O_RDONLY | O_DIRECTORY, 0);
+        if (fd >= 0) {
+            (void)tg_sys_chmod(fd, root->mode);
+        }
+    }
+}
+
+void tg_root_temp_name(struct tg_root *root, const char *what, char *ret_name, size_t size)
+{
+    (void)pthread_mutex_lock(&root->lock);
+    const uint32_t n = root->temp_count++;
+    (void)pthread_mutex_unlock(&root->lock);
+    if (n == 0) {
+        make_temp_dir(root);
+    }
+    (void)snprintf(ret_name, size, TEMP_DIR "/%s.%016llx.%x", what,
+                   (unsigned long long)tg_life_id(root), n);
+}
+
+bool tg_root_temp_is_dead(struct tg_root *root, const char *name)
+{
+    const char *dot = strchr(name, '.');
+    unsigned long long id = 0;
+    if (dot == NULL || sscanf(dot + 1, "%16llx", &id) != 1 || id == 0) {
+        return false;
+    }
+    return !tg_life_is_alive(root, id);
+}
+
+int tg_root_temp_open(const struct tg_root *root)
+{
+    return tg_sys_open(root->fd, TEMP_DIR, O_RDONLY | O_DIRECTORY, 0);
 }

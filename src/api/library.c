@@ -1,0 +1,35 @@
+/* The public calls about the library and its folder. */
+#include <errno.h>
+#include <stdlib.h>
+#include <tong/tong.h>
+
+#include "base/err.h"
+#include "mailbox/mailbox.h"
+#include "region/region.h"
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
+int tong_doctor(int repair, tong_doctor_fn *each, void *arg)
+{
+    return each == NULL ? -EINVAL : tg_box_doctor(repair, each, arg);
+}
+
+int tong_folder(char *ret_path, size_t size)
+{
+    return ret_path == NULL ? -EINVAL : tg_root_path(ret_path, size);
+}
+
+const char *tong_strerror(int error)
+{
+    if (error == 0) {
+        return "done";
+    }
+    const char *text = tg_err_text(error > 0 ? error : -error);
+    return text != NULL ? text : "an error that tong never answers";
+}
+
+const char *tong_version(void)
+{
+    return TEXT(TONG_VERSION_MAJOR) "." TEXT(TONG_VERSION_MINOR) "." TEXT(TONG_VERSION_PATCH);
+}

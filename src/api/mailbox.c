@@ -1,0 +1,211 @@
+/* The public calls on mailboxes: caller's mistakes are told here, the carrier does the rest. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "carrier/carrier.h"
+
+struct tong_mailbox {
+    const struct tg_carrier *carrier;
+    tg_handle handle;
+};
+
+#define WAIT_ANY_MOST 64
+
+/* The carrier of a name. NULL and the error. */
+static const struct tg_carrier *carrier_of(const char *name, const char **ret_rest, int *ret_error)
+{
+    if (name == NULL) {
+        *ret_error = -EINVAL;
+        return NULL;
+    }
+    const struct tg_carrier *carrier = tg_carrier_of(name, ret_rest);
+    if (carrier == NULL) {
+        *ret_error = *ret_rest == NULL ? -EINVAL : -EOPNOTSUPP;
+    }
+    return carrier;
+}
+
+int tong_open(const char *name, unsigned flags, const tong_options *options, tong_mailbox **ret_box)
+{
+    int error;
+    const char *rest;
+    const struct tg_carrier *carrier = carrier_of(name, &rest, &error);
+    if (carrier == NULL || ret_box == NULL) {
+        return carrier == NULL ? error : -EINVAL;
+    }
+    tong_mailbox *box = malloc(sizeof *box);
+    if (box == NULL) {
+        return -ENOMEM;
+    }
+    box->carrier = carrier;
+    const int r = carrier->open(rest, flags, options, &box->handle);
+    if (r < 0) {
+        free(box);
+        return r;
+    }
+    *ret_box = box;
+    return 0;
+}
+
+int tong_close(tong_mailbox *box)
+{
+    if (box == NULL) {
+        return 0;
+    }
+    const int r = box->carrier->close(box->handle);
+    free(box);
+    return r;
+}
+
+int tong_remove(const char *name)
+{
+    int error;
+    const char *rest;
+    const struct tg_carrier *carrier = carrier_of(name, &rest, &error);
+    return carrier == NULL ? error : carrier->remove(rest);
+}
+
+int tong_send(tong_mailbox *box, const void *data, size_t len, int64_t timeout_ns)
+{
+    if (box == NULL || (data == NULL && len != 0)) {
+        return -EINVAL;
+    }
+    return box->carrier->send(box->handle, data, len, timeout_ns);
+}
+
+ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages, size_t n,
+                       int64_t timeout_ns)
+{
+    if (box == NULL || (messages == NULL && n != 0)) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (messages[i].iov_base == NULL && messages[i].iov_len != 0) {
+            return -EINVAL;
+        }
+    }
+    return box->carrier->send_many(box->handle, messages, n, timeout_ns);
+}
+
+int tong_reserve(tong_mailbox *box, size_t len, int64_t timeout_ns, tong_slot *ret_slot)
+{
+    if (box == NULL || ret_slot == NULL || ret_slot->struct_size < sizeof *ret_slot) {
+        return -EINVAL;
+    }
+    return box->carrier->reserve(box->handle, len, timeout_ns, ret_slot);
+}
+
+int tong_commit(tong_mailbox *box, tong_slot *slot, size_t len)
+{
+    if (box == NULL || slot == NULL || slot->struct_size < sizeof *slot) {
+        return -EINVAL;
+    }
+    return box->carrier->commit(box->handle, slot, len);
+}
+
+int tong_abort(tong_mailbox *box, tong_slot *slot)
+{
+    if (box == NULL || slot == NULL || slot->struct_size < sizeof *slot) {
+        return -EINVAL;
+    }
+    return box->carrier->abort(box->handle, slot);
+}
+
+ssize_t tong_receive(tong_mailbox *box, void *buf, size_t size, int64_t timeout_ns)
+{
+    if (box == NULL || (buf == NULL && size != 0)) {
+        return -EINVAL;
+    }
+    return box->carrier->receive(box->handle, buf, size, timeout_ns);
+}
+
+ssize_t tong_receive_many(tong_mailbox *box, const struct iovec *buffers, size_t n,
+                          int64_t timeout_ns, size_t *ret_lens)
+{
+    if (box == NULL || (n != 0 && (buffers == NULL || ret_lens == NULL))) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (buffers[i].iov_base == NULL && buffers[i].iov_len != 0) {
+            return -EINVAL;
+        }
+    }
+    return box->carrier->receive_many(box->handle, buffers, n, timeout_ns, ret_lens);
+}
+
+int tong_claim(tong_mailbox *box, int64_t timeout_ns, tong_message *ret_message)
+{
+    if (box == NULL || ret_message == NULL || ret_message->struct_size < sizeof *ret_message) {
+        return -EINVAL;
+    }
+    return box->carrier->claim(box->handle, timeout_ns, ret_message);
+}
+
+int tong_done(tong_mailbox *box, tong_message *message)
+{
+    if (box == NULL || message == NULL || message->struct_size < sizeof *message) {
+        return -EINVAL;
+    }
+    return box->carrier->done(box->handle, message);
+}
+
+int tong_return(tong_mailbox *box, tong_message *message)
+{
+    if (box == NULL || message == NULL || message->struct_size < sizeof *message) {
+        return -EINVAL;
+    }
+    return box->carrier->give_back(box->handle, message);
+}
+
+ssize_t tong_skip(tong_mailbox *box)
+{
+    return box == NULL ? -EINVAL : box->carrier->skip(box->handle);
+}
+
+int tong_wait_any(tong_mailbox *const boxes[], size_t n, int64_t timeout_ns)
+{
+    if (boxes == NULL || n == 0 || n > WAIT_ANY_MOST) {
+        return -EINVAL;
+    }
+    tg_handle handles[WAIT_ANY_MOST];
+    for (size_t i = 0; i < n; i++) {
+        if (boxes[i] == NULL || boxes[i]->carrier != boxes[0]->carrier) {
+            return -EINVAL;
+        }
+        handles[i] = boxes[i]->handle;
+    }
+    return boxes[0]->carrier->wait_any(handles, n, timeout_ns);
+}
+
+int tong_interrupt(tong_mailbox *box)
+{
+    return box == NULL ? -EINVAL : box->carrier->interrupt(box->handle);
+}
+
+int tong_stat(const char *name, tong_status *ret_status)
+{
+    int error;
+    const char *rest;
+    const struct tg_carrier *carrier = carrier_of(name, &rest, &error);
+    if (carrier == NULL) {
+        return error;
+    }
+    if (ret_status == NULL || ret_status->struct_size < sizeof *ret_status) {
+        return -EINVAL;
+    }
+    return carrier->stat(rest, ret_status);
+}
+
+int tong_list(tong_list_fn *each, void *arg)
+{
+    if (each == NULL) {
+        return -EINVAL;
+    }
+    int r = 0;
+    const struct tg_carrier *carrier;
+    for (size_t i = 0; r == 0 && (carrier = tg_carrier_at(i)) != NULL; i++) {
+        r = carrier->list(each, arg);
+    }
+    return r;
+}

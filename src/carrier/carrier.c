@@ -1,0 +1,45 @@
+#include "carrier/carrier.h"
+
+#include <string.h>
+
+static const struct tg_carrier *const table[] = {
+    &tg_carrier_shm, /* the first one is meant by a name without a prefix */
+};
+
+#define N_CARRIERS (sizeof table / sizeof table[0])
+
+/* Carriers that other versions have: their names are right, but not here. */
+static const char *const elsewhere[] = { "unix", "mq", "nats" };
+
+const struct tg_carrier *tg_carrier_at(size_t i)
+{
+    return i < N_CARRIERS ? table[i] : NULL;
+}
+
+static int is_prefix(const char *name, size_t len, const char *prefix)
+{
+    return strlen(prefix) == len && strncmp(name, prefix, len) == 0;
+}
+
+const struct tg_carrier *tg_carrier_of(const char *name, const char **ret_rest)
+{
+    const char *colon = strchr(name, ':');
+    *ret_rest = name;
+    if (colon == NULL) {
+        return table[0];
+    }
+    const size_t len = (size_t)(colon - name);
+    for (size_t i = 0; i < N_CARRIERS; i++) {
+        if (is_prefix(name, len, table[i]->prefix)) {
+            *ret_rest = colon + 1;
+            return table[i];
+        }
+    }
+    *ret_rest = NULL;
+    for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
+        if (is_prefix(name, len, elsewhere[i])) {
+            *ret_rest = colon + 1;
+        }
+    }
+    return NULL;
+}

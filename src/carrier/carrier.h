@@ -1,0 +1,60 @@
+/*
+ * A carrier: what moves the messages of a mailbox.
+ *
+ * One file, one table of functions, one row in carrier.c. Each function does what the call of tong.h
+ * with its name says, with arguments already checked for NULL where that is a caller's mistake. A
+ * carrier that cannot do something answers -EOPNOTSUPP, never something else. Calls may come from
+ * any thread at once; close comes once, and no call is inside then.
+ */
+#ifndef TG_CARRIER_CARRIER_H
+#define TG_CARRIER_CARRIER_H
+
+#include <tong/tong.h>
+
+/* A carrier's own handle. */
+typedef void *tg_handle;
+
+struct tg_carrier {
+    /* The word before the colon in "WORD:NAME", and in tong_status.carrier. */
+    const char *prefix;
+
+    /* rest: the name behind the prefix, not checked yet. May not block. */
+    int (*open)(const char *rest, unsigned flags, const tong_options *options,
+                tg_handle *ret_handle);
+    /* Frees the handle, also when it answers -ECHILD. */
+    int (*close)(tg_handle h);
+    int (*remove)(const char *rest);
+
+    /* May block until timeout_ns; every one of these ends early by interrupt. */
+    int (*send)(tg_handle h, const void *data, size_t len, int64_t timeout_ns);
+    ssize_t (*send_many)(tg_handle h, const struct iovec *messages, size_t n, int64_t timeout_ns);
+    int (*reserve)(tg_handle h, size_t len, int64_t timeout_ns, tong_slot *ret_slot);
+    int (*commit)(tg_handle h, tong_slot *slot, size_t len);
+    ssize_t (*receive)(tg_handle h, void *buf, size_t size, int64_t timeout_ns);
+    ssize_t (*receive_many)(tg_handle h, const struct iovec *buffers, size_t n, int64_t timeout_ns,
+                            size_t *ret_lens);
+    int (*claim)(tg_handle h, int64_t timeout_ns, tong_message *ret_message);
+    /* All handles are this carrier's. */
+    int (*wait_any)(tg_handle const handles[], size_t n, int64_t timeout_ns);
+
+    /* Never block. */
+    int (*abort)(tg_handle h, tong_slot *slot);
+    int (*done)(tg_handle h, tong_message *message);
+    int (*give_back)(tg_handle h, tong_message *message);
+    ssize_t (*skip)(tg_handle h);
+    /* Async-signal-safe. */
+    int (*interrupt)(tg_handle h);
+
+    int (*stat)(const char *rest, tong_status *ret_status);
+    int (*list)(tong_list_fn *each, void *arg);
+};
+
+extern const struct tg_carrier tg_carrier_shm;
+
+/* The carrier a name speaks of, and the rest of the name. NULL: the prefix is unknown; then
+ * *ret_rest is NULL if it is none that any version of tong knows. */
+const struct tg_carrier *tg_carrier_of(const char *name, const char **ret_rest);
+/* The i-th carrier, NULL behind the last. */
+const struct tg_carrier *tg_carrier_at(size_t i);
+
+#endif

@@ -1,0 +1,107 @@
+/* The shared-memory carrier: the mailboxes of layer 3 as they are. */
+#include "carrier/carrier.h"
+#include "mailbox/mailbox.h"
+
+static int open_(const char *rest, unsigned flags, const tong_options *options,
+                 tg_handle *ret_handle)
+{
+    struct tg_box *box;
+    const int r = tg_box_open(rest, flags, options, &box);
+    if (r == 0) {
+        *ret_handle = box;
+    }
+    return r;
+}
+
+static int close_(tg_handle h)
+{
+    return tg_box_close(h);
+}
+
+static int send_(tg_handle h, const void *data, size_t len, int64_t timeout_ns)
+{
+    return tg_box_send(h, data, len, timeout_ns);
+}
+
+static ssize_t send_many(tg_handle h, const struct iovec *messages, size_t n, int64_t timeout_ns)
+{
+    return tg_box_send_many(h, messages, n, timeout_ns);
+}
+
+static int reserve(tg_handle h, size_t len, int64_t timeout_ns, tong_slot *ret_slot)
+{
+    return tg_box_reserve(h, len, timeout_ns, ret_slot);
+}
+
+static int commit(tg_handle h, tong_slot *slot, size_t len)
+{
+    return tg_box_commit(h, slot, len);
+}
+
+static ssize_t receive(tg_handle h, void *buf, size_t size, int64_t timeout_ns)
+{
+    return tg_box_receive(h, buf, size, timeout_ns);
+}
+
+static ssize_t receive_many(tg_handle h, const struct iovec *buffers, size_t n, int64_t timeout_ns,
+                            size_t *ret_lens)
+{
+    return tg_box_receive_many(h, buffers, n, timeout_ns, ret_lens);
+}
+
+static int claim(tg_handle h, int64_t timeout_ns, tong_message *ret_message)
+{
+    return tg_box_claim(h, timeout_ns, ret_message);
+}
+
+static int wait_any(tg_handle const handles[], size_t n, int64_t timeout_ns)
+{
+    return tg_box_wait_any((struct tg_box *const *)handles, n, timeout_ns);
+}
+
+static int abort_(tg_handle h, tong_slot *slot)
+{
+    return tg_box_abort(h, slot);
+}
+
+static int done(tg_handle h, tong_message *message)
+{
+    return tg_box_done(h, message);
+}
+
+static int give_back(tg_handle h, tong_message *message)
+{
+    return tg_box_return(h, message);
+}
+
+static ssize_t skip(tg_handle h)
+{
+    return tg_box_skip(h);
+}
+
+static int interrupt(tg_handle h)
+{
+    return tg_box_interrupt(h);
+}
+
+const struct tg_carrier tg_carrier_shm = {
+    .prefix = "shm",
+    .open = open_,
+    .close = close_,
+    .remove = tg_box_remove,
+    .send = send_,
+    .send_many = send_many,
+    .reserve = reserve,
+    .commit = commit,
+    .receive = receive,
+    .receive_many = receive_many,
+    .claim = claim,
+    .wait_any = wait_any,
+    .abort = abort_,
+    .done = done,
+    .give_back = give_back,
+    .skip = skip,
+    .interrupt = interrupt,
+    .stat = tg_box_stat,
+    .list = tg_box_list,
+};

@@ -1,0 +1,319 @@
+/* Inside layer 3: what a handle is made of, and what its parts offer each other. */
+#ifndef TG_MAILBOX_BOX_H
+#define TG_MAILBOX_BOX_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "base/gate.h"
+#include "link/link.h"
+#include "mailbox/box_layout.h"
+#include "mailbox/mailbox.h"
+#include "mailbox/policy/policy.h"
+#include "region/region.h"
+#include "region/region_layout.h"
+
+#define TG_USERS_MAX 64u
+
+/* ---- the sending side; guarded by its gate */
+
+struct tg_sender {
+    struct tg_gate gate;
+    struct tg_writer writer;
+    bool has_link;
+    bool row_known;      /* the box's row is about this link */
+    bool holds_room;     /* taken from the room word, not used yet */
+    bool has_reservation;
+    uint32_t done_seen;  /* of the row; never ahead of it */
+    uint64_t note;       /* the turn rung for last */
+    uint64_t reservation; /* number of the present one */
+    uint64_t reserved_len;
+    int64_t timeout_ns;  /* of the reservation: rendezvous waits in commit */
+    pthread_t reserver;
+    uint32_t offer;      /* rendezvous: number of the last offer */
+    uint32_t cpu;
+    uint32_t spin;       /* pauses before the next sleep */
+    uint32_t sleeps;
+    uint64_t max_sum;    /* bytes of the mailbox's links when last counted ... */
+    uint64_t added;      /* ... and added by this link since */
+};
+
+/* ---- the receiving side */
+
+/* What is private to a receiver of a link, beside the reader. */
+struct tg_attached {
+    struct tg_reader reader;
+    struct tg_box_row *row;
+    uint32_t waits_note; /* sleeps of its sender already rung for */
+    /* scratch of collect */
+    uint32_t lowest;
+    uint64_t lowest_place;
+    uint32_t unfinished;
+    bool touched;
+    bool ring_due; /* room was freed: its sender may wait */
+};
+
+struct tg_user_bells {
+    uint32_t uid;
+    struct tg_bells *bells;
+    bool writable;
+    uint32_t links_seen;
+};
+
+struct tg_receiver {
+    struct tg_gate gate;  /* the right to wait, held asleep too */
+    struct tg_gate short_; /* held with the token; guards all below against other threads */
+    uint32_t slot;
+    bool has_slot;
+    struct tg_attached **attached; /* in the order in which they were found */
+    uint32_t n_attached;
+    uint32_t attached_room;
+    struct tg_attached **by_row; /* TG_LINKS_MAX pointers */
+    uint32_t cursor;      /* link looked at first */
+    uint32_t served;      /* messages taken from it in a row */
+    uint32_t users_seen;
+    uint32_t want_note;   /* sleeps of the senders' front already rung for */
+    uint32_t looks;       /* calls since the others' lives were looked at */
+    struct tg_attached *ring_one; /* the only one with ring_due, or NULL */
+    bool ring_due;
+    bool ring_always;     /* a new holder rings without condition */
+    bool dirty;           /* a collect could not see every link */
+    uint32_t spin;
+    uint32_t sleeps;
+    uint32_t cpu;
+};
+
+struct tg_box {
+    struct tg_root *root;
+    int dir;
+    uint32_t dir_uid; /* whose mailbox it is */
+    uint32_t flags;
+    uint32_t fork_count;
+    uint64_t me;
+    bool joined;    /* has a life */
+    bool writable;  /* the box file is mapped for writing */
+    bool owns;      /* its close ends the mailbox */
+    bool threads;   /* told that several threads use it */
+    uint8_t id[16];
+    struct tg_box_head *head;
+    struct tg_box_slot *slots;
+    struct tg_box_row *rows;
+    struct tg_box_entry *entries;
+    struct tg_room_head *room;
+    struct tg_room_row *room_rows;
+    struct tg_user_bells users[TG_USERS_MAX];
+    uint32_t n_users;
+    uint32_t ring; /* index of the bells this process rings, UINT32_MAX none */
+    /* options, as they act */
+    const struct tg_policy *policy;
+    uint32_t capacity;
+    uint32_t link_capacity;
+    uint32_t message_size;
+    uint32_t full;
+    uint32_t mode;
+    uint64_t max_bytes;
+    uint64_t owner;
+    tg_a32 interrupts;
+    tg_a32 interrupts_used;
+    struct tg_sender tx;
+    struct tg_receiver rx;
+    char name[TONG_NAME_MAX];
+};
+
+/* ---- box.c: attach, end */
+
+/* 0 while the mailbox is alive for this handle; -EIDRM, -EOWNERDEAD. */
+int tg_box_check(struct tg_box *box);
+/* Begin a public call: 0, -ECHILD, or tg_box_check(). */
+int tg_box_begin(struct tg_box *box);
+/* Map the bell files of the folder that are not mapped yet. */
+int tg_box_find_users(struct tg_box *box);
+/* Ring a receiver's own bell, as a receiver or as a sender. */
+void tg_box_ring_slot(struct tg_box *box, uint32_t slot);
+/* How long a sleep lasts before the back-stop looks. */
+int64_t tg_box_backstop_ns(uint32_t nth);
+/* Several threads use this handle: say so once. */
+void tg_box_note_threads(struct tg_box *box);
+
+/* Open a mailbox's folder and its box file for a look. Nothing is written. */
+struct tg_box_view {
+    int dir;
+    uint32_t uid;
+    struct tg_box_head *head; /* read-only unless write was asked for */
+    struct tg_box_slot *slots;
+    struct tg_box_row *rows;
+    struct tg_box_entry *entries;
+};
+int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct tg_box_view *view);
+void tg_box_view_close(struct tg_box_view *view);
+bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view);
+/* End a mailbox by name under the root's lock: whatever, or only if it is dead. */
+int tg_box_take_away(struct tg_root *root, const char *name, bool whatever, bool only_id,
+                     const uint8_t id[16]);
+/* Clear away what the dead left in ".tmp". Returns how many. */
+uint32_t tg_box_sweep(struct tg_root *root, bool repair);
+
+/* ---- sender_link.c: which link a handle sends on */
+
+int tg_sender_get_link(struct tg_box *box);
+void tg_sender_put_link(struct tg_box *box);
+/* What the box says of the own link now. */
+struct tg_link_place tg_sender_place(struct tg_box *box);
+/* Remove the link files of a folder that are drained and without a sender. */
+uint32_t tg_links_sweep(struct tg_root *root, const struct tg_box_view *view, uint32_t most,
+                        bool repair);
+/* The row's words as a place, if the row is about this link. */
+struct tg_link_place tg_row_place(const struct tg_box_head *head, const struct tg_box_row *rows,
+                                  uint32_t row, uint64_t link_id);
+
+/* ---- room.c: capacity of the whole mailbox */
+
+/* Take one room: 0, -EAGAIN full; watch (may be NULL) gets the lives that hold unused room. */
+int tg_room_take(struct tg_box *box, struct tg_waitset *watch);
+/* Give a room that was taken and not used back. */
+void tg_room_give_back(struct tg_box *box);
+/* Before a sleep for room: stand in the queue and fill the waitset. 1: look again first. */
+int tg_room_queue(struct tg_box *box, struct tg_waitset *set);
+/* Leave the queue, having got room or given up; the next one is told. */
+void tg_room_leave(struct tg_box *box);
+/* A link's row in the room file, reserved; its predecessor's unused rooms are given back. */
+int tg_room_enter(struct tg_box *box, uint32_t row);
+/* The own link is closed: nothing of it is taken and unused. */
+void tg_room_exit(struct tg_box *box);
+
+/* ---- send.c */
+
+/* Tell the receiver whose turn it is. After the commit. */
+void tg_sender_ring(struct tg_box *box, bool always);
+/* Sleep until a receiver may have freed room. 0, -ETIMEDOUT, -EINTR, -ECANCELED. */
+int tg_sender_sleep(struct tg_box *box, int64_t deadline, uint32_t interrupts,
+                    bool (*ready)(struct tg_box *box));
+/* Living receivers, into a waitset. */
+void tg_sender_watch_receivers(struct tg_box *box, struct tg_waitset *set);
+
+/* ---- rendezvous.c */
+
+/* The reservation is whole: offer it and wait for the verdict. */
+int tg_rendezvous_send(struct tg_box *box, uint64_t len, int64_t deadline, uint32_t interrupts);
+/* Whether every message taken from the own link is finished. */
+bool tg_rendezvous_all_finished(struct tg_box *box);
+/* A successor settles what its predecessor had on offer. */
+void tg_rendezvous_settle(struct tg_box *box);
+/* Whether an offer is open, a hint. */
+bool tg_rendezvous_hint(const struct tg_attached *at);
+struct tg_take;
+/* Token held: take the offer of a link. As tg_take_one(). */
+int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_take *take);
+
+/* ---- slot.c: receivers come and go; token held */
+
+int tg_slot_join(struct tg_box *box);
+void tg_slot_leave(struct tg_box *box);
+/* Bring what dead receivers held back. True if there were any. */
+bool tg_slot_repair(struct tg_box *box);
+/* Whether a receiver in some slot is dead and not repaired yet; needs no token. */
+bool tg_slot_any_dead(struct tg_box *box);
+
+/* ---- lock.c: the token with what belongs to it */
+
+/* 0, or -EAGAIN, -ETIMEDOUT, -EINTR. Stolen from a dead one: everything is repaired first. */
+int tg_box_lock(struct tg_box *box, int64_t deadline);
+/* Take it if it is free or its holder dead; else have the holder collect. True: taken. */
+bool tg_box_lock_or_pend(struct tg_box *box);
+void tg_box_unlock(struct tg_box *box);
+
+/* ---- links.c: links a receiver knows; token held */
+
+/* Attach new links, forget those gone. */
+int tg_links_refresh(struct tg_box *box);
+/* Whether the folder may hold links not attached yet; a hint, no token needed. */
+bool tg_links_stale(const struct tg_box *box);
+void tg_links_detach_all(struct tg_box *box);
+
+/* ---- claim.c: entries; token held unless said */
+
+/* Recompute head and done of links whose entries were released; of all, if all. */
+void tg_claims_collect(struct tg_box *box, bool all);
+/* Recompute one link. */
+void tg_claims_collect_one(struct tg_box *box, struct tg_attached *at);
+/* A free entry of the own slot, or NULL. */
+struct tg_box_entry *tg_claims_free_entry(struct tg_box *box);
+struct tg_box_entry *tg_claims_of(struct tg_box *box, uint32_t slot);
+/* Set head and done of a link, and ring its sender if it waits for room. */
+void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t head,
+                         uint32_t done);
+/* Ring the senders that wait for the room freed since the token was taken; before it is given
+ * back. */
+void tg_claims_ring(struct tg_box *box);
+/* Count finished messages, for observers. */
+void tg_claims_note_done(struct tg_box *box, uint32_t n);
+/* Sum of done over all rows: after a theft. */
+void tg_claims_sum(struct tg_box *box);
+
+/* ---- take.c: finding and taking; token held */
+
+enum tg_take_how {
+    TG_TAKE_COPY,  /* into the buffer */
+    TG_TAKE_CLAIM, /* an entry */
+    TG_TAKE_SKIP,  /* throw away */
+    TG_TAKE_LOOK   /* only whether there is one */
+};
+
+struct tg_take {
+    enum tg_take_how how;
+    void *buf;
+    size_t size;
+    /* what was taken */
+    size_t len;
+    struct tg_box_entry *entry; /* of the own slot: a claim, or a long copy to be made unlocked */
+    const uint8_t *data;
+    struct tg_attached *at;
+    uint32_t sequence;
+    uint32_t pid;
+    uint32_t deliveries;
+};
+
+/* 1 taken, 0 nothing there, -EMSGSIZE, -ENOBUFS, -EPROTO, ... */
+int tg_take_one(struct tg_box *box, struct tg_take *take);
+/* How many wait, counted up to most. */
+uint32_t tg_take_count(struct tg_box *box, uint32_t most);
+/* Whether something may be there; a hint, no token needed. */
+bool tg_take_hint(struct tg_box *box);
+
+/* ---- queue.c: sleeping receivers */
+
+uint32_t tg_queue_sleepers(struct tg_box *box);
+/* Token held: stand at the end of the queue. */
+void tg_queue_enter(struct tg_box *box);
+/* Token held: leave it; the next one is told. */
+void tg_queue_leave(struct tg_box *box, uint32_t slot);
+bool tg_queue_is_first(struct tg_box *box);
+/* Token held: nudge the sleeper that is first, if any. */
+void tg_queue_nudge_first(struct tg_box *box);
+/*
+ * Token held and given back inside: prepare the sleep and fill the set. 0: sleep, the token was
+ * given back; 1: do not, look again, the token is still held.
+ */
+int tg_queue_prepare(struct tg_box *box, struct tg_waitset *set);
+
+/* ---- interrupts, for both sides */
+
+/* A call begins: what to compare with. */
+static inline uint32_t tg_box_interrupts(struct tg_box *box)
+{
+    return tg_load_relaxed(&box->interrupts_used);
+}
+
+/* Whether tong_interrupt was called since; it is used up then. */
+static inline bool tg_box_is_interrupted(struct tg_box *box, uint32_t seen)
+{
+    const uint32_t now = atomic_load_explicit(&box->interrupts, memory_order_seq_cst);
+    if (now == seen) {
+        return false;
+    }
+    atomic_store_explicit(&box->interrupts_used, now, memory_order_relaxed);
+    return true;
+}
+
+#endif

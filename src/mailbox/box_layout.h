@@ -1,0 +1,201 @@
+/*
+ * Shared bytes of layer 3: the files of a mailbox's folder besides its links.
+ *
+ *   box        receivers and the owner write; everybody reads
+ *   room       every sender writes: the room word of a bounded mailbox
+ *   bell.UID   the senders of one user write; the one of the box's owner exists always, and its
+ *              receivers ring there, too
+ *
+ * "Holder" is the receiver that has the token. Words under the token need no order among
+ * themselves: taking and giving it back orders them.
+ */
+#ifndef TG_MAILBOX_BOX_LAYOUT_H
+#define TG_MAILBOX_BOX_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+#include "link/link.h"
+
+#define TG_BOX_MAGIC UINT32_C(0x786f6274)  /* "tbox" */
+#define TG_ROOM_MAGIC UINT32_C(0x6d6f7274) /* "trom" */
+#define TG_BELL_MAGIC UINT32_C(0x6c6c6274) /* "tbll" */
+#define TG_BOX_VERSION 1u
+
+#define TG_SLOTS_MAX 256u
+#define TG_CLAIMS_MAX 64u /* entries a slot */
+
+/* ---- box */
+
+struct tg_box_head {
+    /* once, before the folder gets its name; options by the owner */
+    tg_a32 magic;
+    tg_a32 version;
+    tg_a32 state; /* enum tg_state; the owner's user, only ever rises */
+    tg_a32 size;  /* of this file: TG_BOX_SIZE */
+    uint8_t id[16];
+    tg_a32 delivery;
+    tg_a32 owner_kind;
+    tg_a32 full;
+    tg_a32 mode;
+    tg_a32 capacity;
+    tg_a32 link_capacity;
+    tg_a32 message_size;
+    tg_a32 owner_pid; /* for people only */
+    tg_a64 max_bytes;
+    tg_a64 owner; /* record number of the owning process, 0 the system */
+    uint8_t unused0[48];
+    /* offset 128: the token; receivers, compare-and-swap */
+    tg_a64 token;
+    uint8_t unused1[56];
+    /* offset 192: seldom written, often read; the holder */
+    tg_a64 turn;       /* {slot + 1:16, epoch:48}: whom a sender rings, 0 slot nobody. Partner: send */
+    tg_a32 room;       /* bell of blocked senders of the whole mailbox; atomic add */
+    tg_a32 n_slots;    /* slots ever used: below, their memory is reserved. release */
+    tg_a32 n_rows;     /* rows whose memory is reserved. release */
+    tg_a32 joins;      /* receivers that ever joined */
+    tg_a32 n_sleepers; /* tickets not 0 */
+    tg_a32 finds;      /* receivers' sleeps only the back-stop ended */
+    uint8_t unused2[32];
+    /* offset 256: with every message; the holder */
+    tg_a64 tickets;    /* given so far */
+    tg_a32 done_total; /* sum of done over all rows, modulo 2^32. release */
+    tg_a32 n_returned; /* entries in state RETURNED */
+    tg_a64 done_ever;  /* messages finished */
+    tg_a64 redelivered;
+    tg_a64 deaths;
+    uint8_t unused3[24];
+};
+
+_Static_assert(offsetof(struct tg_box_head, token) == 128, "format: token");
+_Static_assert(offsetof(struct tg_box_head, turn) == 192, "format: turn");
+_Static_assert(offsetof(struct tg_box_head, tickets) == 256, "format: tickets");
+_Static_assert(sizeof(struct tg_box_head) == 320, "format: box head");
+
+/* A receiver. */
+struct tg_box_slot {
+    tg_a64 owner;   /* record number of its process, 0 free; the holder, last, release */
+    tg_a64 ticket;  /* place in the queue of sleepers, 0 awake; the holder */
+    tg_a32 gen;     /* counts the receivers that had this slot; the holder */
+    tg_a32 joins;   /* value of joins when its sleeper made its watch list; the holder */
+    tg_a32 entries; /* entries ever used: below, their memory is reserved; its receiver, release */
+    tg_a32 cpu;     /* where it ran, for spinning; its receiver */
+    tg_a32 pid;     /* for people only */
+    tg_a32 waiting; /* 1 while it waits, for senders at capacity 0; a hint; its receiver */
+    uint8_t unused[84];
+};
+
+_Static_assert(sizeof(struct tg_box_slot) == 128, "format: slot");
+
+/* What receivers know of a link. The holder writes all of it. */
+struct tg_box_row {
+    tg_a64 link_id; /* the link these words are about; last, release. Partner: its sender */
+    tg_a64 next;    /* place of the first message never handed out; its store is the hand-out */
+    tg_a64 head;    /* everything before it may be overwritten. release; partner: its sender */
+    tg_a32 done;    /* messages finished, as a sequence number; recomputed, never added to */
+    tg_a32 bell;    /* its blocked sender waits here; atomic add */
+    tg_a64 grant;   /* rendezvous: {offer:32, gen:16, slot:16} "I am deciding" */
+    tg_a64 verdict; /* rendezvous: {offer:32, TG_TAKEN or TG_REFUSED} */
+    tg_a64 dropped; /* {next:32, dropped:32} of drop-oldest */
+    uint8_t unused[72];
+};
+
+_Static_assert(sizeof(struct tg_box_row) == 128, "format: row");
+
+#define TG_TAKEN 1u
+#define TG_REFUSED 2u
+
+/* A claim. The fields are the holder's and are written while FREE; the state is its slot's
+ * receiver's while CLAIMED, the holder's otherwise. */
+struct tg_box_entry {
+    tg_a32 state; /* enum tg_entry_state | deliveries << 16 */
+    tg_a32 row;
+    tg_a32 sequence;
+    tg_a32 offset; /* of the record, / 16 */
+    tg_a32 length;
+    tg_a32 pid; /* of the sender, for people only */
+    uint8_t unused[8];
+};
+
+_Static_assert(sizeof(struct tg_box_entry) == 32, "format: entry");
+
+enum tg_entry_state {
+    TG_FREE = 0,
+    TG_CLAIMED = 1,
+    TG_RELEASED = 2, /* done: the next collect frees it */
+    TG_RETURNED = 3, /* to be served first */
+};
+
+#define TG_ENTRY_STATE(word) ((word)&0xffu)
+#define TG_ENTRY_DELIVERIES(word) ((word) >> 16)
+#define TG_ENTRY(state, deliveries) ((uint32_t)(state) | (uint32_t)(deliveries) << 16)
+
+#define TG_BOX_SLOTS_OFF 4096u
+#define TG_BOX_ROWS_OFF (TG_BOX_SLOTS_OFF + TG_SLOTS_MAX * 128u)
+#define TG_BOX_ENTRIES_OFF (TG_BOX_ROWS_OFF + TG_LINKS_MAX * 128u)
+#define TG_BOX_SIZE (TG_BOX_ENTRIES_OFF + TG_SLOTS_MAX * TG_CLAIMS_MAX * 32u)
+
+_Static_assert(TG_BOX_ROWS_OFF % 4096 == 0 && TG_BOX_ENTRIES_OFF % 4096 == 0, "format: box");
+
+/* ---- room */
+
+#define TG_ROOM_COUNT 24u /* bits of the counts in the word */
+
+struct tg_room_head {
+    tg_a32 magic;
+    tg_a32 version;
+    uint8_t box_id[16];
+    tg_a32 users;  /* bell files ever made; atomic add. Partner: sleeping receivers */
+    tg_a32 n_rows; /* rows whose memory is reserved; compare-and-swap upwards */
+    uint8_t unused0[32];
+    /* offset 64 */
+    tg_a64 word; /* {total:24, n:24, link:15, kind:1}: rooms held, and who changed it last */
+    uint8_t unused1[56];
+    /* offset 128 */
+    tg_a32 want;         /* sleeps of the front begun; atomic add. Partner: receivers */
+    tg_a32 next_ticket;  /* atomic add */
+    uint8_t unused2[56];
+};
+
+_Static_assert(offsetof(struct tg_room_head, word) == 64, "format: room word");
+_Static_assert(offsetof(struct tg_room_head, want) == 128, "format: room want");
+_Static_assert(sizeof(struct tg_room_head) == 192, "format: room head");
+
+struct tg_room_row {
+    tg_a32 got;    /* rooms ever taken, modulo 2^24; any sender, compare-and-swap upwards */
+    tg_a32 back;   /* rooms ever given back unused; the same */
+    tg_a32 sent;   /* messages committed: a copy of the link's own number; its sender */
+    tg_a32 ticket; /* place in the queue of blocked senders, 0 none; its sender */
+    tg_a32 nudge;  /* its sender waits here; any sender, atomic add */
+    tg_a32 unused0;
+    tg_a64 owner;  /* record number of its sender's process; its sender */
+    uint8_t unused1[32];
+};
+
+_Static_assert(sizeof(struct tg_room_row) == 64, "format: room row");
+
+#define TG_ROOM_ROWS_OFF 4096u
+#define TG_ROOM_SIZE (TG_ROOM_ROWS_OFF + TG_LINKS_MAX * 64u)
+
+/* ---- bells */
+
+struct tg_bells {
+    tg_a32 magic;
+    tg_a32 version;
+    uint8_t box_id[16];
+    tg_a32 links; /* links ever made or taken over by this user; atomic add. Partner: receivers */
+    uint8_t unused[36];
+    /* offset 64 */
+    struct {
+        tg_a32 bell; /* atomic add; its slot's receiver waits on it */
+        tg_a32 unused;
+    } slot[TG_SLOTS_MAX];
+};
+
+_Static_assert(offsetof(struct tg_bells, slot) == 64, "format: bells");
+_Static_assert(sizeof(struct tg_bells) == 64 + 8 * TG_SLOTS_MAX, "format: bells");
+
+#define TG_BELLS_SIZE 4096u
+
+#endif

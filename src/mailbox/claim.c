@@ -1,0 +1,343 @@
+/*
+ * Claims: messages handed out and not finished.
+ *
+ *   entry      facts                                              left by
+ *   FREE       its fields mean nothing                            take: fields, then CLAIMED
+ *   CLAIMED    its receiver works on it; void while its message   done, return: one store by its
+ *              is not past `next`                                 receiver; repair after its death
+ *   RELEASED   finished, still counted                            collect
+ *   RETURNED   to be served before new messages                   take, by any receiver
+ *
+ * I1  Fields are written while FREE, the state last; then `next` moves: the hand-out.
+ * I2  While CLAIMED only its receiver writes the state, in every other state only the holder.
+ * I3  head and done are recomputed from the entries and never added to, so a collect that died is
+ *     made good by the next.
+ * I4  Who finishes a claim stores the state, then finds the token free and collects, or leaves
+ *     PENDING in it, past which its holder cannot unlock.
+ * I5  Memory is given back before head says so (tg_reader_leave).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+
+#include "mailbox/box.h"
+
+struct tg_box_entry *tg_claims_of(struct tg_box *box, uint32_t slot)
+{
+    return &box->entries[(size_t)slot * TG_CLAIMS_MAX];
+}
+
+/* ---- room */
+
+void tg_claims_note_done(struct tg_box *box, uint32_t n)
+{
+    tg_store_relaxed(&box->head->done_ever, tg_load_relaxed(&box->head->done_ever) + n);
+}
+
+void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t head, uint32_t done)
+{
+    struct tg_box_row *row = at->row;
+    const uint64_t old_head = tg_load_relaxed(&row->head);
+    const uint32_t old_done = tg_load_relaxed(&row->done);
+    if (head == old_head && done == old_done) {
+        return;
+    }
+    if (box->capacity != 0) {
+        tg_reader_leave(&at->reader, old_head, head);
+    }
+    /* release: what was read there is read; pairs with the sender's acquire before it overwrites. */
+    tg_store_release(&row->head, head);
+    tg_store_release(&row->done, done);
+    if (box->capacity != 0) {
+        tg_claims_note_done(box, done - old_done);
+        tg_store_release(&box->head->done_total,
+                         tg_load_relaxed(&box->head->done_total) + (done - old_done));
+    }
+    if (!at->ring_due) {
+        at->ring_due = true;
+        box->rx.ring_one = box->rx.ring_due ? NULL : at;
+        box->rx.ring_due = true;
+    }
+}
+
+static void ring_link(struct tg_attached *at)
+{
+    at->ring_due = false;
+    const uint32_t waits = tg_load_relaxed(&at->reader.head->waits);
+    if (waits != at->waits_note) {
+        at->waits_note = waits;
+        (void)tg_add(&at->row->bell, 1);
+        tg_sys_futex_wake(&at->row->bell, INT_MAX);
+    }
+}
+
+void tg_claims_ring(struct tg_box *box)
+{
+    struct tg_receiver *rx = &box->rx;
+    /* Partner: a sender counts its sleep (waits, want), fence, looks for room again. One of the two
+     * sees the other; else it would sleep beside free room. */
+    tg_fence();
+    if (rx->ring_one != NULL) {
+        ring_link(rx->ring_one);
+    } else {
+        for (uint32_t i = 0; i < rx->n_attached; i++) {
+            if (rx->attached[i]->ring_due || rx->ring_always) {
+                ring_link(rx->attached[i]);
+            }
+        }
+    }
+    const uint32_t want = tg_load_relaxed(&box->room->want);
+    if (want != rx->want_note || rx->ring_always) {
+        rx->want_note = want;
+        (void)tg_add(&box->head->room, 1);
+        tg_sys_futex_wake(&box->head->room, INT_MAX);
+    }
+    rx->ring_one = NULL;
+    rx->ring_due = false;
+    rx->ring_always = false;
+}
+
+void tg_claims_sum(struct tg_box *box)
+{
+    uint32_t sum = 0;
+    const uint32_t n = tg_load_relaxed(&box->head->n_rows);
+    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
+        sum += tg_load_relaxed(&box->rows[i].done);
+    }
+    tg_store_release(&box->head->done_total, sum);
+}
+
+/* ---- collect */
+
+static struct tg_attached *link_of(const struct tg_box *box, const struct tg_box_entry *entry)
+{
+    const uint32_t row = tg_load_relaxed(&entry->row);
+    return row < TG_LINKS_MAX && box->rx.by_row != NULL ? box->rx.by_row[row] : NULL;
+}
+
+/* Calls each for all entries ever used. */
+static void for_entries(struct tg_box *box,
+                        void (*each)(struct tg_box *box, struct tg_box_entry *entry,
+                                     uint32_t state))
+{
+    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
+    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
+        struct tg_box_entry *e = tg_claims_of(box, i);
+        const uint32_t used = tg_load_acquire(&box->slots[i].entries);
+        for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
+            /* acquire: pairs with the release of done and return. */
+            each(box, &e[k], tg_load_acquire(&e[k].state));
+        }
+    }
+}
+
+static void free_released(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
+{
+    if (TG_ENTRY_STATE(state) != TG_RELEASED) {
+        return;
+    }
+    struct tg_attached *at = link_of(box, entry);
+    if (at == NULL) {
+        /* Its link cannot be seen now: it stays RELEASED for a collect that can. */
+        box->rx.dirty = true;
+        return;
+    }
+    at->touched = true;
+    tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
+    if (box->capacity == 0) {
+        tg_claims_note_done(box, 1);
+    }
+}
+
+static void begin_link(struct tg_box *box, struct tg_attached *at)
+{
+    const uint64_t next = tg_load_relaxed(&at->row->next);
+    if (box->capacity == 0) {
+        const uint64_t verdict = tg_load_relaxed(&at->row->verdict);
+        at->lowest = (uint32_t)(verdict >> 32) + 1;
+        at->lowest_place = (uint64_t)at->lowest << 32;
+    } else {
+        at->lowest = tg_place_sequence(next);
+        at->lowest_place = next;
+    }
+    at->unfinished = 0;
+}
+
+static void count_entry(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
+{
+    if (TG_ENTRY_STATE(state) == TG_FREE) {
+        return;
+    }
+    struct tg_attached *at = link_of(box, entry);
+    if (at == NULL || !at->touched) {
+        return;
+    }
+    const uint32_t sequence = tg_load_relaxed(&entry->sequence);
+    at->unfinished++;
+    if ((int32_t)(sequence - at->lowest) < 0) {
+        at->lowest = sequence;
+        at->lowest_place = (uint64_t)sequence << 32 | tg_load_relaxed(&entry->offset);
+    }
+}
+
+static void count_returned(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
+{
+    if (TG_ENTRY_STATE(state) == TG_RETURNED) {
+        tg_store_relaxed(&box->head->n_returned, tg_load_relaxed(&box->head->n_returned) + 1);
+    }
+    (void)entry;
+}
+
+/* The number behind the last message handed out of a link. */
+static uint32_t handed_out(const struct tg_box *box, const struct tg_attached *at)
+{
+    if (box->capacity == 0) {
+        return (uint32_t)(tg_load_relaxed(&at->row->verdict) >> 32) + 1;
+    }
+    return tg_place_sequence(tg_load_relaxed(&at->row->next));
+}
+
+void tg_claims_collect(struct tg_box *box, bool all)
+{
+    struct tg_receiver *rx = &box->rx;
+    if (tg_links_stale(box)) {
+        (void)tg_links_refresh(box);
+    }
+    rx->dirty = false;
+    for (uint32_t i = 0; i < rx->n_attached; i++) {
+        rx->attached[i]->touched = all;
+    }
+    for_entries(box, free_released);
+    for (uint32_t i = 0; i < rx->n_attached; i++) {
+        begin_link(box, rx->attached[i]);
+    }
+    for_entries(box, count_entry);
+    for (uint32_t i = 0; i < rx->n_attached; i++) {
+        struct tg_attached *at = rx->attached[i];
+        if (at->touched) {
+            tg_claims_free_room(box, at, at->lowest_place, handed_out(box, at) - at->unfinished);
+        }
+    }
+    tg_store_relaxed(&box->head->n_returned, UINT32_C(0));
+    for_entries(box, count_returned);
+    if (tg_load_relaxed(&box->head->n_returned) != 0) {
+        tg_queue_nudge_first(box);
+    }
+}
+
+void tg_claims_collect_one(struct tg_box *box, struct tg_attached *at)
+{
+    for (uint32_t i = 0; i < box->rx.n_attached; i++) {
+        box->rx.attached[i]->touched = false;
+    }
+    at->touched = true;
+    begin_link(box, at);
+    for_entries(box, count_entry);
+    tg_claims_free_room(box, at, at->lowest_place, handed_out(box, at) - at->unfinished);
+}
+
+/* ---- the own entries */
+
+/* The first claim of a slot reserves the memory of its entries. */
+static int use_one_more(struct tg_box *box, uint32_t used)
+{
+    const uint64_t off = TG_BOX_ENTRIES_OFF +
+                         (uint64_t)box->rx.slot * TG_CLAIMS_MAX * sizeof(struct tg_box_entry);
+    if (used == 0) {
+        tg_fd fd = tg_sys_open(box->dir, "box", O_RDWR, 0);
+        const int r = fd < 0 ? fd
+                             : tg_sys_allocate(fd, off,
+                                               TG_CLAIMS_MAX * sizeof(struct tg_box_entry));
+        if (r < 0) {
+            return r;
+        }
+    }
+    /* release: who sees the count may read the entries. */
+    tg_store_release(&box->slots[box->rx.slot].entries, used + 1);
+    return 0;
+}
+
+static struct tg_box_entry *find_free(struct tg_box *box)
+{
+    struct tg_box_entry *e = tg_claims_of(box, box->rx.slot);
+    const uint32_t used = tg_load_relaxed(&box->slots[box->rx.slot].entries);
+    for (uint32_t k = 0; k < used; k++) {
+        if (TG_ENTRY_STATE(tg_load_relaxed(&e[k].state)) == TG_FREE) {
+            return &e[k];
+        }
+    }
+    return used < TG_CLAIMS_MAX && use_one_more(box, used) == 0 ? &e[used] : NULL;
+}
+
+struct tg_box_entry *tg_claims_free_entry(struct tg_box *box)
+{
+    struct tg_box_entry *entry = find_free(box);
+    if (entry == NULL) {
+        tg_claims_collect(box, false);
+        entry = find_free(box);
+    }
+    return entry;
+}
+
+/* ---- done and return: no token needed (I4) */
+
+static void finish(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
+{
+    /* release: the reading of the message comes before its room is free. */
+    tg_store_release(&entry->state, state);
+    tg_fence();
+    if (tg_box_lock_or_pend(box)) {
+        tg_claims_collect(box, false);
+        tg_box_unlock(box);
+    }
+}
+
+/* The entry a message speaks of, if this handle holds it claimed. */
+static struct tg_box_entry *entry_of(struct tg_box *box, const tong_message *message,
+                                     uint32_t *ret_state)
+{
+    const uint64_t index = message->private_[0];
+    if (!box->rx.has_slot || index == 0 || index > TG_CLAIMS_MAX ||
+        index > tg_load_relaxed(&box->slots[box->rx.slot].entries)) {
+        return NULL;
+    }
+    struct tg_box_entry *entry = tg_claims_of(box, box->rx.slot) + (index - 1);
+    *ret_state = tg_load_relaxed(&entry->state);
+    const uint64_t which = (uint64_t)tg_load_relaxed(&entry->row) << 32 |
+                           tg_load_relaxed(&entry->sequence);
+    return TG_ENTRY_STATE(*ret_state) == TG_CLAIMED && which == message->private_[1] ? entry : NULL;
+}
+
+int tg_box_done(struct tg_box *box, tong_message *message)
+{
+    if (box->fork_count != tg_fork_count()) {
+        return -ECHILD;
+    }
+    uint32_t state;
+    struct tg_box_entry *entry = entry_of(box, message, &state);
+    if (entry == NULL) {
+        return -EINVAL;
+    }
+    message->private_[0] = 0;
+    message->data = NULL;
+    finish(box, entry, TG_ENTRY(TG_RELEASED, TG_ENTRY_DELIVERIES(state)));
+    return 0;
+}
+
+int tg_box_return(struct tg_box *box, tong_message *message)
+{
+    if (box->fork_count != tg_fork_count()) {
+        return -ECHILD;
+    }
+    uint32_t state;
+    struct tg_box_entry *entry = entry_of(box, message, &state);
+    if (entry == NULL) {
+        return -EINVAL;
+    }
+    message->private_[0] = 0;
+    message->data = NULL;
+    const uint32_t deliveries = TG_ENTRY_DELIVERIES(state);
+    finish(box, entry,
+           TG_ENTRY(TG_RETURNED, deliveries < UINT16_MAX ? deliveries + 1 : deliveries));
+    return 0;
+}

@@ -1,0 +1,41 @@
+/*
+ * A mailbox in shared memory, as one handle of one process sees it.
+ *
+ * Links, receivers, delivery policy, owner, claims, recovery. What the calls mean and answer
+ * stands in tong.h; the functions here are what the shm carrier's table points to.
+ */
+#ifndef TG_MAILBOX_MAILBOX_H
+#define TG_MAILBOX_MAILBOX_H
+
+#include <tong/tong.h>
+
+struct tg_box;
+
+int tg_box_open(const char *name, unsigned flags, const tong_options *options,
+                struct tg_box **ret_box);
+int tg_box_close(struct tg_box *box);
+int tg_box_remove(const char *name);
+
+int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeout_ns);
+ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_t n,
+                         int64_t timeout_ns);
+int tg_box_reserve(struct tg_box *box, size_t len, int64_t timeout_ns, tong_slot *ret_slot);
+int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len);
+int tg_box_abort(struct tg_box *box, tong_slot *slot);
+
+ssize_t tg_box_receive(struct tg_box *box, void *buf, size_t size, int64_t timeout_ns);
+ssize_t tg_box_receive_many(struct tg_box *box, const struct iovec *buffers, size_t n,
+                            int64_t timeout_ns, size_t *ret_lens);
+int tg_box_claim(struct tg_box *box, int64_t timeout_ns, tong_message *ret_message);
+int tg_box_done(struct tg_box *box, tong_message *message);
+int tg_box_return(struct tg_box *box, tong_message *message);
+ssize_t tg_box_skip(struct tg_box *box);
+
+int tg_box_wait_any(struct tg_box *const boxes[], size_t n, int64_t timeout_ns);
+int tg_box_interrupt(struct tg_box *box);
+
+int tg_box_stat(const char *name, tong_status *ret_status);
+int tg_box_list(tong_list_fn *each, void *arg);
+int tg_box_doctor(int repair, tong_doctor_fn *each, void *arg);
+
+#endif

@@ -1,0 +1,176 @@
+/*
+ * Sleeping receivers: the queue, and how none sleeps beside a message.
+ *
+ * A receiver that finds nothing takes a ticket; the lowest living ticket is first. TURN names the
+ * first one to the senders, with an epoch that is new at every sleep. It waits on its own bell,
+ * which senders and receivers add to, and on the life words of all other receivers.
+ *
+ *   sleeper (token held)                       sender
+ *   read bell                                  commit
+ *   TURN = {me, epoch + 1}                     fence
+ *   fence                                      read TURN
+ *   look at all links again                    new to me? bell + 1, FUTEX_WAKE
+ *   give the token back, wait
+ *
+ * I1  Of the two fences one comes first: the sender sees TURN, or the sleeper sees the message.
+ * I2  The bell is read before TURN is stored, so a ring after it changes what the sleep compares.
+ * I3  Nothing is assigned to a sleeper: whoever is first when it holds the token takes. So
+ *     nothing is lost with one that dies.
+ * I4  Every sleeper watches every receiver that is not reaped. One that dies is noticed by one
+ *     sleeper at least, who repairs, wakes the rest and nudges the first. Who joined after a
+ *     sleeper made its list is not on it: `joins` tells, and who leaves the queue nudges such a one.
+ * I5  The waker's note of the last TURN is private and never inherited; an equal epoch is never
+ *     stored twice.
+ */
+#include "mailbox/box.h"
+
+#define EPOCH_MASK ((UINT64_C(1) << 48) - 1)
+
+static uint32_t n_slots(const struct tg_box *box)
+{
+    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
+    return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
+}
+
+/* The slot with the lowest ticket; TG_SLOTS_MAX if nobody sleeps. */
+static uint32_t first_sleeper(const struct tg_box *box)
+{
+    uint32_t first = TG_SLOTS_MAX;
+    uint64_t lowest = UINT64_MAX;
+    const uint32_t n = n_slots(box);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t ticket = tg_load_relaxed(&box->slots[i].ticket);
+        if (ticket != 0 && ticket < lowest) {
+            lowest = ticket;
+            first = i;
+        }
+    }
+    return first;
+}
+
+static void set_turn(struct tg_box *box, uint32_t slot)
+{
+    const uint64_t turn = tg_load_relaxed(&box->head->turn);
+    const uint64_t whom = slot == TG_SLOTS_MAX ? 0 : (uint64_t)slot + 1;
+    const uint64_t epoch = (turn + 1) & EPOCH_MASK;
+    tg_store_relaxed(&box->head->turn, whom << 48 | epoch);
+    /* Partner: the fence of tg_sender_ring. */
+    tg_fence();
+}
+
+uint32_t tg_queue_sleepers(struct tg_box *box)
+{
+    const uint32_t n = tg_load_relaxed(&box->head->n_sleepers);
+    const bool mine = tg_load_relaxed(&box->slots[box->rx.slot].ticket) != 0;
+    return mine ? n - 1 : n;
+}
+
+void tg_queue_enter(struct tg_box *box)
+{
+    struct tg_box_head *head = box->head;
+    const uint64_t ticket = tg_load_relaxed(&head->tickets) + 1;
+    tg_store_relaxed(&head->tickets, ticket);
+    tg_store_relaxed(&head->n_sleepers, tg_load_relaxed(&head->n_sleepers) + 1);
+    tg_store_relaxed(&box->slots[box->rx.slot].ticket, ticket);
+}
+
+static bool something_there(struct tg_box *box)
+{
+    return tg_links_stale(box) || tg_take_count(box, 1) != 0;
+}
+
+static void count_sleepers(struct tg_box *box)
+{
+    uint32_t sleepers = 0;
+    const uint32_t n = n_slots(box);
+    for (uint32_t i = 0; i < n; i++) {
+        sleepers += tg_load_relaxed(&box->slots[i].ticket) != 0;
+    }
+    tg_store_relaxed(&box->head->n_sleepers, sleepers);
+}
+
+void tg_queue_leave(struct tg_box *box, uint32_t slot)
+{
+    tg_store_relaxed(&box->slots[slot].ticket, UINT64_C(0));
+    /* Counted, not subtracted: a leaver that died half way is made good. */
+    count_sleepers(box);
+    if (tg_load_relaxed(&box->head->turn) >> 48 != (uint64_t)slot + 1) {
+        return;
+    }
+    const uint32_t first = first_sleeper(box);
+    set_turn(box, first);
+    if (first == TG_SLOTS_MAX) {
+        return;
+    }
+    const bool knows_all = tg_load_relaxed(&box->slots[first].joins) ==
+                           tg_load_relaxed(&box->head->joins);
+    if (!knows_all || something_there(box)) {
+        tg_box_ring_slot(box, first);
+    }
+}
+
+bool tg_queue_is_first(struct tg_box *box)
+{
+    return first_sleeper(box) == box->rx.slot;
+}
+
+void tg_queue_nudge_first(struct tg_box *box)
+{
+    if (tg_load_relaxed(&box->head->n_sleepers) == 0) {
+        return;
+    }
+    const uint32_t first = first_sleeper(box);
+    /* Also if it is this receiver, about to sleep: its bell was read before. */
+    if (first != TG_SLOTS_MAX) {
+        tg_box_ring_slot(box, first);
+    }
+}
+
+/* The words of the sleep that are read before TURN is stored (I2). */
+static void add_bells(struct tg_box *box, struct tg_waitset *set)
+{
+    for (uint32_t i = 0; i < box->n_users; i++) {
+        const tg_a32 *bell = &box->users[i].bells->slot[box->rx.slot].bell;
+        tg_waitset_add(set, bell, tg_load_acquire(bell));
+    }
+    if ((box->mode & 0077) != 0) {
+        tg_waitset_add(set, &box->room->users, box->rx.users_seen);
+    }
+}
+
+/* I4. False: somebody is dead and not repaired. */
+static bool add_lives(struct tg_box *box, struct tg_waitset *set)
+{
+    bool all = true;
+    const uint32_t n = n_slots(box);
+    for (uint32_t i = 0; i < n && all; i++) {
+        const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
+        if (owner != 0 && owner != box->me) {
+            all = tg_life_watch(box->root, owner, set);
+        }
+    }
+    if (all && box->owner != 0 && box->owner != box->me) {
+        all = tg_life_watch(box->root, box->owner, set);
+    }
+    tg_store_relaxed(&box->slots[box->rx.slot].joins, tg_load_relaxed(&box->head->joins));
+    return all;
+}
+
+int tg_queue_prepare(struct tg_box *box, struct tg_waitset *set)
+{
+    tg_waitset_clear(set);
+    add_bells(box, set);
+    if (!add_lives(box, set)) {
+        return 1;
+    }
+    if (tg_queue_is_first(box)) {
+        set_turn(box, box->rx.slot);
+        if (something_there(box)) {
+            return 1;
+        }
+    } else if (something_there(box)) {
+        tg_queue_nudge_first(box);
+    }
+    tg_box_unlock(box);
+    return 0;
+}

@@ -1,0 +1,550 @@
+/*
+ * Receiving: look, spin briefly, queue, sleep.
+ *
+ *   hint?  no: time-out 0 answers at once; else spin while nobody sleeps before us
+ *   token; is it our turn? take
+ *   nothing: ticket, prepare the sleep (queue.c), sleep, look again
+ *
+ * The sleep has a back-stop: it ends after 1 s (doubling to 8 s) for one look at everything, locks
+ * of lives included. Nothing relies on it; what it finds is counted.
+ *
+ * Spinning. Worth it only if the other side runs meanwhile: each side tells its processor. On the same
+ * one there is no spin at all; else 1024 pauses, half as many after each failure, all again after
+ * a success and at every 16th sleep.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mailbox/box.h"
+
+#define SPIN_MOST 1024u
+#define SPIN_LEAST 16u
+
+struct call {
+    int64_t deadline;
+    uint32_t interrupts; /* as the call began */
+    bool queued;
+    uint32_t sleeps;
+};
+
+/* ---- spinning */
+
+static bool sender_runs_elsewhere(const struct tg_box *box, uint32_t cpu)
+{
+    for (uint32_t i = 0; i < box->rx.n_attached; i++) {
+        if (tg_load_relaxed(&box->rx.attached[i]->reader.head->cpu) != cpu) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool spin(struct tg_box *box)
+{
+    struct tg_receiver *rx = &box->rx;
+    const uint32_t cpu = tg_sys_cpu();
+    if (cpu != rx->cpu || tg_load_relaxed(&box->slots[rx->slot].cpu) != cpu) {
+        rx->cpu = cpu;
+        tg_store_relaxed(&box->slots[rx->slot].cpu, cpu);
+    }
+    if (!sender_runs_elsewhere(box, cpu)) {
+        return false;
+    }
+    rx->sleeps++;
+    const uint32_t budget = rx->spin == 0 || rx->sleeps % 16 == 0 ? SPIN_MOST : rx->spin;
+    for (uint32_t i = 0; i < budget; i++) {
+        if (tg_take_hint(box)) {
+            rx->spin = SPIN_MOST;
+            return true;
+        }
+        tg_pause();
+    }
+    rx->spin = budget / 2 < SPIN_LEAST ? SPIN_LEAST : budget / 2;
+    return false;
+}
+
+/* ---- one look, token held */
+
+static bool is_our_turn(struct tg_box *box, const struct call *call)
+{
+    const uint32_t sleepers = tg_queue_sleepers(box);
+    if (sleepers == 0 || (call->queued && tg_queue_is_first(box))) {
+        return true;
+    }
+    const uint32_t needed = box->policy->needed(sleepers);
+    if (needed <= 1) {
+        return true;
+    }
+    return !call->queued && tg_take_count(box, needed) >= needed;
+}
+
+/* Every so often, and when there is nothing else to do: has a receiver died with claims? */
+static void look_after_others(struct tg_box *box, bool idle)
+{
+    if (tg_load_relaxed(&box->head->n_slots) > 1 && (idle || ++box->rx.looks % 64 == 0) &&
+        tg_slot_any_dead(box)) {
+        (void)tg_slot_repair(box);
+    }
+}
+
+static int look(struct tg_box *box, const struct call *call, struct tg_take *take)
+{
+    int r = tg_links_stale(box) ? tg_links_refresh(box) : 0;
+    if (r < 0) {
+        return r;
+    }
+    look_after_others(box, false);
+    r = is_our_turn(box, call) ? tg_take_one(box, take) : 0;
+    if (r == 0 && tg_load_relaxed(&box->head->n_slots) > 1) {
+        look_after_others(box, true);
+        r = is_our_turn(box, call) ? tg_take_one(box, take) : 0;
+    }
+    return r;
+}
+
+static void leave_queue(struct tg_box *box, struct call *call)
+{
+    if (call->queued) {
+        tg_queue_leave(box, box->rx.slot);
+        call->queued = false;
+    }
+}
+
+/* Out of the queue without the token yet; r is handed through. */
+static int give_up(struct tg_box *box, struct call *call, int r)
+{
+    if (call->queued) {
+        while (tg_box_lock(box, TG_NEVER) < 0) {
+        }
+        leave_queue(box, call);
+        tg_box_unlock(box);
+    }
+    return r;
+}
+
+/* ---- sleeping */
+
+/* The back-stop: look at everything, and trust the locks alone. */
+static void backstop(struct tg_box *box)
+{
+    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
+    bool found = tg_take_hint(box);
+    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX && !found; i++) {
+        const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
+        found = owner != 0 && owner != box->me && !tg_life_is_alive_surely(box->root, owner);
+    }
+    if (found && (tg_load_relaxed(&box->head->n_sleepers) == 1 || tg_queue_is_first(box))) {
+        (void)tg_add(&box->head->finds, 1);
+    }
+}
+
+static int sleep_once(struct tg_box *box, struct call *call, const struct tg_waitset *set)
+{
+    const int64_t piece = tg_now_ns() + tg_box_backstop_ns(call->sleeps);
+    const bool is_backstop = piece < call->deadline;
+    tg_gate_set_asleep(&box->rx.gate, true);
+    const int r = tg_waitset_sleep(set, is_backstop ? piece : call->deadline);
+    tg_gate_set_asleep(&box->rx.gate, false);
+    tg_life_pass_on(set);
+    if (r == -ETIMEDOUT && is_backstop) {
+        call->sleeps++;
+        backstop(box);
+    }
+    return r == -EINTR ? r : 0;
+}
+
+/* Token held; given back in any case. 0: look again. */
+static int queue_and_sleep(struct tg_box *box, struct call *call)
+{
+    if (!call->queued) {
+        tg_queue_enter(box);
+        call->queued = true;
+    }
+    tg_life_renew(box->root);
+    tg_life_watch_begin(box->root);
+    struct tg_waitset set;
+    int r = tg_queue_prepare(box, &set);
+    if (r == 1) {
+        tg_box_unlock(box);
+        r = 0;
+    } else if (tg_box_check(box) == 0 &&
+               atomic_load_explicit(&box->interrupts, memory_order_seq_cst) == call->interrupts) {
+        /* Both were asked after the bell was read: who ends the mailbox or interrupts rings it. */
+        r = sleep_once(box, call, &set);
+    }
+    tg_life_watch_end(box->root);
+    return r;
+}
+
+/* ---- the call, gate held */
+
+static int receive_turns(struct tg_box *box, struct tg_take *take, struct call *call)
+{
+    bool may_spin = call->deadline != 0;
+    for (;;) {
+        int r = tg_box_check(box);
+        if (r < 0) {
+            return give_up(box, call, r);
+        }
+        if (!call->queued && !tg_take_hint(box)) {
+            if (call->deadline == 0 &&
+                (tg_load_relaxed(&box->head->n_slots) < 2 || !tg_slot_any_dead(box))) {
+                return -EAGAIN;
+            }
+            if (may_spin && tg_load_relaxed(&box->head->n_sleepers) == 0) {
+                (void)spin(box);
+                may_spin = false;
+            }
+        }
+        r = tg_box_lock(box, call->deadline);
+        if (r < 0) {
+            return give_up(box, call, r);
+        }
+        r = look(box, call, take);
+        if (r == 0 && call->deadline == 0) {
+            r = -EAGAIN;
+        }
+        if (r == 0 && tg_box_is_interrupted(box, call->interrupts)) {
+            r = -ECANCELED;
+        }
+        if (r == 0 && tg_is_over(call->deadline)) {
+            r = -ETIMEDOUT;
+        }
+        if (r != 0) {
+            leave_queue(box, call);
+            tg_box_unlock(box);
+            return r;
+        }
+        r = queue_and_sleep(box, call);
+        if (r < 0) {
+            return give_up(box, call, r);
+        }
+    }
+}
+
+static int receive_gated(struct tg_box *box, struct tg_take *take, struct call *call)
+{
+    if (box->capacity != 0 || call->deadline == 0) {
+        return receive_turns(box, take, call);
+    }
+    /* A sender that must not wait asks whether somebody does. */
+    tg_a32 *waiting = &box->slots[box->rx.slot].waiting;
+    tg_store_release(waiting, UINT32_C(1));
+    const int r = receive_turns(box, take, call);
+    tg_store_release(waiting, UINT32_C(0));
+    return r;
+}
+
+/* Begin a receive call: the gate is held on 0. */
+static int enter(struct tg_box *box, int64_t timeout_ns, struct call *call)
+{
+    const int r = tg_box_begin(box);
+    if (r < 0) {
+        return r;
+    }
+    if (!box->rx.has_slot) {
+        return -EBADF;
+    }
+    call->deadline = tg_deadline(timeout_ns);
+    call->interrupts = tg_box_interrupts(box);
+    call->queued = false;
+    call->sleeps = 0;
+    return tg_gate_enter(&box->rx.gate, call->deadline, &box->interrupts, call->interrupts);
+}
+
+/* A long copy: made from the claim, without the token, and then finished. */
+static int finish_copy(struct tg_box *box, struct tg_take *take)
+{
+    if (take->how != TG_TAKE_COPY || take->entry == NULL) {
+        return 1;
+    }
+    memcpy(take->buf, take->data, take->len);
+    tong_message message = TONG_MESSAGE_INIT;
+    const struct tg_box_entry *own = tg_claims_of(box, box->rx.slot);
+    message.private_[0] = (uint64_t)(take->entry - own) + 1;
+    message.private_[1] = (uint64_t)take->at->reader.row << 32 | take->sequence;
+    const int r = tg_box_done(box, &message);
+    return r < 0 ? r : 1;
+}
+
+static int receive(struct tg_box *box, struct tg_take *take, int64_t timeout_ns)
+{
+    struct call call;
+    int r = enter(box, timeout_ns, &call);
+    if (r < 0) {
+        return r;
+    }
+    r = receive_gated(box, take, &call);
+    if (r == 1) {
+        r = finish_copy(box, take);
+    }
+    tg_gate_leave(&box->rx.gate);
+    return r;
+}
+
+ssize_t tg_box_receive(struct tg_box *box, void *buf, size_t size, int64_t timeout_ns)
+{
+    struct tg_take take = { .how = TG_TAKE_COPY, .buf = buf, .size = size };
+    const int r = receive(box, &take, timeout_ns);
+    return r == 1 ? (ssize_t)take.len : r;
+}
+
+ssize_t tg_box_skip(struct tg_box *box)
+{
+    struct tg_take take = { .how = TG_TAKE_SKIP };
+    const int r = receive(box, &take, 0);
+    return r == 1 ? (ssize_t)take.len : r;
+}
+
+int tg_box_claim(struct tg_box *box, int64_t timeout_ns, tong_message *ret_message)
+{
+    struct tg_take take = { .how = TG_TAKE_CLAIM };
+    const int r = receive(box, &take, timeout_ns);
+    if (r != 1) {
+        return r;
+    }
+    const struct tg_reader *reader = &take.at->reader;
+    const struct tg_box_entry *own = tg_claims_of(box, box->rx.slot);
+    ret_message->deliveries = take.deliveries;
+    ret_message->data = take.data;
+    ret_message->len = take.len;
+    ret_message->sequence = tg_reader_full_sequence(reader, take.sequence);
+    ret_message->uid = reader->uid;
+    ret_message->gid = tg_load_relaxed(&reader->head->gid);
+    ret_message->pid = (int32_t)take.pid;
+    ret_message->verified = TONG_VERIFIED_UID;
+    ret_message->private_[0] = (uint64_t)(take.entry - own) + 1;
+    ret_message->private_[1] = (uint64_t)reader->row << 32 | take.sequence;
+    return 0;
+}
+
+/* ---- many at once */
+
+/* More, as long as they are there and fit; the token is held. */
+static size_t take_more(struct tg_box *box, const struct iovec *buffers, size_t n, size_t taken,
+                        const struct call *call, size_t *ret_lens)
+{
+    while (taken < n && is_our_turn(box, call)) {
+        struct tg_take take = { .how = TG_TAKE_COPY,
+                                .buf = buffers[taken].iov_base,
+                                .size = buffers[taken].iov_len };
+        if (tg_take_one(box, &take) != 1) {
+            break;
+        }
+        if (take.entry != NULL) {
+            /* A long one among many: copied here, its claim given up in one store. */
+            memcpy(take.buf, take.data, take.len);
+            tg_store_release(&take.entry->state, TG_ENTRY(TG_RELEASED, 1));
+            tg_claims_collect(box, false);
+        }
+        ret_lens[taken++] = take.len;
+    }
+    return taken;
+}
+
+ssize_t tg_box_receive_many(struct tg_box *box, const struct iovec *buffers, size_t n,
+                            int64_t timeout_ns, size_t *ret_lens)
+{
+    struct call call;
+    int r = enter(box, n == 0 ? 0 : timeout_ns, &call);
+    if (r < 0 || n == 0) {
+        if (r == 0) {
+            tg_gate_leave(&box->rx.gate);
+        }
+        return r;
+    }
+    struct tg_take take = { .how = TG_TAKE_COPY,
+                            .buf = buffers[0].iov_base,
+                            .size = buffers[0].iov_len };
+    r = receive_gated(box, &take, &call);
+    if (r == 1) {
+        r = finish_copy(box, &take);
+    }
+    size_t taken = 0;
+    if (r == 1) {
+        ret_lens[taken++] = take.len;
+        if (n > 1 && tg_take_hint(box) && tg_box_lock(box, call.deadline) == 0) {
+            taken = take_more(box, buffers, n, taken, &call, ret_lens);
+            tg_box_unlock(box);
+        }
+    }
+    tg_gate_leave(&box->rx.gate);
+    return r == 1 ? (ssize_t)taken : r;
+}
+
+/* ---- several mailboxes */
+
+/* One look at one mailbox: 1 something to do there (a message, or its end), 0 nothing. */
+static int look_at(struct tg_box *box, const struct call *call)
+{
+    if (tg_box_check(box) < 0) {
+        return 1;
+    }
+    struct tg_take take = { .how = TG_TAKE_LOOK };
+    const int r = look(box, call, &take);
+    return r != 0;
+}
+
+static void merge(struct tg_waitset *all, const struct tg_waitset *one)
+{
+    for (uint32_t i = 0; i < one->n; i++) {
+        tg_waitset_add(all, one->word[i], one->seen[i]);
+    }
+    all->soon |= one->soon;
+}
+
+static void leave_all(struct tg_box *const boxes[], size_t n, struct call calls[])
+{
+    for (size_t i = 0; i < n; i++) {
+        (void)give_up(boxes[i], &calls[i], 0);
+    }
+}
+
+/* Look at all, and prepare a sleep on those that have nothing. Index, -1 nothing, or -errno - 2. */
+static int look_at_all(struct tg_box *const boxes[], size_t n, struct call calls[],
+                       struct tg_waitset *all)
+{
+    tg_waitset_clear(all);
+    for (size_t i = 0; i < n; i++) {
+        struct tg_box *box = boxes[i];
+        struct call *call = &calls[i];
+        for (;;) {
+            while (tg_box_lock(box, TG_NEVER) < 0) {
+            }
+            if (look_at(box, call) != 0) {
+                tg_box_unlock(box);
+                return (int)i;
+            }
+            if (call->deadline == 0) {
+                tg_box_unlock(box);
+                break;
+            }
+            if (!call->queued) {
+                tg_queue_enter(box);
+                call->queued = true;
+            }
+            struct tg_waitset one;
+            if (tg_queue_prepare(box, &one) == 0) {
+                merge(all, &one);
+                break;
+            }
+            tg_box_unlock(box);
+        }
+    }
+    return -1;
+}
+
+static bool any_interrupted(struct tg_box *const boxes[], size_t n, const struct call calls[])
+{
+    for (size_t i = 0; i < n; i++) {
+        if (tg_box_is_interrupted(boxes[i], calls[i].interrupts)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int sleep_on_all(struct tg_box *const boxes[], size_t n, struct call calls[],
+                        const struct tg_waitset *all)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (tg_box_check(boxes[i]) < 0) {
+            return 0;
+        }
+    }
+    if (any_interrupted(boxes, n, calls)) {
+        return -ECANCELED;
+    }
+    const int64_t piece = tg_now_ns() + tg_box_backstop_ns(calls[0].sleeps++);
+    const int r = tg_waitset_sleep(all, piece < calls[0].deadline ? piece : calls[0].deadline);
+    tg_life_pass_on(all);
+    return r == -EINTR ? r : 0;
+}
+
+static int wait_gated(struct tg_box *const boxes[], size_t n, struct call calls[])
+{
+    for (;;) {
+        struct tg_waitset all;
+        tg_life_watch_begin(boxes[0]->root);
+        int r = look_at_all(boxes, n, calls, &all);
+        if (r < 0 && calls[0].deadline == 0) {
+            r = -EAGAIN;
+        } else if (r < 0 && tg_is_over(calls[0].deadline)) {
+            r = -ETIMEDOUT;
+        } else if (r < 0) {
+            r = sleep_on_all(boxes, n, calls, &all);
+            r = r == 0 ? -1000 : r;
+        }
+        tg_life_watch_end(boxes[0]->root);
+        if (r != -1000) {
+            leave_all(boxes, n, calls);
+            return r;
+        }
+    }
+}
+
+#define WAIT_ANY_MOST 64
+
+/* Gates in the order of addresses, so that two such calls never wait for each other. */
+static void sort_by_address(struct tg_box *sorted[], size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        struct tg_box *box = sorted[i];
+        size_t k = i;
+        for (; k > 0 && (uintptr_t)sorted[k - 1] > (uintptr_t)box; k--) {
+            sorted[k] = sorted[k - 1];
+        }
+        sorted[k] = box;
+    }
+}
+
+int tg_box_wait_any(struct tg_box *const boxes[], size_t n, int64_t timeout_ns)
+{
+    if (n == 0 || n > WAIT_ANY_MOST) {
+        return -EINVAL;
+    }
+    struct tg_box *sorted[WAIT_ANY_MOST];
+    struct call calls[WAIT_ANY_MOST];
+    memcpy(sorted, boxes, n * sizeof sorted[0]);
+    sort_by_address(sorted, n);
+    for (size_t i = 1; i < n; i++) {
+        if (sorted[i] == sorted[i - 1]) {
+            return -EINVAL;
+        }
+    }
+    const int64_t deadline = tg_deadline(timeout_ns);
+    size_t entered = 0;
+    int r = 0;
+    for (; r == 0 && entered < n; entered++) {
+        struct call call;
+        r = enter(sorted[entered], 0, &call);
+        if (r == -EAGAIN && timeout_ns != 0) {
+            r = enter(sorted[entered], timeout_ns, &call);
+        }
+        /* What has ended is something to tell. */
+        if (r == -EIDRM || r == -EOWNERDEAD) {
+            for (size_t i = 0; i < n; i++) {
+                if (boxes[i] == sorted[entered]) {
+                    r = (int)i + 1;
+                }
+            }
+        }
+        if (r != 0) {
+            break;
+        }
+    }
+    if (r == 0) {
+        for (size_t i = 0; i < n; i++) {
+            calls[i] = (struct call){ .deadline = deadline,
+                                      .interrupts = tg_box_interrupts(boxes[i]) };
+        }
+        r = wait_gated(boxes, n, calls);
+    } else if (r > 0) {
+        r -= 1;
+    }
+    while (entered-- > 0) {
+        tg_gate_leave(&sorted[entered]->rx.gate);
+    }
+    return r;
+}

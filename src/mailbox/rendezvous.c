@@ -1,0 +1,322 @@
+/*
+ * Capacity 0: a send returns when its message was taken.
+ *
+ * The sender writes the message at a place, and offers it: offer = {number, place}. A receiver says
+ * which offer it is deciding (grant), looks for a withdrawal, and gives the verdict, which is the one
+ * point of decision. Numbers only grow, over take-overs too.
+ *
+ *   sender at its time-out                     receiver, token held
+ *   withdrawn = s                              grant = {s, me}
+ *   fence                                      fence
+ *   read grant, then verdict                   read withdrawn: >= s? verdict = REFUSED
+ *                                              else entry, verdict = TAKEN, then read the message
+ *
+ * I1  Of the two fences one comes first: the receiver sees the withdrawal, or the sender sees the
+ *     grant and waits for the verdict. So a withdrawn message is never delivered.
+ * I2  A verdict TAKEN stands behind its entry: killed between the two, the entry is void; killed
+ *     behind both, the message is delivered again, marked.
+ * I3  The record is read only after TAKEN: before it the place may be written anew.
+ * I4  The granter is named in the grant, slot and generation: if it is dead or has left, its verdict,
+ *     if there is one, is visible, and is read once more.
+ * I5  A place is used again when its offer was withdrawn, or all that was taken is finished.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "mailbox/box.h"
+
+#define LONG_COPY 65536u
+#define TRY_NS 1000000 /* a send that must not wait offers for this long */
+
+static uint32_t number_of(uint64_t word)
+{
+    return (uint32_t)(word >> 32);
+}
+
+/* a comes after b. */
+static bool is_later(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) > 0;
+}
+
+/* ---- sender */
+
+static uint64_t verdict_now(struct tg_box *box)
+{
+    /* acquire: TAKEN comes behind everything the receiver did before. */
+    return tg_sender_place(box).known ? tg_load_acquire(&box->rows[box->tx.writer.row].verdict) : 0;
+}
+
+static bool is_taken(struct tg_box *box, uint32_t s)
+{
+    return verdict_now(box) == ((uint64_t)s << 32 | TG_TAKEN);
+}
+
+static bool has_verdict(struct tg_box *box)
+{
+    return number_of(verdict_now(box)) == box->tx.offer;
+}
+
+bool tg_rendezvous_all_finished(struct tg_box *box)
+{
+    const struct tg_link_place place = tg_sender_place(box);
+    if (!place.known) {
+        return true;
+    }
+    const uint64_t verdict = tg_load_acquire(&box->rows[box->tx.writer.row].verdict);
+    const uint64_t head = tg_load_acquire(&box->rows[box->tx.writer.row].head);
+    return verdict == 0 || number_of(head) == number_of(verdict) + 1;
+}
+
+/* Whether the receiver that a grant names is still there (I4). */
+static bool is_granter_alive(struct tg_box *box, uint64_t grant)
+{
+    const uint32_t slot = (uint32_t)grant & 0xffff;
+    const uint32_t gen = (uint32_t)grant >> 16;
+    if (slot >= TG_SLOTS_MAX || slot >= tg_load_acquire(&box->head->n_slots)) {
+        return false;
+    }
+    const uint64_t owner = tg_load_acquire(&box->slots[slot].owner);
+    return owner != 0 && (tg_load_acquire(&box->slots[slot].gen) & 0xffff) == gen &&
+           tg_life_is_alive(box->root, owner);
+}
+
+/* Take the offer s back. True: too late, it was taken. */
+static bool withdraw(struct tg_box *box, uint32_t s)
+{
+    tg_store_release(&box->tx.writer.head->withdrawn, (uint64_t)s);
+    /* Partner: the fence in decide. */
+    tg_fence();
+    for (uint32_t looks = 0;; looks++) {
+        if (!tg_sender_place(box).known) {
+            return false;
+        }
+        const struct tg_box_row *row = &box->rows[box->tx.writer.row];
+        /* acquire, the grant first: a verdict that follows it is then seen by the next look. */
+        const uint32_t bell = tg_load_acquire(&row->bell);
+        const uint64_t grant = tg_load_acquire(&row->grant);
+        const uint64_t verdict = tg_load_acquire(&row->verdict);
+        if (number_of(verdict) == s) {
+            return (uint32_t)verdict == TG_TAKEN;
+        }
+        if (number_of(grant) != s) {
+            return false;
+        }
+        if (!is_granter_alive(box, grant)) {
+            return is_taken(box, s);
+        }
+        /* The granter is within a few instructions of its verdict, unless it is stopped. */
+        if (looks < 1000) {
+            tg_pause();
+        } else {
+            (void)tg_sys_futex_wait(&row->bell, bell, tg_now_ns() + TRY_NS);
+        }
+    }
+}
+
+static bool somebody_waits(struct tg_box *box)
+{
+    const uint32_t n = tg_load_acquire(&box->head->n_slots);
+    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
+        const uint64_t owner = tg_load_acquire(&box->slots[i].owner);
+        if (owner != 0 && tg_load_acquire(&box->slots[i].waiting) != 0 &&
+            tg_life_is_alive(box->root, owner)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void make_offer(struct tg_box *box, uint64_t len)
+{
+    struct tg_writer *w = &box->tx.writer;
+    const uint32_t next = box->tx.offer + 1;
+    box->tx.offer = next != 0 ? next : 1;
+    tg_store_release(&w->head->offer_len, (uint32_t)len);
+    /* release: record and length are whole first. */
+    tg_store_release(&w->head->offer, tg_place(box->tx.offer, tg_writer_reserved_offset(w)));
+    tg_sender_ring(box, false);
+}
+
+static bool spin(struct tg_box *box)
+{
+    const uint32_t cpu = box->tx.cpu;
+    bool elsewhere = false;
+    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
+    for (uint32_t i = 0; i < n && i < 8; i++) {
+        const uint32_t other = tg_load_relaxed(&box->slots[i].cpu);
+        elsewhere |= other != UINT32_MAX && other != cpu;
+    }
+    for (uint32_t i = 0; elsewhere && i < 512; i++) {
+        if (has_verdict(box)) {
+            return true;
+        }
+        tg_pause();
+    }
+    return false;
+}
+
+/* Wait until the offer is decided. 0 decided; else why the wait is over. */
+static int wait_for_verdict(struct tg_box *box, int64_t deadline, uint32_t interrupts)
+{
+    bool spun = spin(box);
+    for (;;) {
+        if (spun || has_verdict(box)) {
+            return 0;
+        }
+        int r = tg_box_check(box);
+        if (r < 0) {
+            return r;
+        }
+        if (tg_box_is_interrupted(box, interrupts)) {
+            return -ECANCELED;
+        }
+        if (tg_is_over(deadline)) {
+            return -ETIMEDOUT;
+        }
+        r = tg_sender_sleep(box, deadline, interrupts, has_verdict);
+        if (r < 0) {
+            return r;
+        }
+    }
+}
+
+int tg_rendezvous_send(struct tg_box *box, uint64_t len, int64_t deadline, uint32_t interrupts)
+{
+    struct tg_writer *w = &box->tx.writer;
+    const bool must_not_wait = deadline == 0;
+    if (must_not_wait) {
+        if (!somebody_waits(box)) {
+            tg_writer_abort(w);
+            return -EAGAIN;
+        }
+        deadline = tg_now_ns() + TRY_NS;
+    }
+    make_offer(box, len);
+    const int r = wait_for_verdict(box, deadline, interrupts);
+    const bool taken = r == 0 ? is_taken(box, box->tx.offer) : withdraw(box, box->tx.offer);
+    if (taken) {
+        tg_writer_taken(w, len);
+        return 0;
+    }
+    tg_writer_abort(w);
+    return must_not_wait && r == -ETIMEDOUT ? -EAGAIN : r;
+}
+
+void tg_rendezvous_settle(struct tg_box *box)
+{
+    const uint64_t verdict = verdict_now(box);
+    if (box->tx.offer != 0 && is_later(box->tx.offer, number_of(verdict))) {
+        (void)withdraw(box, box->tx.offer);
+    }
+}
+
+/* ---- receiver */
+
+bool tg_rendezvous_hint(const struct tg_attached *at)
+{
+    const struct tg_link_head *head = at->reader.head;
+    const uint32_t s = number_of(tg_load_relaxed(&head->offer));
+    return is_later(s, number_of(tg_load_relaxed(&at->row->verdict))) &&
+           is_later(s, (uint32_t)tg_load_relaxed(&head->withdrawn));
+}
+
+static void ring_later(struct tg_box *box, struct tg_attached *at)
+{
+    if (!at->ring_due) {
+        at->ring_due = true;
+        box->rx.ring_one = box->rx.ring_due ? NULL : at;
+        box->rx.ring_due = true;
+    }
+}
+
+/* The decision. True: taken. */
+static bool decide(struct tg_box *box, struct tg_attached *at, struct tg_box_entry *entry,
+                   uint64_t offer, uint32_t len)
+{
+    struct tg_box_row *row = at->row;
+    const uint32_t s = number_of(offer);
+    const uint32_t gen = tg_load_relaxed(&box->slots[box->rx.slot].gen) & 0xffff;
+    tg_store_release(&row->grant, (uint64_t)s << 32 | (uint64_t)gen << 16 | box->rx.slot);
+    /* Partner: the fence in withdraw. */
+    tg_fence();
+    const uint32_t withdrawn = (uint32_t)tg_load_acquire(&at->reader.head->withdrawn);
+    if (!is_later(s, withdrawn)) {
+        tg_store_release(&row->verdict, (uint64_t)s << 32 | TG_REFUSED);
+        tg_claims_collect_one(box, at);
+        ring_later(box, at);
+        return false;
+    }
+    tg_store_relaxed(&entry->row, at->reader.row);
+    tg_store_relaxed(&entry->sequence, s);
+    tg_store_relaxed(&entry->offset, (uint32_t)offer);
+    tg_store_relaxed(&entry->length, len);
+    tg_store_relaxed(&entry->pid, tg_load_relaxed(&at->reader.head->pid));
+    tg_store_release(&entry->state, TG_ENTRY(TG_CLAIMED, 1));
+    /* release: the entry first (I2). */
+    tg_store_release(&row->verdict, (uint64_t)s << 32 | TG_TAKEN);
+    ring_later(box, at);
+    return true;
+}
+
+/* What was taken is copied or thrown away at once, unless it is claimed or long. */
+static void consume(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
+{
+    if (take->how == TG_TAKE_CLAIM || (take->how == TG_TAKE_COPY && take->len >= LONG_COPY)) {
+        return;
+    }
+    if (take->how == TG_TAKE_COPY) {
+        memcpy(take->buf, take->data, take->len);
+    }
+    tg_store_release(&take->entry->state, TG_ENTRY(TG_FREE, 0));
+    take->entry = NULL;
+    tg_claims_note_done(box, 1);
+    tg_claims_collect_one(box, at);
+}
+
+int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
+{
+    const struct tg_link_head *head = at->reader.head;
+    for (;;) {
+        /* acquire: length and record are those of this offer, or of a later one. */
+        const uint64_t offer = tg_load_acquire(&head->offer);
+        const uint32_t len = tg_load_acquire(&head->offer_len);
+        const uint32_t s = number_of(offer);
+        if (!is_later(s, number_of(tg_load_relaxed(&at->row->verdict)))) {
+            return 0;
+        }
+        if (!is_later(s, (uint32_t)tg_load_acquire(&head->withdrawn))) {
+            if (tg_load_acquire(&head->offer) == offer) {
+                return 0;
+            }
+            continue;
+        }
+        if (take->how == TG_TAKE_LOOK) {
+            return 1;
+        }
+        if (take->how == TG_TAKE_COPY && len > take->size) {
+            return -EMSGSIZE;
+        }
+        struct tg_box_entry *entry = tg_claims_free_entry(box);
+        if (entry == NULL) {
+            return -ENOBUFS;
+        }
+        if (!decide(box, at, entry, offer, len)) {
+            continue;
+        }
+        take->at = at;
+        take->entry = entry;
+        take->len = len;
+        take->sequence = s;
+        take->pid = tg_load_relaxed(&entry->pid);
+        take->deliveries = 1;
+        const int r = tg_reader_find(&at->reader, tg_place_offset(offer), len, &take->data);
+        if (r < 0) {
+            tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
+            tg_claims_collect_one(box, at);
+            return r;
+        }
+        consume(box, at, take);
+        return 1;
+    }
+}

@@ -1,0 +1,339 @@
+/*
+ * Room in the whole mailbox: never more than `capacity` messages committed and not done.
+ *
+ * One word, changed by compare-and-swap, names who changed it last and what that one's own count has
+ * become; so the next one completes what a dead one left (help). Rooms held in all are its total
+ * minus done_total; of a link, got - back - sent are taken and not used.
+ *
+ *   word: total:24 | n:24 | link:15 | kind:1     kind 0: got[link] is n; kind 1: back[link] is n
+ *
+ * I1  Before the word is changed, the count it names is raised to n: so whoever dies behind its
+ *     compare-and-swap has left nothing undone.
+ * I2  Counts only rise. Counts and total are compared modulo 2^24; capacity is below 2^23.
+ * I3  done_total is read after the word: an old one is too small, so the error is to refuse.
+ * I4  A sender that finds the mailbox full gives the unused rooms of the dead back, and refuses only
+ *     if the word is still the one it read.
+ * I5  Blocked senders stand in a queue. The front waits on the box's bell and on the lives of
+ *     those who hold unused room; each other one on its own nudge and on the life of the one before
+ *     it. Who leaves nudges the next, behind a fence (partner: the fence before a sleep looks).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include "mailbox/box.h"
+
+#define MASK ((UINT32_C(1) << TG_ROOM_COUNT) - 1)
+#define GOT 0u
+#define BACK 1u
+
+struct word {
+    uint32_t total;
+    uint32_t n;
+    uint32_t link;
+    uint32_t kind;
+};
+
+static struct word unpack(uint64_t w)
+{
+    return (struct word){ .total = (uint32_t)(w >> 40) & MASK,
+                          .n = (uint32_t)(w >> 16) & MASK,
+                          .link = (uint32_t)(w >> 1) & 0x7fff,
+                          .kind = (uint32_t)w & 1 };
+}
+
+static uint64_t pack(uint32_t total, uint32_t n, uint32_t link, uint32_t kind)
+{
+    return (uint64_t)(total & MASK) << 40 | (uint64_t)(n & MASK) << 16 | (uint64_t)link << 1 | kind;
+}
+
+/* a - b modulo 2^24, signed. */
+static int32_t difference(uint32_t a, uint32_t b)
+{
+    return (int32_t)((a - b) << (32 - TG_ROOM_COUNT)) >> (32 - TG_ROOM_COUNT);
+}
+
+static void raise_to(tg_a32 *count, uint32_t n)
+{
+    uint32_t seen = tg_load_acquire(count);
+    while (difference(n, seen) > 0) {
+        if (tg_cas(count, &seen, n)) {
+            return;
+        }
+    }
+}
+
+/* I1. */
+static void help(struct tg_box *box, struct word w)
+{
+    if (w.link < tg_load_acquire(&box->room->n_rows)) {
+        struct tg_room_row *row = &box->room_rows[w.link];
+        raise_to(w.kind == GOT ? &row->got : &row->back, w.n);
+    }
+}
+
+/* A row's count as the word makes it. */
+static uint32_t count_of(const tg_a32 *count, struct word w, uint32_t link, uint32_t kind)
+{
+    return w.link == link && w.kind == kind ? w.n : tg_load_acquire(count) & MASK;
+}
+
+/* What a dead link's sender has committed. */
+static uint32_t sent_of_dead(struct tg_box *box, uint32_t link, uint32_t sent)
+{
+    char name[TG_LINK_NAME_SIZE];
+    tg_link_name(link, name);
+    tg_fd fd = tg_sys_open(box->dir, name, O_RDONLY, 0);
+    uint64_t id = 0;
+    if (fd < 0 || tg_sys_pread(fd, &id, sizeof id, offsetof(struct tg_link_head, link_id)) < 0) {
+        return sent;
+    }
+    const struct tg_link_place place = tg_row_place(box->head, box->rows, link, id);
+    uint32_t from_file = sent;
+    (void)tg_link_sent(fd, &place, &from_file);
+    return from_file;
+}
+
+/* One other link that holds room it has not used: 1 the word was or may have been changed, look again;
+ * 0 it is alive, and watched. */
+static int look_at_holder(struct tg_box *box, uint32_t link, uint64_t seen, struct tg_waitset *watch)
+{
+    struct tg_room_row *row = &box->room_rows[link];
+    const struct word w = unpack(seen);
+    const uint64_t owner = tg_load_acquire(&row->owner);
+    const uint32_t got = count_of(&row->got, w, link, GOT);
+    const uint32_t back = count_of(&row->back, w, link, BACK);
+    uint32_t sent = tg_load_acquire(&row->sent);
+    if (difference(got - back, sent) <= 0 || owner == 0) {
+        return 0;
+    }
+    if (watch != NULL ? tg_life_watch(box->root, owner, watch)
+                      : tg_life_is_alive(box->root, owner)) {
+        return 0;
+    }
+    sent = sent_of_dead(box, link, sent);
+    const int32_t unused = difference(got - back, sent);
+    /* Another sender may have taken the link over meanwhile: then it settles this. */
+    if (unused > 0 && tg_load_acquire(&row->owner) == owner) {
+        (void)tg_cas(&box->room->word, &seen,
+                     pack(w.total - (uint32_t)unused, back + (uint32_t)unused, link, BACK));
+        return 1;
+    }
+    return 0;
+}
+
+int tg_room_take(struct tg_box *box, struct tg_waitset *watch)
+{
+    tg_a64 *word = &box->room->word;
+    const uint32_t me = box->tx.writer.row;
+    struct tg_room_row *mine = &box->room_rows[me];
+    for (;;) {
+        uint64_t seen = tg_load_acquire(word);
+        const struct word w = unpack(seen);
+        help(box, w);
+        const uint32_t done = tg_load_acquire(&box->head->done_total);
+        if (difference(w.total, done) < (int32_t)box->capacity) {
+            const uint32_t got = count_of(&mine->got, w, me, GOT);
+            if (tg_cas(word, &seen, pack(w.total + 1, got + 1, me, GOT))) {
+                return 0;
+            }
+            continue;
+        }
+        int changed = 0;
+        const uint32_t n = tg_load_acquire(&box->room->n_rows);
+        for (uint32_t i = 0; i < n && i < TG_LINKS_MAX && changed == 0; i++) {
+            if (i != me) {
+                changed = look_at_holder(box, i, seen, watch);
+            }
+        }
+        if (changed == 0 && tg_load_seq_cst(word) == seen) {
+            return -EAGAIN;
+        }
+        if (watch != NULL) {
+            /* The list may name the dead by now: the caller begins it anew. */
+            return 1;
+        }
+    }
+}
+
+/* Give unused rooms of the own link back until none is left; see give_back below for when. */
+static void give_unused_back(struct tg_box *box, uint32_t used)
+{
+    tg_a64 *word = &box->room->word;
+    const uint32_t me = box->tx.writer.row;
+    struct tg_room_row *row = &box->room_rows[me];
+    for (;;) {
+        uint64_t seen = tg_load_acquire(word);
+        const struct word w = unpack(seen);
+        help(box, w);
+        const uint32_t got = count_of(&row->got, w, me, GOT);
+        const uint32_t back = count_of(&row->back, w, me, BACK);
+        const int32_t unused = difference(got - back, used);
+        if (unused <= 0) {
+            if (tg_load_seq_cst(word) == seen) {
+                return;
+            }
+        } else if (tg_cas(word, &seen,
+                          pack(w.total - (uint32_t)unused, back + (uint32_t)unused, me, BACK))) {
+            return;
+        }
+    }
+}
+
+static void nudge(struct tg_box *box, uint32_t link)
+{
+    tg_a32 *bell = &box->room_rows[link].nudge;
+    (void)tg_add(bell, 1);
+    tg_sys_futex_wake(bell, INT_MAX);
+}
+
+/* ---- the queue */
+
+/* The living sender whose ticket is nearest to mine on one side; TG_LINKS_MAX none. ticket 0: the
+ * lowest of all. */
+static uint32_t neighbour(struct tg_box *box, uint32_t ticket, bool above)
+{
+    uint32_t best = TG_LINKS_MAX;
+    uint32_t best_ticket = 0;
+    const uint32_t n = tg_load_acquire(&box->room->n_rows);
+    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
+        const uint64_t owner = tg_load_acquire(&box->room_rows[i].owner);
+        const uint32_t t = tg_load_acquire(&box->room_rows[i].ticket);
+        if (t == 0 || owner == 0 || i == box->tx.writer.row) {
+            continue;
+        }
+        const int32_t side = (int32_t)(t - ticket);
+        if (ticket != 0 && (above ? side <= 0 : side >= 0)) {
+            continue;
+        }
+        const int32_t better = (int32_t)(t - best_ticket);
+        if ((best == TG_LINKS_MAX || (above ? better < 0 : better > 0)) &&
+            tg_life_is_alive(box->root, owner)) {
+            best = i;
+            best_ticket = t;
+        }
+    }
+    return best;
+}
+
+static void nudge_front(struct tg_box *box)
+{
+    const uint32_t front = neighbour(box, 0, true);
+    if (front != TG_LINKS_MAX) {
+        nudge(box, front);
+    }
+}
+
+void tg_room_give_back(struct tg_box *box)
+{
+    box->tx.holds_room = false;
+    give_unused_back(box, box->tx.writer.sequence);
+    tg_fence();
+    nudge_front(box);
+}
+
+static void take_ticket(struct tg_box *box)
+{
+    struct tg_room_row *mine = &box->room_rows[box->tx.writer.row];
+    if (tg_load_relaxed(&mine->ticket) != 0) {
+        return;
+    }
+    uint32_t ticket = tg_add(&box->room->next_ticket, 1) + 1;
+    if (ticket == 0) {
+        ticket = tg_add(&box->room->next_ticket, 1) + 1;
+    }
+    tg_store_release(&mine->ticket, ticket);
+}
+
+int tg_room_queue(struct tg_box *box, struct tg_waitset *set)
+{
+    struct tg_room_row *mine = &box->room_rows[box->tx.writer.row];
+    take_ticket(box);
+    const uint32_t bell = tg_load_acquire(&box->head->room);
+    tg_waitset_add(set, &mine->nudge, tg_load_acquire(&mine->nudge));
+    /* Partner: the fence in tg_room_leave. Nudge before it, the queue behind it. */
+    tg_fence();
+    const uint32_t before = neighbour(box, tg_load_relaxed(&mine->ticket), false);
+    if (before != TG_LINKS_MAX) {
+        const uint64_t owner = tg_load_acquire(&box->room_rows[before].owner);
+        return owner == 0 || !tg_life_watch(box->root, owner, set);
+    }
+    /* The front. Partner: tg_claims_ring. */
+    tg_waitset_add(set, &box->head->room, bell);
+    tg_sender_watch_receivers(box, set);
+    (void)tg_add(&box->room->want, 1);
+    tg_fence();
+    const int r = tg_room_take(box, set);
+    if (r == 0) {
+        box->tx.holds_room = true;
+    }
+    return r != -EAGAIN;
+}
+
+void tg_room_leave(struct tg_box *box)
+{
+    struct tg_room_row *mine = &box->room_rows[box->tx.writer.row];
+    const uint32_t ticket = tg_load_relaxed(&mine->ticket);
+    if (ticket == 0) {
+        return;
+    }
+    tg_store_release(&mine->ticket, UINT32_C(0));
+    /* Partner: the fence in tg_room_queue. */
+    tg_fence();
+    const uint32_t next = neighbour(box, ticket, true);
+    if (next != TG_LINKS_MAX) {
+        nudge(box, next);
+    }
+}
+
+/* ---- a link's row */
+
+static int reserve_row_memory(struct tg_box *box, uint32_t row)
+{
+    const uint32_t rows_a_page = (uint32_t)(TG_PAGE / sizeof(struct tg_room_row));
+    const uint32_t end = (row / rows_a_page + 1) * rows_a_page;
+    uint32_t n = tg_load_acquire(&box->room->n_rows);
+    while (row >= n) {
+        tg_fd fd = tg_sys_open(box->dir, "room", O_RDWR, 0);
+        const int r = fd < 0 ? fd
+                             : tg_sys_allocate(fd, TG_ROOM_ROWS_OFF,
+                                               (uint64_t)end * sizeof(struct tg_room_row));
+        if (r < 0) {
+            return r;
+        }
+        if (tg_cas(&box->room->n_rows, &n, end)) {
+            break;
+        }
+    }
+    return 0;
+}
+
+int tg_room_enter(struct tg_box *box, uint32_t row)
+{
+    const int r = reserve_row_memory(box, row);
+    if (r < 0) {
+        return r;
+    }
+    struct tg_room_row *mine = &box->room_rows[row];
+    tg_store_release(&mine->sent, box->tx.writer.sequence);
+    give_unused_back(box, box->tx.writer.sequence);
+    const bool queued = tg_load_relaxed(&mine->ticket) != 0;
+    tg_store_release(&mine->owner, box->me);
+    if (queued) {
+        tg_room_leave(box);
+    } else {
+        tg_fence();
+        nudge_front(box);
+    }
+    return 0;
+}
+
+void tg_room_exit(struct tg_box *box)
+{
+    const uint32_t row = box->tx.writer.row;
+    if (box->capacity != 0 && box->capacity != TONG_UNBOUNDED &&
+        row < tg_load_acquire(&box->room->n_rows)) {
+        tg_store_release(&box->room_rows[row].owner, UINT64_C(0));
+    }
+}

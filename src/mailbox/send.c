@@ -1,0 +1,522 @@
+/*
+ * Sending: room, place, copy, commit, ring.
+ *
+ * Room is asked for twice: the link's own (sent - done < link_capacity, no shared word), and, where
+ * the mailbox is bounded, one of its rooms (room.c). Who finds none sleeps:
+ *
+ *   sender                                     receiver, token held
+ *   read the bells (row, box)                  head, done
+ *   waits + 1                                  fence
+ *   fence                                      read waits; new to me? bell + 1, FUTEX_WAKE
+ *   look for room again                        give the token back
+ *   ring the receiver, wait
+ *
+ * I1  Of the two fences one comes first: the receiver sees the wait, or the sender sees the room.
+ * I2  A blocked sender rings before it sleeps: another sender's message that nobody was told of
+ *     (its sender died between commit and ring) may be what fills the mailbox.
+ * I3  It watches the lives of the receivers: one that dies between freeing room and ringing leaves
+ *     nobody else who would.
+ * I4  A message is promised when send returns: it is committed and the receiver is rung.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mailbox/box.h"
+
+#define SPIN_MOST 1024u
+#define SPIN_LEAST 16u
+
+/* ---- ringing */
+
+void tg_sender_ring(struct tg_box *box, bool always)
+{
+    struct tg_sender *tx = &box->tx;
+    /* Partner: the fence in set_turn. Commit before it, TURN behind it. */
+    tg_fence();
+    const uint64_t turn = tg_load_relaxed(&box->head->turn);
+    const uint32_t slot = (uint32_t)(turn >> 48);
+    if (slot == 0 || (turn == tx->note && !always)) {
+        return;
+    }
+    tx->note = turn;
+    tg_box_ring_slot(box, slot - 1);
+}
+
+/* ---- room */
+
+static bool link_has_room(struct tg_box *box)
+{
+    struct tg_sender *tx = &box->tx;
+    if (box->link_capacity == TONG_UNBOUNDED) {
+        return true;
+    }
+    if (tx->writer.sequence - tx->done_seen < box->link_capacity) {
+        return true;
+    }
+    if (tx->row_known || tg_sender_place(box).known) {
+        /* acquire: what the receiver read is read before we write over it. */
+        tx->done_seen = tg_load_acquire(&box->rows[tx->writer.row].done);
+    }
+    return tx->writer.sequence - tx->done_seen < box->link_capacity;
+}
+
+static bool has_room(struct tg_box *box)
+{
+    if (!link_has_room(box)) {
+        return false;
+    }
+    if (box->capacity == TONG_UNBOUNDED || box->tx.holds_room) {
+        return true;
+    }
+    box->tx.holds_room = tg_room_take(box, NULL) == 0;
+    return box->tx.holds_room;
+}
+
+void tg_sender_watch_receivers(struct tg_box *box, struct tg_waitset *set)
+{
+    const uint32_t n = tg_load_acquire(&box->head->n_slots);
+    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
+        const uint64_t owner = tg_load_acquire(&box->slots[i].owner);
+        if (owner != 0 && owner != box->me) {
+            (void)tg_life_watch(box->root, owner, set);
+        }
+    }
+}
+
+/* The words whose change means room in the link, read before the wait is told (I1). */
+static void add_bells(struct tg_box *box, struct tg_waitset *set)
+{
+    tg_waitset_add(set, &box->head->room, tg_load_acquire(&box->head->room));
+    if (box->tx.row_known) {
+        const tg_a32 *bell = &box->rows[box->tx.writer.row].bell;
+        tg_waitset_add(set, bell, tg_load_acquire(bell));
+    }
+}
+
+static void tell_wait(struct tg_box *box, bool blocked)
+{
+    struct tg_link_head *head = box->tx.writer.head;
+    if (blocked) {
+        /* Sequentially consistent; partner: the fence in tg_claims_ring. */
+        (void)tg_add(&head->waits, 1);
+        tg_fence();
+    }
+    tg_store_relaxed(&head->blocked, blocked ? UINT32_C(1) : UINT32_C(0));
+}
+
+static int sleep_in_pieces(struct tg_box *box, const struct tg_waitset *set, int64_t deadline,
+                           bool (*ready)(struct tg_box *box))
+{
+    struct tg_sender *tx = &box->tx;
+    const int64_t piece = tg_now_ns() + tg_box_backstop_ns(tx->sleeps);
+    const bool is_backstop = piece < deadline;
+    tg_gate_set_asleep(&tx->gate, true);
+    const int r = tg_waitset_sleep(set, is_backstop ? piece : deadline);
+    tg_gate_set_asleep(&tx->gate, false);
+    tg_life_pass_on(set);
+    if (r == -ETIMEDOUT && is_backstop) {
+        tx->sleeps++;
+        if (ready(box)) {
+            (void)tg_add(&tx->writer.head->finds, 1);
+        }
+        return 0;
+    }
+    tx->sleeps = r == 0 ? 0 : tx->sleeps;
+    return r == -EINTR ? r : 0;
+}
+
+/* Fill the set. True: do not sleep, look again. */
+static bool prepare_sleep(struct tg_box *box, struct tg_waitset *set,
+                          bool (*ready)(struct tg_box *box))
+{
+    const bool bounded = box->capacity != TONG_UNBOUNDED && box->capacity != 0;
+    if (bounded && link_has_room(box)) {
+        /* It is the mailbox's room that is wanting. */
+        tell_wait(box, true);
+        return ready(box) || tg_room_queue(box, set) != 0;
+    }
+    add_bells(box, set);
+    tg_sender_watch_receivers(box, set);
+    tell_wait(box, true);
+    return ready(box);
+}
+
+int tg_sender_sleep(struct tg_box *box, int64_t deadline, uint32_t interrupts,
+                    bool (*ready)(struct tg_box *box))
+{
+    struct tg_waitset set;
+    tg_waitset_clear(&set);
+    tg_life_renew(box->root);
+    tg_life_watch_begin(box->root);
+    tg_waitset_add(&set, &box->interrupts, interrupts);
+    if (box->owner != 0 && box->owner != box->me) {
+        (void)tg_life_watch(box->root, box->owner, &set);
+    }
+    int r = 0;
+    if (!prepare_sleep(box, &set, ready) && tg_box_check(box) == 0) {
+        tg_sender_ring(box, true);
+        r = sleep_in_pieces(box, &set, deadline, ready);
+    }
+    tell_wait(box, false);
+    tg_life_watch_end(box->root);
+    return r;
+}
+
+/* ---- spinning, as receive.c does it */
+
+static bool receiver_runs_elsewhere(const struct tg_box *box, uint32_t cpu)
+{
+    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
+    for (uint32_t i = 0; i < n && i < 8; i++) {
+        const uint32_t other = tg_load_relaxed(&box->slots[i].cpu);
+        if (tg_load_relaxed(&box->slots[i].owner) != 0 && other != UINT32_MAX && other != cpu) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool spin(struct tg_box *box, bool (*ready)(struct tg_box *box))
+{
+    struct tg_sender *tx = &box->tx;
+    if (!receiver_runs_elsewhere(box, tg_sys_cpu())) {
+        return false;
+    }
+    const uint32_t budget = tx->spin == 0 || tx->sleeps % 16 == 0 ? SPIN_MOST : tx->spin;
+    for (uint32_t i = 0; i < budget; i++) {
+        if (ready(box)) {
+            tx->spin = SPIN_MOST;
+            return true;
+        }
+        tg_pause();
+    }
+    tx->spin = budget / 2 < SPIN_LEAST ? SPIN_LEAST : budget / 2;
+    return false;
+}
+
+static int wait_for_room(struct tg_box *box, int64_t deadline, uint32_t interrupts)
+{
+    if (spin(box, has_room)) {
+        return 0;
+    }
+    for (;;) {
+        int r = tg_box_check(box);
+        if (r < 0 || has_room(box)) {
+            return r;
+        }
+        if (tg_box_is_interrupted(box, interrupts)) {
+            return -ECANCELED;
+        }
+        if (tg_is_over(deadline)) {
+            return -ETIMEDOUT;
+        }
+        r = tg_sender_sleep(box, deadline, interrupts, has_room);
+        if (r < 0) {
+            return has_room(box) ? 0 : r;
+        }
+    }
+}
+
+static int get_room(struct tg_box *box, int64_t deadline, uint32_t interrupts)
+{
+    if (has_room(box)) {
+        return 0;
+    }
+    if (box->full == TONG_DROP_NEWEST) {
+        struct tg_link_head *head = box->tx.writer.head;
+        tg_store_relaxed(&head->dropped, tg_load_relaxed(&head->dropped) + 1);
+        return TONG_DROPPED;
+    }
+    if (deadline == 0) {
+        /* What fills it may be a message nobody was told of (I2). */
+        tg_sender_ring(box, true);
+        return -EAGAIN;
+    }
+    const int r = wait_for_room(box, deadline, interrupts);
+    if (box->capacity != TONG_UNBOUNDED) {
+        tg_room_leave(box);
+    }
+    return r;
+}
+
+/* ---- placing */
+
+static int place(struct tg_box *box, uint64_t len, uint8_t **ret_data)
+{
+    struct tg_sender *tx = &box->tx;
+    if (box->capacity == 0) {
+        return tg_writer_reserve_offer(&tx->writer, len, tg_rendezvous_all_finished(box),
+                                       ret_data);
+    }
+    struct tg_link_place row = { .known = false };
+    if (!tg_writer_fits(&tx->writer, len)) {
+        row = tg_sender_place(box);
+    }
+    return tg_writer_reserve(&tx->writer, len, &row, ret_data);
+}
+
+/* Room and a place for a message. 0, TONG_DROPPED, -errno. */
+static int prepare(struct tg_box *box, uint64_t len, int64_t deadline, uint32_t interrupts,
+                   uint8_t **ret_data)
+{
+    struct tg_sender *tx = &box->tx;
+    int r = tx->has_link ? 0 : tg_sender_get_link(box);
+    if (r == 0 && box->capacity != 0) {
+        r = get_room(box, deadline, interrupts);
+    }
+    if (r != 0) {
+        return r;
+    }
+    r = place(box, len, ret_data);
+    if (r < 0 && tx->holds_room) {
+        tg_room_give_back(box);
+    }
+    /* A file that is gone under us: the mailbox was removed, or its folder. */
+    return r == -ENOENT ? -EIDRM : r;
+}
+
+static void note_cpu(struct tg_box *box)
+{
+    const uint32_t cpu = tg_sys_cpu();
+    if (cpu != box->tx.cpu) {
+        box->tx.cpu = cpu;
+        tg_store_relaxed(&box->tx.writer.head->cpu, cpu);
+    }
+}
+
+static void commit(struct tg_box *box, uint64_t len)
+{
+    struct tg_sender *tx = &box->tx;
+    note_cpu(box);
+    tg_writer_commit(&tx->writer, len);
+    if (tx->holds_room) {
+        tx->holds_room = false;
+        tg_store_release(&box->room_rows[tx->writer.row].sent, tx->writer.sequence);
+    }
+}
+
+/* ---- the call */
+
+struct call {
+    int64_t deadline;
+    uint32_t interrupts;
+};
+
+static int check_length(const struct tg_box *box, size_t len)
+{
+    if (len > TONG_MESSAGE_MAX || (box->message_size != 0 && len != box->message_size)) {
+        return -EMSGSIZE;
+    }
+    return 0;
+}
+
+/* Wait until no other thread has a reservation on this handle. The gate is held on 0. */
+static int enter_gate(struct tg_box *box, const struct call *call)
+{
+    for (;;) {
+        const uint32_t stir = tg_load_acquire(&box->tx.gate.stir);
+        int r = tg_gate_enter(&box->tx.gate, call->deadline, &box->interrupts, call->interrupts);
+        if (r < 0 || !box->tx.has_reservation) {
+            return r;
+        }
+        const bool own = pthread_equal(box->tx.reserver, pthread_self()) != 0;
+        tg_gate_leave(&box->tx.gate);
+        if (own) {
+            return -EINVAL;
+        }
+        if (call->deadline == 0) {
+            return -EAGAIN;
+        }
+        if (tg_box_is_interrupted(box, call->interrupts)) {
+            return -ECANCELED;
+        }
+        r = tg_sys_futex_wait(&box->tx.gate.stir, stir, call->deadline);
+        if (r < 0) {
+            return r;
+        }
+    }
+}
+
+static int enter(struct tg_box *box, int64_t timeout_ns, struct call *call)
+{
+    const int r = tg_box_begin(box);
+    if (r < 0) {
+        return r;
+    }
+    if ((box->flags & TONG_SEND) == 0) {
+        return -EBADF;
+    }
+    call->deadline = tg_deadline(timeout_ns);
+    call->interrupts = tg_box_interrupts(box);
+    return enter_gate(box, call);
+}
+
+static int send_one(struct tg_box *box, const void *data, size_t len, const struct call *call)
+{
+    uint8_t *to;
+    int r = prepare(box, len, call->deadline, call->interrupts, &to);
+    if (r != 0) {
+        return r;
+    }
+    if (len != 0) {
+        memcpy(to, data, len);
+    }
+    if (box->capacity == 0) {
+        note_cpu(box);
+        return tg_rendezvous_send(box, len, call->deadline, call->interrupts);
+    }
+    commit(box, len);
+    return 0;
+}
+
+int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeout_ns)
+{
+    struct call call;
+    int r = check_length(box, len);
+    if (r == 0) {
+        r = enter(box, timeout_ns, &call);
+    }
+    if (r < 0) {
+        return r;
+    }
+    r = send_one(box, data, len, &call);
+    if (r == 0 && box->capacity != 0) {
+        tg_sender_ring(box, false);
+    }
+    tg_gate_leave(&box->tx.gate);
+    return r;
+}
+
+ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_t n,
+                         int64_t timeout_ns)
+{
+    struct call call;
+    int r = n == 0 ? 0 : check_length(box, messages[0].iov_len);
+    if (r == 0) {
+        r = enter(box, timeout_ns, &call);
+    }
+    if (r < 0) {
+        return r;
+    }
+    size_t sent = 0;
+    while (sent < n && r == 0) {
+        r = check_length(box, messages[sent].iov_len);
+        if (r == 0) {
+            r = send_one(box, messages[sent].iov_base, messages[sent].iov_len, &call);
+        }
+        sent += r == 0;
+        call.deadline = 0;
+    }
+    if (sent != 0 && box->capacity != 0) {
+        tg_sender_ring(box, false);
+    }
+    tg_gate_leave(&box->tx.gate);
+    return sent != 0 || n == 0 ? (ssize_t)sent : r;
+}
+
+/* ---- in place */
+
+int tg_box_reserve(struct tg_box *box, size_t len, int64_t timeout_ns, tong_slot *ret_slot)
+{
+    struct call call;
+    int r = check_length(box, len);
+    if (r == 0) {
+        r = enter(box, timeout_ns, &call);
+    }
+    if (r < 0) {
+        return r;
+    }
+    struct tg_sender *tx = &box->tx;
+    uint8_t *to;
+    r = prepare(box, len, call.deadline, call.interrupts, &to);
+    if (r == 0) {
+        tx->has_reservation = true;
+        tx->reserver = pthread_self();
+        tx->reservation++;
+        tx->reserved_len = len;
+        tx->timeout_ns = timeout_ns;
+        ret_slot->data = to;
+        ret_slot->len = len;
+        ret_slot->private_[0] = tx->reservation;
+    }
+    tg_gate_leave(&tx->gate);
+    return r;
+}
+
+/* The gate is held on 0: this slot is the present reservation. */
+static int enter_reservation(struct tg_box *box, const tong_slot *slot)
+{
+    if (box->fork_count != tg_fork_count()) {
+        return -ECHILD;
+    }
+    (void)tg_gate_enter(&box->tx.gate, TG_NEVER, NULL, 0);
+    if (!box->tx.has_reservation || slot->private_[0] != box->tx.reservation) {
+        tg_gate_leave(&box->tx.gate);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static void end_reservation(struct tg_box *box, tong_slot *slot)
+{
+    box->tx.has_reservation = false;
+    slot->data = NULL;
+    slot->private_[0] = 0;
+}
+
+static void leave_reservation(struct tg_box *box)
+{
+    tg_gate_leave(&box->tx.gate);
+    if (box->threads) {
+        tg_gate_stir(&box->tx.gate);
+    }
+}
+
+int tg_box_abort(struct tg_box *box, tong_slot *slot)
+{
+    const int r = enter_reservation(box, slot);
+    if (r < 0) {
+        return r;
+    }
+    tg_writer_abort(&box->tx.writer);
+    if (box->tx.holds_room) {
+        tg_room_give_back(box);
+    }
+    end_reservation(box, slot);
+    leave_reservation(box);
+    return 0;
+}
+
+int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len)
+{
+    int r = enter_reservation(box, slot);
+    if (r < 0) {
+        return r;
+    }
+    if (len > box->tx.reserved_len) {
+        r = -EINVAL;
+    } else if (check_length(box, len) < 0) {
+        r = -EMSGSIZE;
+    }
+    if (r < 0) {
+        tg_gate_leave(&box->tx.gate);
+        return r;
+    }
+    r = tg_box_check(box);
+    if (r < 0) {
+        tg_writer_abort(&box->tx.writer);
+    } else if (box->capacity == 0) {
+        note_cpu(box);
+        r = tg_rendezvous_send(box, len, tg_deadline(box->tx.timeout_ns),
+                               tg_box_interrupts(box));
+    } else {
+        commit(box, len);
+        tg_sender_ring(box, false);
+    }
+    end_reservation(box, slot);
+    leave_reservation(box);
+    return r;
+}

@@ -1,0 +1,426 @@
+/*
+ * Which link a handle sends on: one that a closed or dead sender of this user left, or a new one.
+ *
+ *   link       facts                                            left by
+ *   owned      owner's process lives and has it open             its close; its death
+ *   left       owner 0 or dead; messages may wait                tg_sender_get_link (take-over)
+ *   gone       drained, no owner; the name goes                  tg_links_sweep, tg_sender_put_link
+ *
+ * I1  Only the holder of the file's lock makes a left link owned or gone; the lock is the
+ *     kernel's, so it goes with its holder. An owner needs no lock to send.
+ * I2  A link is gone only when drained: the box's head has reached its last message.
+ * I3  state is stored before the name goes: who has it mapped lets go of it.
+ * I4  A name seen after the lock is still this file's only if the file has a name at all (st_nlink).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mailbox/box.h"
+
+/* The head's words that a look needs, as one piece of the file. */
+struct brief {
+    uint64_t link_id;
+    uint64_t owner;
+    uint32_t state;
+};
+
+static int read_brief(int fd, struct brief *ret)
+{
+    struct tg_link_head head;
+    const int r = tg_sys_pread(fd, &head, offsetof(struct tg_link_head, unused1), 0);
+    if (r < 0) {
+        return r;
+    }
+    if (tg_load_relaxed(&head.magic) != TG_LINK_MAGIC) {
+        return -EPROTO;
+    }
+    ret->link_id = tg_load_relaxed(&head.link_id);
+    ret->owner = tg_load_relaxed(&head.owner);
+    ret->state = tg_load_relaxed(&head.state);
+    return 0;
+}
+
+static bool is_left(struct tg_root *root, const struct brief *brief)
+{
+    return brief->owner == 0 || !tg_life_is_alive(root, brief->owner);
+}
+
+/* Open a link file of this user whose sender is closed or dead, and lock it. -EAGAIN: it is
+ * somebody's. */
+static int open_left(struct tg_root *root, int dir, const char *name, struct brief *ret_brief)
+{
+    tg_fd fd = tg_sys_open(dir, name, O_RDWR | O_NONBLOCK, 0);
+    if (fd < 0) {
+        return fd;
+    }
+    struct stat st;
+    int r = tg_sys_fstat(fd, &st);
+    if (r == 0 && (!S_ISREG(st.st_mode) || st.st_uid != geteuid())) {
+        r = -EAGAIN;
+    }
+    if (r == 0) {
+        r = read_brief(fd, ret_brief);
+    }
+    if (r == 0 && !is_left(root, ret_brief)) {
+        r = -EAGAIN;
+    }
+    if (r == 0) {
+        r = tg_sys_lock(fd, false);
+    }
+    /* Again, now that nobody else can change it (I1, I4). */
+    if (r == 0) {
+        r = tg_sys_fstat(fd, &st);
+    }
+    if (r == 0) {
+        r = st.st_nlink == 0 ? -EAGAIN : read_brief(fd, ret_brief);
+    }
+    if (r == 0 && !is_left(root, ret_brief)) {
+        r = -EAGAIN;
+    }
+    return r < 0 ? r : tg_steal_fd(&fd);
+}
+
+struct tg_link_place tg_row_place(const struct tg_box_head *head, const struct tg_box_row *rows,
+                                  uint32_t row, uint64_t link_id)
+{
+    struct tg_link_place place = { .known = false };
+    if (row >= tg_load_acquire(&head->n_rows)) {
+        return place;
+    }
+    const struct tg_box_row *r = &rows[row];
+    /* acquire: pairs with set_row; the words behind are this link's. head before next: each
+     * only grows, so head stays the lower one. */
+    if (tg_load_acquire(&r->link_id) == link_id) {
+        place.known = true;
+        place.head = tg_load_acquire(&r->head);
+        place.next = tg_load_acquire(&r->next);
+    }
+    return place;
+}
+
+struct tg_link_place tg_sender_place(struct tg_box *box)
+{
+    struct tg_sender *tx = &box->tx;
+    const struct tg_link_place place =
+        tg_row_place(box->head, box->rows, tx->writer.row, tx->writer.link_id);
+    tx->row_known = place.known;
+    return place;
+}
+
+/* Whether nothing of a link is waiting or claimed. It has no sender. */
+static bool is_drained(const struct tg_box_head *box_head, const struct tg_box_row *rows,
+                       const struct tg_writer *w, const struct tg_link_place *place)
+{
+    if (tg_load_relaxed(&box_head->capacity) == 0) {
+        if (!place->known) {
+            return true;
+        }
+        const uint64_t verdict = tg_load_acquire(&rows[w->row].verdict);
+        return (uint32_t)(place->head >> 32) == (uint32_t)(verdict >> 32) + 1 || verdict == 0;
+    }
+    const uint64_t head = place->known ? place->head : tg_load_relaxed(&w->head->first);
+    return tg_place_sequence(head) == w->sequence;
+}
+
+/* I2, I3. The lock is held. */
+static void make_gone(int dir, const char *name, struct tg_writer *w)
+{
+    tg_store_release(&w->head->state, (uint32_t)TG_LINK_GONE);
+    tg_store_release(&w->head->owner, UINT64_C(0));
+    (void)tg_sys_unlink(dir, name);
+}
+
+/* ---- getting one */
+
+struct search {
+    struct tg_box *box;
+    uint8_t used[TG_LINKS_MAX / 8];
+    int result; /* 1: taken over */
+};
+
+static int may_grow(void *arg, uint64_t bytes);
+
+static int take_over(struct tg_box *box, int fd, const char *name, const struct brief *brief)
+{
+    struct tg_sender *tx = &box->tx;
+    const int row = tg_link_row(name);
+    const struct tg_link_place place =
+        tg_row_place(box->head, box->rows, (uint32_t)row, brief->link_id);
+    memset(&tx->writer, 0, sizeof tx->writer);
+    tx->writer.may_grow = may_grow;
+    tx->writer.arg = box;
+    const int r = tg_writer_take_over(&tx->writer, box->dir, fd, box->me, &place);
+    if (r == 0 && tx->writer.row != (uint32_t)row) {
+        tg_writer_detach(&tx->writer);
+        return -EPROTO;
+    }
+    return r;
+}
+
+static int try_left(const char *name, unsigned char type, void *arg)
+{
+    struct search *search = arg;
+    struct tg_box *box = search->box;
+    (void)type;
+    const int row = tg_link_row(name);
+    if (row < 0) {
+        return 0;
+    }
+    search->used[row / 8] |= (uint8_t)(1u << (row % 8));
+    struct brief brief;
+    tg_fd fd = open_left(box->root, box->dir, name, &brief);
+    if (fd < 0) {
+        return fd == -EMFILE || fd == -ENFILE ? fd : 0;
+    }
+    if (brief.state == TG_LINK_GONE) {
+        (void)tg_sys_unlink(box->dir, name);
+        search->used[row / 8] &= (uint8_t)~(1u << (row % 8));
+        return 0;
+    }
+    const int r = take_over(box, fd, name, &brief);
+    /* A damaged one is left to its readers and to tong_doctor. */
+    return r == -EPROTO || r == -EIDRM ? 0 : r < 0 ? r : 1;
+}
+
+/* Numbers go on where the last link of this row stopped, so that sums of them stay right. */
+static uint32_t first_sequence(const struct tg_box *box, uint32_t row)
+{
+    if (box->capacity != TONG_UNBOUNDED && box->capacity != 0 &&
+        row < tg_load_acquire(&box->room->n_rows)) {
+        return tg_load_acquire(&box->room_rows[row].sent);
+    }
+    return row < tg_load_acquire(&box->head->n_rows) ? tg_load_acquire(&box->rows[row].done) : 0;
+}
+
+static int make_link(struct tg_box *box, uint32_t row)
+{
+    struct tg_sender *tx = &box->tx;
+    struct tg_link_birth birth = { .row = row,
+                                   .sequence = first_sequence(box, row),
+                                   .owner = box->me,
+                                   .mode = tg_file_mode(box->mode, false) };
+    memcpy(birth.box_id, box->id, 16);
+    char temp[64];
+    char name[TG_LINK_NAME_SIZE];
+    (void)snprintf(temp, sizeof temp, ".new.%016llx.%p", (unsigned long long)box->me,
+                   (void *)box);
+    tg_link_name(row, name);
+    memset(&tx->writer, 0, sizeof tx->writer);
+    tx->writer.may_grow = may_grow;
+    tx->writer.arg = box;
+    int r = tg_writer_make(&tx->writer, box->dir, temp, &birth);
+    if (r == 0) {
+        r = tg_sys_rename(box->dir, temp, name, false);
+        if (r < 0) {
+            (void)tg_sys_unlink(box->dir, temp);
+            tg_writer_detach(&tx->writer);
+        }
+    }
+    return r;
+}
+
+static int make_somewhere(struct tg_box *box, const struct search *search)
+{
+    for (uint32_t row = 0; row < TG_LINKS_MAX; row++) {
+        if ((search->used[row / 8] & (1u << (row % 8))) != 0) {
+            continue;
+        }
+        const int r = make_link(box, row);
+        if (r != -EEXIST) {
+            return r;
+        }
+    }
+    return -EUSERS;
+}
+
+static void tell_receivers(struct tg_box *box)
+{
+    tg_a32 *links = &box->users[box->ring].bells->links;
+    /* Before the first message: a receiver that looks behind its fence sees it. */
+    (void)tg_add(links, 1);
+}
+
+int tg_sender_get_link(struct tg_box *box)
+{
+    struct tg_sender *tx = &box->tx;
+    struct search search = { .box = box };
+    int r = tg_sys_list(box->dir, try_left, &search);
+    const bool new_one = r == 0;
+    if (new_one) {
+        r = make_somewhere(box, &search);
+    }
+    if (r < 0) {
+        return r == -ENOENT ? -EIDRM : r;
+    }
+    /* Bounded, a link holds no more than that anyway; unbounded, it shall fall back to little. */
+    const bool bounded = box->link_capacity != TONG_UNBOUNDED || box->capacity != TONG_UNBOUNDED;
+    tx->writer.keep = bounded ? UINT64_C(4) << 20 : UINT64_C(512) << 10;
+    tx->has_link = true;
+    tx->row_known = false;
+    tx->note = 0;
+    tx->cpu = UINT32_MAX;
+    tx->done_seen = tg_place_sequence(tg_load_relaxed(&tx->writer.head->first));
+    tx->offer = (uint32_t)(tg_load_relaxed(&tx->writer.head->offer) >> 32);
+    if (box->capacity != 0 && box->capacity != TONG_UNBOUNDED) {
+        r = tg_room_enter(box, tx->writer.row);
+    }
+    if (r < 0) {
+        tg_sender_put_link(box);
+        return r;
+    }
+    tell_receivers(box);
+    if (box->capacity == 0) {
+        tg_rendezvous_settle(box);
+    } else if (!new_one) {
+        /* What the one before committed and told nobody of. */
+        tg_sender_ring(box, true);
+    }
+    return 0;
+}
+
+void tg_sender_put_link(struct tg_box *box)
+{
+    struct tg_sender *tx = &box->tx;
+    struct tg_writer *w = &tx->writer;
+    char name[TG_LINK_NAME_SIZE];
+    tg_link_name(w->row, name);
+    if (tx->holds_room) {
+        tg_room_give_back(box);
+    }
+    tg_room_exit(box);
+    tx->has_link = false;
+    tg_fd fd = tg_sys_open(box->dir, name, O_RDWR, 0);
+    struct brief brief;
+    if (fd < 0 || read_brief(fd, &brief) < 0 || brief.link_id != w->link_id ||
+        tg_sys_lock(fd, true) < 0) {
+        tg_store_release(&w->head->owner, UINT64_C(0));
+        tg_writer_detach(w);
+        return;
+    }
+    const struct tg_link_place place = tg_sender_place(box);
+    if (is_drained(box->head, box->rows, w, &place)) {
+        make_gone(box->dir, name, w);
+    } else {
+        tg_writer_trim(w, fd, &place);
+        /* release: all that was sent comes before. */
+        tg_store_release(&w->head->owner, UINT64_C(0));
+    }
+    tg_writer_detach(w);
+}
+
+/* ---- max_bytes */
+
+struct sum {
+    int dir;
+    uint64_t bytes;
+};
+
+static int add_bytes(const char *name, unsigned char type, void *arg)
+{
+    struct sum *sum = arg;
+    struct stat st;
+    (void)type;
+    if (tg_link_row(name) >= 0 && tg_sys_stat(sum->dir, name, &st) == 0) {
+        sum->bytes += (uint64_t)st.st_blocks * 512;
+    }
+    return 0;
+}
+
+/* The files' sizes are the truth; they are counted again when this link has added enough to
+ * matter. */
+static int may_grow(void *arg, uint64_t bytes)
+{
+    struct tg_box *box = arg;
+    struct tg_sender *tx = &box->tx;
+    if (tx->max_sum + tx->added + bytes > box->max_bytes || tx->max_sum == 0 ||
+        tx->added > box->max_bytes / 64) {
+        struct sum sum = { .dir = box->dir };
+        const int r = tg_sys_list(box->dir, add_bytes, &sum);
+        if (r < 0) {
+            return r;
+        }
+        tx->max_sum = sum.bytes;
+        tx->added = 0;
+    }
+    if (tx->max_sum + bytes > box->max_bytes) {
+        return -ENOSPC;
+    }
+    tx->added += bytes;
+    return 0;
+}
+
+/* ---- clearing away */
+
+struct links_sweep {
+    struct tg_root *root;
+    const struct tg_box_view *view;
+    uint32_t found;
+    uint32_t looked_at;
+    uint32_t most;
+    bool repair;
+};
+
+/* The lock of fd is held, the link has no sender. */
+static void sweep_left(struct links_sweep *sweep, int fd, const char *name,
+                       const struct brief *brief)
+{
+    const struct tg_box_view *view = sweep->view;
+    const uint32_t row = (uint32_t)tg_link_row(name);
+    const struct tg_link_place place = tg_row_place(view->head, view->rows, row, brief->link_id);
+    struct tg_writer w = { 0 };
+    /* As a successor would: what was committed and not counted is found, and then it is left. */
+    if (brief->state == TG_LINK_GONE) {
+        sweep->found++;
+        (void)tg_sys_unlink(view->dir, name);
+    } else if (tg_writer_take_over(&w, view->dir, fd, 0, &place) == 0) {
+        if (w.row == row && is_drained(view->head, view->rows, &w, &place)) {
+            sweep->found++;
+            if (sweep->repair) {
+                make_gone(view->dir, name, &w);
+            }
+        }
+        tg_writer_detach(&w);
+    }
+}
+
+static int sweep_one(const char *name, unsigned char type, void *arg)
+{
+    struct links_sweep *sweep = arg;
+    (void)type;
+    unsigned long long id;
+    if (sscanf(name, ".new.%16llx.", &id) == 1) {
+        struct stat st;
+        if (!tg_life_is_alive(sweep->root, id) &&
+            tg_sys_stat(sweep->view->dir, name, &st) == 0 && st.st_uid == geteuid()) {
+            sweep->found++;
+            if (sweep->repair) {
+                (void)tg_sys_unlink(sweep->view->dir, name);
+            }
+        }
+        return 0;
+    }
+    if (tg_link_row(name) < 0) {
+        return 0;
+    }
+    if (sweep->looked_at++ == sweep->most) {
+        return 1;
+    }
+    struct brief brief;
+    tg_fd fd = open_left(sweep->root, sweep->view->dir, name, &brief);
+    if (fd >= 0) {
+        sweep_left(sweep, fd, name, &brief);
+    }
+    return 0;
+}
+
+uint32_t tg_links_sweep(struct tg_root *root, const struct tg_box_view *view, uint32_t most,
+                        bool repair)
+{
+    struct links_sweep sweep = { .root = root, .view = view, .most = most, .repair = repair };
+    (void)tg_sys_list(view->dir, sweep_one, &sweep);
+    return sweep.found;
+}

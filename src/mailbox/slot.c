@@ -1,0 +1,230 @@
+/*
+ * Receivers come, go, and die.
+ *
+ *   slot       facts                                         left by
+ *   free       owner 0; entries may be RETURNED              tg_slot_join
+ *   taken      owner alive                                   tg_slot_leave; its death
+ *   orphaned   owner dead                                    tg_slot_repair, by any holder
+ *
+ * I1  Slots are given and freed by the token's holder only, owner last.
+ * I2  An orphaned slot is repaired before it is given away: else the dead one's claims would
+ *     be the newcomer's for ever. Entries in a free slot belong to the holder.
+ * I3  Repair is one store an entry and can be done again: a repairer that dies is repaired in turn.
+ * I4  Who joins rings the blocked senders, which then watch its life too, and nudges the first
+ *     sleeper, which then watches it too.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "mailbox/box.h"
+
+static uint32_t n_slots(const struct tg_box *box)
+{
+    const uint32_t n = tg_load_acquire(&box->head->n_slots);
+    return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
+}
+
+bool tg_slot_any_dead(struct tg_box *box)
+{
+    const uint32_t n = n_slots(box);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t owner = tg_load_acquire(&box->slots[i].owner);
+        if (owner != 0 && owner != box->me && !tg_life_is_alive(box->root, owner)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the same message lies RETURNED elsewhere: its new holder died while moving it. */
+static bool lies_elsewhere(struct tg_box *box, const struct tg_box_entry *entry)
+{
+    const uint32_t n = n_slots(box);
+    for (uint32_t i = 0; i < n; i++) {
+        struct tg_box_entry *e = tg_claims_of(box, i);
+        const uint32_t used = tg_load_acquire(&box->slots[i].entries);
+        for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
+            if (&e[k] != entry && TG_ENTRY_STATE(tg_load_relaxed(&e[k].state)) == TG_RETURNED &&
+                tg_load_relaxed(&e[k].row) == tg_load_relaxed(&entry->row) &&
+                tg_load_relaxed(&e[k].sequence) == tg_load_relaxed(&entry->sequence)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Never handed out: its receiver died between entry and hand-out. */
+static bool is_void(const struct tg_box *box, const struct tg_box_entry *entry)
+{
+    const uint32_t row = tg_load_relaxed(&entry->row);
+    if (row >= TG_LINKS_MAX || row >= tg_load_acquire(&box->head->n_rows)) {
+        return true;
+    }
+    const uint32_t sequence = tg_load_relaxed(&entry->sequence);
+    if (box->capacity == 0) {
+        const uint64_t verdict = tg_load_relaxed(&box->rows[row].verdict);
+        const int32_t past = (int32_t)((uint32_t)(verdict >> 32) - sequence);
+        return past < 0 || (past == 0 && (uint32_t)verdict != TG_TAKEN);
+    }
+    const uint64_t next = tg_load_relaxed(&box->rows[row].next);
+    return (int32_t)(sequence - tg_place_sequence(next)) >= 0;
+}
+
+static void give_back(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
+{
+    if (is_void(box, entry) || lies_elsewhere(box, entry)) {
+        tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
+        return;
+    }
+    const uint32_t deliveries = TG_ENTRY_DELIVERIES(state);
+    const uint32_t more = deliveries < UINT16_MAX ? deliveries + 1 : deliveries;
+    tg_store_release(&entry->state, TG_ENTRY(TG_RETURNED, more));
+    tg_store_relaxed(&box->head->redelivered, tg_load_relaxed(&box->head->redelivered) + 1);
+}
+
+/* What the receiver of a slot held goes to whoever receives next. */
+static void give_all_back(struct tg_box *box, uint32_t slot)
+{
+    struct tg_box_entry *e = tg_claims_of(box, slot);
+    const uint32_t used = tg_load_acquire(&box->slots[slot].entries);
+    for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
+        const uint32_t state = tg_load_acquire(&e[k].state);
+        if (TG_ENTRY_STATE(state) == TG_CLAIMED) {
+            give_back(box, &e[k], state);
+        }
+    }
+}
+
+static void reap(struct tg_box *box, uint32_t slot, uint64_t owner)
+{
+    give_all_back(box, slot);
+    if (tg_load_relaxed(&box->slots[slot].ticket) != 0) {
+        tg_queue_leave(box, slot);
+    }
+    tg_store_relaxed(&box->head->deaths, tg_load_relaxed(&box->head->deaths) + 1);
+    tg_store_release(&box->slots[slot].owner, UINT64_C(0));
+    /* The kernel woke one of those who watched; that one may be dead, too. */
+    tg_life_wake_watchers(box->root, owner);
+}
+
+bool tg_slot_repair(struct tg_box *box)
+{
+    bool any = false;
+    const uint32_t n = n_slots(box);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
+        if (owner != 0 && owner != box->me && !tg_life_is_alive(box->root, owner)) {
+            reap(box, i, owner);
+            any = true;
+        }
+    }
+    if (any) {
+        tg_claims_collect(box, true);
+        box->rx.ring_due = true;
+        box->rx.ring_always = true;
+        tg_queue_nudge_first(box);
+    }
+    return any;
+}
+
+/* ---- joining */
+
+static int reserve_slot_memory(struct tg_box *box, uint32_t slot)
+{
+    const uint64_t off = TG_BOX_SLOTS_OFF + (uint64_t)slot * sizeof(struct tg_box_slot);
+    if (off % TG_PAGE != 0 || slot == 0) {
+        return 0;
+    }
+    tg_fd fd = tg_sys_open(box->dir, "box", O_RDWR, 0);
+    return fd < 0 ? fd : tg_sys_allocate(fd, off, TG_PAGE);
+}
+
+static int find_free_slot(struct tg_box *box, uint32_t *ret_slot)
+{
+    const uint32_t n = n_slots(box);
+    uint32_t taken = 0;
+    uint32_t free_ = n;
+    for (uint32_t i = 0; i < n; i++) {
+        if (tg_load_relaxed(&box->slots[i].owner) != 0) {
+            taken++;
+        } else if (free_ == n) {
+            free_ = i;
+        }
+    }
+    if (taken >= box->policy->max_receivers) {
+        return -EBUSY;
+    }
+    if (free_ == TG_SLOTS_MAX) {
+        return -EUSERS;
+    }
+    if (free_ == n) {
+        const int r = reserve_slot_memory(box, n);
+        if (r < 0) {
+            return r;
+        }
+        tg_store_release(&box->head->n_slots, n + 1);
+    }
+    *ret_slot = free_;
+    return 0;
+}
+
+static void take_slot(struct tg_box *box, uint32_t slot)
+{
+    struct tg_box_slot *s = &box->slots[slot];
+    tg_store_relaxed(&s->gen, tg_load_relaxed(&s->gen) + 1);
+    tg_store_relaxed(&s->ticket, UINT64_C(0));
+    tg_store_relaxed(&s->pid, (uint32_t)getpid());
+    tg_store_relaxed(&s->cpu, UINT32_MAX);
+    tg_store_relaxed(&s->waiting, UINT32_C(0));
+    tg_store_relaxed(&box->head->joins, tg_load_relaxed(&box->head->joins) + 1);
+    /* release: pairs with the acquire of senders that make a list of receivers to watch. */
+    tg_store_release(&s->owner, box->me);
+    box->rx.slot = slot;
+    box->rx.has_slot = true;
+}
+
+int tg_slot_join(struct tg_box *box)
+{
+    int r;
+    do {
+        r = tg_box_lock(box, TG_NEVER);
+    } while (r == -EINTR);
+    if (r < 0) {
+        return r;
+    }
+    (void)tg_slot_repair(box);
+    uint32_t slot = 0;
+    r = find_free_slot(box, &slot);
+    if (r == 0) {
+        take_slot(box, slot);
+        r = tg_links_refresh(box);
+        box->rx.ring_due = true;
+        box->rx.ring_always = true;
+        tg_queue_nudge_first(box);
+    }
+    tg_box_unlock(box);
+    return r;
+}
+
+void tg_slot_leave(struct tg_box *box)
+{
+    int r;
+    do {
+        r = tg_box_lock(box, TG_NEVER);
+    } while (r == -EINTR);
+    if (r < 0) {
+        return;
+    }
+    give_all_back(box, box->rx.slot);
+    if (tg_load_relaxed(&box->slots[box->rx.slot].ticket) != 0) {
+        tg_queue_leave(box, box->rx.slot);
+    }
+    tg_claims_collect(box, true);
+    tg_store_release(&box->slots[box->rx.slot].owner, UINT64_C(0));
+    box->rx.has_slot = false;
+    box->rx.ring_due = true;
+    tg_queue_nudge_first(box);
+    tg_box_unlock(box);
+}

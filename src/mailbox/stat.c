@@ -1,0 +1,355 @@
+/* Looking at mailboxes, and after them: stat, list, doctor. Readers only, but for repairs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/name.h"
+#include "mailbox/box.h"
+
+/* ---- stat */
+
+struct count {
+    struct tg_root *root;
+    const struct tg_box_view *view;
+    tong_status *status;
+};
+
+static void count_link(const struct count *count, int fd, uint32_t row)
+{
+    struct tg_link_head head;
+    tong_status *s = count->status;
+    if (tg_sys_pread(fd, &head, sizeof head, 0) < 0 ||
+        tg_load_relaxed(&head.magic) != TG_LINK_MAGIC ||
+        tg_load_relaxed(&head.state) == TG_LINK_GONE) {
+        return;
+    }
+    const uint64_t owner = tg_load_relaxed(&head.owner);
+    s->links++;
+    s->dropped += tg_load_relaxed(&head.dropped);
+    s->backstop_finds += tg_load_relaxed(&head.finds);
+    if (owner != 0 && tg_life_is_alive(count->root, owner)) {
+        s->senders++;
+        s->senders_blocked += tg_load_relaxed(&head.blocked);
+    }
+    const uint64_t id = tg_load_relaxed(&head.link_id);
+    const struct tg_link_place place =
+        tg_row_place(count->view->head, count->view->rows, row, id);
+    if (s->capacity == 0) {
+        const uint32_t offer = (uint32_t)(tg_load_relaxed(&head.offer) >> 32);
+        const uint64_t verdict = place.known ? tg_load_relaxed(&count->view->rows[row].verdict) : 0;
+        const bool open = (int32_t)(offer - (uint32_t)(verdict >> 32)) > 0 &&
+                          (int32_t)(offer - (uint32_t)tg_load_relaxed(&head.withdrawn)) > 0;
+        s->waiting += open && owner != 0 ? 1 : 0;
+        return;
+    }
+    uint32_t sent = 0;
+    if (tg_link_sent(fd, &place, &sent) == 0) {
+        const uint64_t next = place.known ? place.next : tg_load_relaxed(&head.first);
+        s->waiting += sent - tg_place_sequence(next);
+    }
+}
+
+static int count_file(const char *name, unsigned char type, void *arg)
+{
+    const struct count *count = arg;
+    (void)type;
+    tg_fd fd = tg_sys_open(count->view->dir, name, O_RDONLY | O_NONBLOCK, 0);
+    struct stat st;
+    if (fd < 0 || tg_sys_fstat(fd, &st) < 0) {
+        return 0;
+    }
+    count->status->bytes += (uint64_t)st.st_blocks * 512;
+    const int row = tg_link_row(name);
+    if (row >= 0) {
+        count_link(count, fd, (uint32_t)row);
+    }
+    return 0;
+}
+
+static void count_entries(const struct tg_box_view *view, uint32_t slot, tong_status *s)
+{
+    const struct tg_box_entry *e = &view->entries[(size_t)slot * TG_CLAIMS_MAX];
+    const uint32_t used = tg_load_acquire(&view->slots[slot].entries);
+    for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
+        const uint32_t state = TG_ENTRY_STATE(tg_load_relaxed(&e[k].state));
+        s->claimed += state == TG_CLAIMED || state == TG_RELEASED;
+        s->waiting += state == TG_RETURNED;
+    }
+}
+
+static void count_slots(struct tg_root *root, const struct tg_box_view *view, tong_status *s)
+{
+    const uint32_t n = tg_load_acquire(&view->head->n_slots);
+    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
+        const uint64_t owner = tg_load_acquire(&view->slots[i].owner);
+        count_entries(view, i, s);
+        if (owner != 0 && tg_life_is_alive(root, owner)) {
+            s->receivers++;
+            s->receivers_asleep += tg_load_relaxed(&view->slots[i].ticket) != 0;
+        }
+    }
+}
+
+static void copy_options(const struct tg_box_head *head, tong_status *s)
+{
+    memcpy(s->id, head->id, 16);
+    s->delivery = tg_load_relaxed(&head->delivery);
+    s->owner = tg_load_relaxed(&head->owner_kind);
+    s->full = tg_load_relaxed(&head->full);
+    s->capacity = tg_load_relaxed(&head->capacity);
+    s->link_capacity = tg_load_relaxed(&head->link_capacity);
+    s->message_size = tg_load_relaxed(&head->message_size);
+    s->mode = tg_load_relaxed(&head->mode);
+    s->max_bytes = tg_load_relaxed(&head->max_bytes);
+    s->owner_pid = (int32_t)tg_load_relaxed(&head->owner_pid);
+    s->done = tg_load_relaxed(&head->done_ever);
+    s->redelivered = tg_load_relaxed(&head->redelivered);
+    s->deaths = tg_load_relaxed(&head->deaths);
+    s->backstop_finds = tg_load_relaxed(&head->finds);
+}
+
+static int look(struct tg_root *root, const char *name, tong_status *s)
+{
+    struct tg_box_view view;
+    const int r = tg_box_view_open(root, name, false, &view);
+    if (r < 0) {
+        return r;
+    }
+    const bool dead = tg_box_view_is_dead(root, &view);
+    struct count count = { .root = root, .view = &view, .status = s };
+    (void)snprintf(s->carrier, sizeof s->carrier, "shm");
+    s->owner_uid = view.uid;
+    copy_options(view.head, s);
+    count_slots(root, &view, s);
+    (void)tg_sys_list(view.dir, count_file, &count);
+    s->sent = s->done + s->claimed + (s->capacity == 0 ? 0 : s->waiting);
+    tg_box_view_close(&view);
+    return dead ? -ENOENT : 0;
+}
+
+int tg_box_stat(const char *name, tong_status *ret_status)
+{
+    int r = tg_name_check(name);
+    if (r < 0) {
+        return r;
+    }
+    struct tg_root *root;
+    r = tg_root_get(false, &root);
+    if (r < 0) {
+        return r;
+    }
+    tong_status status = TONG_STATUS_INIT;
+    memcpy(status.name, name, strlen(name));
+    r = look(root, name, &status);
+    tg_root_put(root);
+    if (r == 0) {
+        *ret_status = status;
+    }
+    return r;
+}
+
+/* ---- list */
+
+struct names {
+    char (*name)[TONG_NAME_MAX];
+    size_t n;
+    size_t room;
+};
+
+static int collect_name(const char *file, unsigned char type, void *arg)
+{
+    struct names *names = arg;
+    (void)type;
+    if (tg_name_check(file) < 0) {
+        return 0;
+    }
+    if (names->n == names->room) {
+        const size_t room = names->room == 0 ? 16 : 2 * names->room;
+        void *p = realloc(names->name, room * sizeof *names->name);
+        if (p == NULL) {
+            return -ENOMEM;
+        }
+        names->name = p;
+        names->room = room;
+    }
+    memset(names->name[names->n], 0, TONG_NAME_MAX);
+    memcpy(names->name[names->n], file, strlen(file));
+    names->n++;
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static int collect_names(struct tg_root *root, struct names *names)
+{
+    const int r = tg_sys_list(tg_root_fd(root), collect_name, names);
+    if (names->n != 0) {
+        qsort(names->name, names->n, sizeof *names->name, by_name);
+    }
+    return r;
+}
+
+int tg_box_list(tong_list_fn *each, void *arg)
+{
+    struct tg_root *root;
+    int r = tg_root_get(false, &root);
+    if (r < 0) {
+        return r == -ENOENT ? 0 : r;
+    }
+    struct names names = { 0 };
+    r = collect_names(root, &names);
+    for (size_t i = 0; r == 0 && i < names.n; i++) {
+        tong_status status = TONG_STATUS_INIT;
+        memcpy(status.name, names.name[i], TONG_NAME_MAX);
+        const int error = look(root, names.name[i], &status);
+        if (error != -ENOENT) {
+            r = each(&status, error, arg);
+        }
+    }
+    free(names.name);
+    tg_root_put(root);
+    return r;
+}
+
+/* ---- doctor */
+
+struct doctor {
+    tong_doctor_fn *each;
+    void *arg;
+    int found;
+};
+
+static int tell(struct doctor *doctor, uint32_t severity, const char *what, const char *why,
+                const char *what_to_do)
+{
+    const tong_finding finding = { .struct_size = sizeof finding,
+                                   .severity = severity,
+                                   .what = what,
+                                   .why = why,
+                                   .what_to_do = what_to_do };
+    if (severity != 0) {
+        doctor->found++;
+    }
+    const int r = doctor->each(&finding, doctor->arg);
+    return r < 0 ? r : 0;
+}
+
+static int tell_count(struct doctor *doctor, uint32_t n, const char *what, bool repair)
+{
+    if (n == 0) {
+        return 0;
+    }
+    char why[96];
+    (void)snprintf(why, sizeof why, "%u left behind by processes that are dead", (unsigned)n);
+    return tell(doctor, 1, what, why, repair ? "" : "tong doctor --repair clears them away");
+}
+
+static int check_mailbox(struct doctor *doctor, struct tg_root *root, const char *name, bool repair)
+{
+    struct tg_box_view view;
+    const int r = tg_box_view_open(root, name, false, &view);
+    if (r == -ENOENT) {
+        return 0;
+    }
+    if (r < 0) {
+        return tell(doctor, 2, name,
+                    r == -EPROTO ? "not a mailbox of this version, or damaged" : tg_err_text(-r),
+                    "tong rm removes it");
+    }
+    const bool dead = tg_box_view_is_dead(root, &view);
+    const uint32_t links = dead ? 0 : tg_links_sweep(root, &view, UINT32_MAX, repair);
+    uint8_t id[16];
+    memcpy(id, view.head->id, sizeof id);
+    tg_box_view_close(&view);
+    if (dead) {
+        if (repair) {
+            (void)tg_box_take_away(root, name, false, true, id);
+        }
+        return tell(doctor, 1, name, "its owner is dead",
+                    repair ? "" : "tong doctor --repair removes it");
+    }
+    char what[TONG_NAME_MAX + 16];
+    (void)snprintf(what, sizeof what, "%s: links", name);
+    return tell_count(doctor, links, what, repair);
+}
+
+static int check_memory(struct doctor *doctor, const char *path)
+{
+    struct statvfs fs;
+    if (statvfs(path, &fs) != 0) {
+        return 0;
+    }
+    const uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    char why[96];
+    (void)snprintf(why, sizeof why, "%llu MiB are free for messages",
+                   (unsigned long long)(free_bytes >> 20));
+    return free_bytes < (UINT64_C(4) << 20)
+               ? tell(doctor, 2, path, why, "remove mailboxes, or make this file system larger")
+               : tell(doctor, 0, path, why, "");
+}
+
+/* logind removes a plain user's shared memory at log-out unless told otherwise. */
+static int check_logout(struct doctor *doctor, const char *path)
+{
+    if (strncmp(path, "/dev/shm/", 9) != 0 || geteuid() < 1000 ||
+        access("/run/systemd/system", F_OK) != 0) {
+        return 0;
+    }
+    return tell(doctor, 0, path,
+                "systemd-logind may delete a user's shared memory at log-out (RemoveIPC=yes)",
+                "set RemoveIPC=no in /etc/systemd/logind.conf, or TONG_DIR to another folder");
+}
+
+static int check_all(struct doctor *doctor, struct tg_root *root, const char *path, bool repair)
+{
+    int r = check_memory(doctor, path);
+    if (r == 0) {
+        r = check_logout(doctor, path);
+    }
+    if (r == 0) {
+        r = tell_count(doctor, tg_life_sweep(root, repair), ".life: records", repair);
+    }
+    if (r == 0) {
+        r = tell_count(doctor, tg_box_sweep(root, repair), ".tmp: folders", repair);
+    }
+    struct names names = { 0 };
+    if (r == 0) {
+        r = collect_names(root, &names);
+    }
+    for (size_t i = 0; r == 0 && i < names.n; i++) {
+        r = check_mailbox(doctor, root, names.name[i], repair);
+    }
+    free(names.name);
+    return r;
+}
+
+int tg_box_doctor(int repair, tong_doctor_fn *each, void *arg)
+{
+    char path[4096];
+    struct doctor doctor = { .each = each, .arg = arg };
+    int r = tg_root_path(path, sizeof path);
+    if (r < 0) {
+        return r;
+    }
+    struct tg_root *root;
+    r = tg_root_get(false, &root);
+    if (r == -ENOENT) {
+        r = tell(&doctor, 0, path, "there is no mailbox yet", "");
+    } else if (r == -EACCES) {
+        r = tell(&doctor, 2, path,
+                 "not safe to use: not a folder, a link, another user's, or writable by others",
+                 "remove it or its permissions, or set TONG_DIR to another folder");
+    } else if (r == 0) {
+        r = check_all(&doctor, root, path, repair != 0);
+        tg_root_put(root);
+    }
+    return r < 0 ? r : doctor.found;
+}

@@ -1,0 +1,288 @@
+/*
+ * Finding a message and taking it. The token is held.
+ *
+ * RETURNED entries are served first, then the links in turn, from where the last one was found: a
+ * link is left after a row of messages, so that none starves and the cache is not left for each.
+ *
+ * Fresh message, copied: copy; next; head. No entry: killed before `next` it comes again,
+ * killed behind it, it was consumed. Fresh message, claimed: entry; next. A long copy is a claim for
+ * as long as it lasts, so that the token is not held over it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "mailbox/box.h"
+
+#define IN_A_ROW 32u
+#define LONG_COPY 65536u
+
+/* ---- hints and counts */
+
+bool tg_take_hint(struct tg_box *box)
+{
+    if (tg_load_relaxed(&box->head->n_returned) != 0 || tg_links_stale(box)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < box->rx.n_attached; i++) {
+        const struct tg_attached *at = box->rx.attached[i];
+        if (at->reader.damaged) {
+            continue;
+        }
+        if (box->capacity == 0 ? tg_rendezvous_hint(at)
+                               : tg_reader_hint(&at->reader, tg_load_relaxed(&at->row->next))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t count_link(struct tg_box *box, struct tg_attached *at)
+{
+    if (at->reader.damaged) {
+        return 0;
+    }
+    if (box->capacity == 0) {
+        return tg_rendezvous_hint(at) ? 1 : 0;
+    }
+    const uint64_t next = tg_load_relaxed(&at->row->next);
+    const uint32_t tail = tg_place_sequence(tg_load_acquire(&at->reader.head->tail));
+    const int32_t behind = (int32_t)(tail - tg_place_sequence(next));
+    if (behind > 0) {
+        return (uint32_t)behind;
+    }
+    /* tail is a lower bound: the commit word decides. */
+    struct tg_message_view view;
+    return tg_reader_look(&at->reader, next, &view) == 1 ? 1 : 0;
+}
+
+uint32_t tg_take_count(struct tg_box *box, uint32_t most)
+{
+    uint32_t n = tg_load_relaxed(&box->head->n_returned);
+    for (uint32_t i = 0; i < box->rx.n_attached && n < most; i++) {
+        n += count_link(box, box->rx.attached[i]);
+    }
+    return n < most ? n : most;
+}
+
+/* ---- returned ones */
+
+static struct tg_box_entry *find_returned(struct tg_box *box, uint32_t *ret_state)
+{
+    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
+    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
+        struct tg_box_entry *e = tg_claims_of(box, i);
+        const uint32_t used = tg_load_acquire(&box->slots[i].entries);
+        for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
+            *ret_state = tg_load_acquire(&e[k].state);
+            if (TG_ENTRY_STATE(*ret_state) == TG_RETURNED) {
+                return &e[k];
+            }
+        }
+    }
+    return NULL;
+}
+
+static void copy_fields(struct tg_box_entry *to, const struct tg_box_entry *from)
+{
+    tg_store_relaxed(&to->row, tg_load_relaxed(&from->row));
+    tg_store_relaxed(&to->sequence, tg_load_relaxed(&from->sequence));
+    tg_store_relaxed(&to->offset, tg_load_relaxed(&from->offset));
+    tg_store_relaxed(&to->length, tg_load_relaxed(&from->length));
+    tg_store_relaxed(&to->pid, tg_load_relaxed(&from->pid));
+}
+
+static bool is_own(struct tg_box *box, const struct tg_box_entry *entry)
+{
+    const struct tg_box_entry *own = tg_claims_of(box, box->rx.slot);
+    return entry >= own && entry < own + TG_CLAIMS_MAX;
+}
+
+/* Make the RETURNED entry a claim of this receiver. */
+static int move_here(struct tg_box *box, struct tg_take *take, struct tg_box_entry *from,
+                     uint32_t state)
+{
+    const uint32_t claimed = TG_ENTRY(TG_CLAIMED, TG_ENTRY_DELIVERIES(state));
+    if (is_own(box, from)) {
+        tg_store_release(&from->state, claimed);
+        take->entry = from;
+        return 0;
+    }
+    struct tg_box_entry *entry = tg_claims_free_entry(box);
+    if (entry == NULL) {
+        return -ENOBUFS;
+    }
+    copy_fields(entry, from);
+    /* New one first: killed between the two, the old one stands and the new one is freed. */
+    tg_store_release(&entry->state, claimed);
+    tg_store_release(&from->state, TG_ENTRY(TG_FREE, 0));
+    take->entry = entry;
+    return 0;
+}
+
+static void one_returned_less(struct tg_box *box)
+{
+    const uint32_t n = tg_load_relaxed(&box->head->n_returned);
+    tg_store_relaxed(&box->head->n_returned, n != 0 ? n - 1 : 0);
+}
+
+static int take_returned(struct tg_box *box, struct tg_take *take)
+{
+    uint32_t state;
+    struct tg_box_entry *entry = find_returned(box, &state);
+    if (entry == NULL) {
+        tg_store_relaxed(&box->head->n_returned, UINT32_C(0));
+        return 0;
+    }
+    if (take->how == TG_TAKE_LOOK) {
+        return 1;
+    }
+    const uint32_t row = tg_load_relaxed(&entry->row);
+    struct tg_attached *at = row < TG_LINKS_MAX && box->rx.by_row != NULL ? box->rx.by_row[row]
+                                                                          : NULL;
+    if (at == NULL) {
+        return -EPROTO;
+    }
+    take->at = at;
+    take->len = tg_load_relaxed(&entry->length);
+    take->sequence = tg_load_relaxed(&entry->sequence);
+    take->pid = tg_load_relaxed(&entry->pid);
+    take->deliveries = TG_ENTRY_DELIVERIES(state);
+    if (take->how == TG_TAKE_COPY && take->len > take->size) {
+        return -EMSGSIZE;
+    }
+    int r = tg_reader_find(&at->reader, (uint64_t)tg_load_relaxed(&entry->offset) << 4,
+                           (uint32_t)take->len, &take->data);
+    if (r < 0) {
+        return r;
+    }
+    if (take->how == TG_TAKE_CLAIM) {
+        r = move_here(box, take, entry, state);
+    } else {
+        if (take->how == TG_TAKE_COPY) {
+            memcpy(take->buf, take->data, take->len);
+        }
+        tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
+        if (box->capacity == 0) {
+            tg_claims_note_done(box, 1);
+        }
+        tg_claims_collect_one(box, at);
+    }
+    if (r == 0) {
+        one_returned_less(box);
+    }
+    return r < 0 ? r : 1;
+}
+
+/* ---- fresh ones */
+
+static int claim_fresh(struct tg_box *box, struct tg_take *take,
+                       const struct tg_message_view *view)
+{
+    struct tg_box_entry *entry = tg_claims_free_entry(box);
+    if (entry == NULL) {
+        return -ENOBUFS;
+    }
+    tg_store_relaxed(&entry->row, take->at->reader.row);
+    tg_store_relaxed(&entry->sequence, view->sequence);
+    tg_store_relaxed(&entry->offset, (uint32_t)view->place);
+    tg_store_relaxed(&entry->length, view->len);
+    tg_store_relaxed(&entry->pid, view->pid);
+    tg_store_release(&entry->state, TG_ENTRY(TG_CLAIMED, 1));
+    /* The hand-out. release: the entry comes first, or a repair would take it for void. */
+    tg_store_release(&take->at->row->next, view->next);
+    take->entry = entry;
+    return 1;
+}
+
+static int consume_fresh(struct tg_box *box, struct tg_take *take,
+                         const struct tg_message_view *view)
+{
+    struct tg_box_row *row = take->at->row;
+    const bool nothing_out = tg_load_relaxed(&row->head) == tg_load_relaxed(&row->next);
+    if (take->how == TG_TAKE_COPY) {
+        memcpy(take->buf, view->data, view->len);
+    }
+    /* The consumption. release: the copy comes first. */
+    tg_store_release(&row->next, view->next);
+    if (nothing_out) {
+        tg_claims_free_room(box, take->at, view->next, view->sequence + 1);
+    } else {
+        tg_claims_collect_one(box, take->at);
+    }
+    return 1;
+}
+
+static int take_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
+{
+    if (box->capacity == 0) {
+        return tg_rendezvous_take(box, at, take);
+    }
+    struct tg_message_view view;
+    int r = tg_reader_look(&at->reader, tg_load_relaxed(&at->row->next), &view);
+    if (r != 1 || take->how == TG_TAKE_LOOK) {
+        return r;
+    }
+    take->at = at;
+    take->len = view.len;
+    take->data = view.data;
+    take->sequence = view.sequence;
+    take->pid = view.pid;
+    take->deliveries = 1;
+    if (take->how == TG_TAKE_COPY && view.len > take->size) {
+        return -EMSGSIZE;
+    }
+    if (take->how == TG_TAKE_CLAIM) {
+        return claim_fresh(box, take, &view);
+    }
+    if (take->how == TG_TAKE_COPY && view.len >= LONG_COPY) {
+        r = claim_fresh(box, take, &view);
+        if (r != -ENOBUFS) {
+            return r;
+        }
+    }
+    return consume_fresh(box, take, &view);
+}
+
+static void note_served(struct tg_receiver *rx, uint32_t index)
+{
+    rx->served = rx->cursor == index ? rx->served + 1 : 1;
+    rx->cursor = index;
+    if (rx->served >= IN_A_ROW) {
+        rx->cursor = index + 1 < rx->n_attached ? index + 1 : 0;
+        rx->served = 0;
+    }
+}
+
+int tg_take_one(struct tg_box *box, struct tg_take *take)
+{
+    struct tg_receiver *rx = &box->rx;
+    take->entry = NULL;
+    if (tg_load_relaxed(&box->head->n_returned) != 0) {
+        const int r = take_returned(box, take);
+        if (r != 0) {
+            return r;
+        }
+    }
+    if (rx->cursor >= rx->n_attached) {
+        rx->cursor = 0;
+    }
+    const uint32_t first = rx->cursor;
+    for (uint32_t k = 0; k < rx->n_attached; k++) {
+        const uint32_t index = first + k < rx->n_attached ? first + k : first + k - rx->n_attached;
+        struct tg_attached *at = rx->attached[index];
+        if (at->reader.damaged) {
+            continue;
+        }
+        const int r = take_fresh(box, at, take);
+        if (r == 1) {
+            note_served(rx, index);
+        }
+        if (r == -EPROTO) {
+            at->reader.damaged = true;
+        }
+        if (r != 0 && r != -EIDRM) {
+            return r;
+        }
+    }
+    return 0;
+}
