@@ -1,22 +1,31 @@
 /* How a mailbox ends for its users: removed, its process gone, forked; and who may receive alone. */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "kit.h"
 
-/* Every call on the handle gives this answer. */
+/* Every call to send on the handle gives this answer. */
+static void expect_no_sending(tong_mailbox *box, int answer)
+{
+    const uint64_t value = 77;
+    const struct iovec one = { (void *)&value, sizeof(value) };
+    tong_slot slot = TONG_SLOT_INIT;
+    kit_gives(kit_send_u64(box, 1, 0), answer);
+    kit_gives(kit_send_u64(box, 1, TONG_FOREVER), answer);
+    kit_gives(tong_send_many(box, &one, 1, TONG_FOREVER), answer);
+    kit_gives(tong_reserve(box, 8, TONG_FOREVER, &slot), answer);
+}
+
+/* Every call on the handle, which is for both, gives this answer. */
 static void expect_over(tong_mailbox *box, int answer)
 {
     uint64_t value = 77;
     const struct iovec one = { &value, sizeof(value) };
     size_t len = 77;
-    tong_slot slot = TONG_SLOT_INIT;
     tong_message message = TONG_MESSAGE_INIT;
-    kit_gives(kit_send_u64(box, 1, 0), answer);
-    kit_gives(kit_send_u64(box, 1, TONG_FOREVER), answer);
-    kit_gives(tong_send_many(box, &one, 1, TONG_FOREVER), answer);
-    kit_gives(tong_reserve(box, 8, TONG_FOREVER, &slot), answer);
+    expect_no_sending(box, answer);
     kit_gives(tong_receive(box, &value, sizeof(value), 0), answer);
     kit_gives(tong_receive(box, &value, sizeof(value), TONG_FOREVER), answer);
     kit_gives(tong_receive_many(box, &one, 1, TONG_FOREVER, &len), answer);
@@ -88,7 +97,6 @@ static void a_claim_can_be_read_and_done_after_removal(void)
 
 struct blocked {
     bool sends;
-    int answer;
 };
 
 static int wait_for_the_end(void *arg)
@@ -97,11 +105,11 @@ static int wait_for_the_end(void *arg)
     tong_mailbox *box = kit_open(kit_name("over"), TONG_SEND | TONG_RECEIVE, NULL);
     uint64_t value = 0;
     if (blocked->sends) {
-        kit_gives(kit_send_u64(box, 1, KIT_PATIENCE), blocked->answer);
+        kit_gives(kit_send_u64(box, 1, KIT_PATIENCE), -EIDRM);
     } else {
-        kit_gives(tong_receive(box, &value, sizeof(value), KIT_PATIENCE), blocked->answer);
+        kit_gives(tong_receive(box, &value, sizeof(value), KIT_PATIENCE), -EIDRM);
     }
-    expect_over(box, blocked->answer);
+    expect_over(box, -EIDRM);
     return tong_close(box);
 }
 
@@ -120,7 +128,7 @@ static void removal_ends_every_wait_with_eidrm(void)
         CHILDREN = 3
     };
     for (uint32_t way = 0; way < 3; way++) {
-        struct blocked blocked = { .sends = way > 0, .answer = -EIDRM };
+        struct blocked blocked = { .sends = way > 0 };
         /* 0: receivers; 1: senders for want of room; 2: senders at a rendezvous. */
         const tong_options options = kit_capacity(way == 1 ? 1 : 0);
         tong_mailbox *box = kit_create(kit_name("over"), &options);
@@ -173,7 +181,9 @@ static int make_and_remove(void *arg)
         const int sent = kit_send_u64(box, i, 0);
         kit_true(sent == 0 || sent == -EIDRM);
         const ssize_t got = tong_receive(box, &value, sizeof(value), 0);
-        kit_true(got == 8 || got == -EAGAIN || got == -EIDRM);
+        if (got != 8 && got != -EAGAIN && got != -EIDRM) {
+            kit_fail("a receive gave %zd", got);
+        }
         const int removed = tong_remove(kit_name("fight"));
         kit_true(removed == 0 || removed == -ENOENT);
         kit_ok(tong_close(box));
@@ -269,28 +279,36 @@ static int own(void *arg)
     return tong_close(box);
 }
 
-/* way as in removal_ends_every_wait_with_eidrm; ends by a kill or by a close. */
-static void end_the_owner(uint32_t way, bool kill)
+static int send_until_the_end(void *arg)
+{
+    (void)arg;
+    tong_mailbox *box = kit_open(kit_name("over"), TONG_SEND, NULL);
+    kit_gives(kit_send_u64(box, 1, KIT_PATIENCE), -EOWNERDEAD);
+    expect_no_sending(box, -EOWNERDEAD);
+    return tong_close(box);
+}
+
+/* Senders wait for room (capacity 1) or at a rendezvous (0); the owner is killed or closes. */
+static void end_the_owner(uint32_t capacity, bool kill)
 {
     enum {
         CHILDREN = 3
     };
-    struct blocked blocked = { .sends = way > 0, .answer = -EOWNERDEAD };
     struct owner *owner = kit_shared(sizeof(*owner));
-    owner->capacity = way == 1 ? 1 : 0;
-    owner->fill = way == 1;
+    owner->capacity = capacity;
+    owner->fill = capacity > 0;
     struct kit_child process = kit_spawn(own, owner);
     char c;
     kit_read_report(&process, &c, 1);
-    tong_mailbox *idle = kit_open(kit_name("over"), TONG_SEND | TONG_RECEIVE, NULL);
+    tong_mailbox *idle = kit_open(kit_name("over"), TONG_SEND, NULL);
     const tong_status status = kit_stat(kit_name("over"));
     kit_equal(status.owner, TONG_PROCESS);
     kit_equal(status.owner_pid, process.pid);
     struct kit_child children[CHILDREN];
     for (size_t i = 0; i < CHILDREN; i++) {
-        children[i] = kit_spawn(wait_for_the_end, &blocked);
+        children[i] = kit_spawn(send_until_the_end, NULL);
     }
-    wait_blocked(&blocked, CHILDREN);
+    kit_until_blocked(kit_name("over"), CHILDREN);
     if (kill) {
         kit_kill(&process);
     } else {
@@ -300,7 +318,7 @@ static void end_the_owner(uint32_t way, bool kill)
     for (size_t i = 0; i < CHILDREN; i++) {
         kit_join(&children[i]);
     }
-    expect_over(idle, -EOWNERDEAD);
+    expect_no_sending(idle, -EOWNERDEAD);
     tong_mailbox *late = NULL;
     tong_status gone = TONG_STATUS_INIT;
     kit_gives(tong_open(kit_name("over"), TONG_SEND, NULL, &late), -ENOENT);
@@ -308,7 +326,7 @@ static void end_the_owner(uint32_t way, bool kill)
     /* The name is free; the old handle does not reach what takes it. */
     late = kit_create(kit_name("over"), NULL);
     kit_ok(kit_send_u64(late, 1, 0));
-    expect_over(idle, -EOWNERDEAD);
+    expect_no_sending(idle, -EOWNERDEAD);
     kit_equal(kit_receive_u64(late), 1);
     kit_ok(tong_close(idle));
     kit_end(late, kit_name("over"));
@@ -317,17 +335,61 @@ static void end_the_owner(uint32_t way, bool kill)
 static void the_owners_death_ends_every_wait_with_eownerdead(void)
 {
     kit_needs(KIT_PROCESS_OWNED);
-    for (uint32_t way = 0; way < 3; way++) {
-        end_the_owner(way, true);
-    }
+    end_the_owner(1, true);
+    end_the_owner(0, true);
 }
 
 static void the_owners_close_ends_every_wait_with_eownerdead(void)
 {
     kit_needs(KIT_PROCESS_OWNED);
-    for (uint32_t way = 0; way < 3; way++) {
-        end_the_owner(way, false);
-    }
+    end_the_owner(1, false);
+    end_the_owner(0, false);
+}
+
+static void *receive_until_the_end(void *arg)
+{
+    uint64_t value;
+    kit_gives(tong_receive(arg, &value, sizeof(value), KIT_PATIENCE), -EOWNERDEAD);
+    return NULL;
+}
+
+/* Other handles of the owning process may receive, too; they end with the one that created it. */
+static void the_owners_own_receivers_end_with_its_close(void)
+{
+    const tong_options options = process_owned(10);
+    tong_mailbox *owner = kit_create(kit_name("over"), &options);
+    tong_mailbox *second = kit_open(kit_name("over"), TONG_SEND | TONG_RECEIVE, NULL);
+    kit_ok(kit_send_u64(owner, 1, 0));
+    kit_equal(kit_receive_u64(second), 1);
+    pthread_t id;
+    kit_ok(pthread_create(&id, NULL, receive_until_the_end, second));
+    kit_until_asleep(kit_name("over"), 1);
+    kit_ok(tong_close(owner));
+    kit_ok(pthread_join(id, NULL));
+    expect_over(second, -EOWNERDEAD);
+    kit_ok(tong_close(second));
+}
+
+static int receive_from_another(void *arg)
+{
+    (void)arg;
+    tong_mailbox *box = NULL;
+    kit_gives(tong_open(kit_name("over"), TONG_RECEIVE, NULL, &box), -EPERM);
+    kit_gives(tong_open(kit_name("over"), TONG_SEND | TONG_RECEIVE, NULL, &box), -EPERM);
+    kit_true(box == NULL);
+    box = kit_open(kit_name("over"), TONG_SEND, NULL);
+    kit_ok(kit_send_u64(box, 5, 0));
+    return tong_close(box);
+}
+
+static void only_the_owner_receives_from_a_process_owned_mailbox(void)
+{
+    const tong_options options = process_owned(10);
+    tong_mailbox *owner = kit_create(kit_name("over"), &options);
+    struct kit_child child = kit_spawn(receive_from_another, NULL);
+    kit_join(&child);
+    kit_equal(kit_receive_u64(owner), 5);
+    kit_ok(tong_close(owner));
 }
 
 static void what_waited_ends_with_the_owner(void)
@@ -511,7 +573,7 @@ static void a_child_that_ends_ends_nothing_of_its_parent(void)
 
 static int own_fork_and_wait(void *arg)
 {
-    const tong_options options = process_owned(5);
+    const tong_options options = process_owned(0);
     kit_create(kit_name("over"), &options);
     if (fork() == 0) {
         kit_event_wait((kit_event *)arg);
@@ -528,9 +590,8 @@ static void a_living_child_does_not_keep_its_dead_parents_mailbox(void)
     struct kit_child owner = kit_spawn(own_fork_and_wait, end);
     char c;
     kit_read_report(&owner, &c, 1);
-    struct blocked blocked = { .answer = -EOWNERDEAD };
-    struct kit_child waiter = kit_spawn(wait_for_the_end, &blocked);
-    kit_until_asleep(kit_name("over"), 1);
+    struct kit_child waiter = kit_spawn(send_until_the_end, NULL);
+    kit_until_blocked(kit_name("over"), 1);
     kit_kill(&owner);
     kit_join(&waiter);
     tong_status status = TONG_STATUS_INIT;
@@ -549,6 +610,8 @@ static const struct kit_test tests[] = {
     KIT_TEST(of_several_that_create_it_exactly_one_does),
     KIT_TEST(the_owners_death_ends_every_wait_with_eownerdead),
     KIT_TEST(the_owners_close_ends_every_wait_with_eownerdead),
+    KIT_TEST(the_owners_own_receivers_end_with_its_close),
+    KIT_TEST(only_the_owner_receives_from_a_process_owned_mailbox),
     KIT_TEST(what_waited_ends_with_the_owner),
     KIT_TEST(a_second_handle_of_the_owner_ends_nothing),
     KIT_TEST(a_process_owned_mailbox_can_be_removed_by_name),

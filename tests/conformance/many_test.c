@@ -1,5 +1,6 @@
 /* Several messages a call, and several mailboxes a wait. */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "kit.h"
@@ -302,21 +303,16 @@ static void wait_any_wakes_for_each_of_them(void)
     end_boxes(boxes);
 }
 
-struct ending {
-    uint64_t which;
-    int answer;
-};
-
 static int wait_for_an_end(void *arg)
 {
-    const struct ending *ending = arg;
+    const uint64_t which = *(uint64_t *)arg;
     tong_mailbox *boxes[BOXES];
     for (uint64_t i = 0; i < BOXES; i++) {
         boxes[i] = kit_open(numbered(i), TONG_RECEIVE, NULL);
     }
     uint64_t value;
-    kit_gives(tong_wait_any(boxes, BOXES, KIT_PATIENCE), (int64_t)ending->which);
-    kit_gives(tong_receive(boxes[ending->which], &value, sizeof(value), 0), ending->answer);
+    kit_gives(tong_wait_any(boxes, BOXES, KIT_PATIENCE), (int64_t)which);
+    kit_gives(tong_receive(boxes[which], &value, sizeof(value), 0), -EIDRM);
     for (uint64_t i = 0; i < BOXES; i++) {
         kit_ok(tong_close(boxes[i]));
     }
@@ -327,8 +323,8 @@ static void wait_any_ends_when_one_of_them_is_removed(void)
 {
     tong_mailbox *boxes[BOXES];
     open_boxes(boxes);
-    struct ending ending = { .which = 3, .answer = -EIDRM };
-    struct kit_child child = kit_spawn(wait_for_an_end, &ending);
+    uint64_t which = 3;
+    struct kit_child child = kit_spawn(wait_for_an_end, &which);
     kit_until_asleep(numbered(3), 1);
     kit_ok(tong_remove(numbered(3)));
     kit_join(&child);
@@ -337,29 +333,31 @@ static void wait_any_ends_when_one_of_them_is_removed(void)
     end_boxes(boxes);
 }
 
-static int own_a_box(void *arg)
+static void *wait_in_a_thread(void *arg)
 {
-    (void)arg;
-    tong_options options = kit_options();
-    options.owner = TONG_PROCESS;
-    kit_create(numbered(2), &options);
-    kit_report("o", 1);
-    kit_await_death();
+    tong_mailbox **boxes = arg;
+    kit_gives(tong_wait_any(boxes, BOXES, KIT_PATIENCE), 2);
+    return NULL;
 }
 
-static void wait_any_ends_when_the_owner_of_one_of_them_dies(void)
+static void wait_any_ends_when_one_of_them_ends_with_its_owner(void)
 {
     tong_mailbox *boxes[BOXES];
     open_boxes(boxes);
     kit_end(boxes[2], numbered(2));
-    struct kit_child owner = kit_spawn(own_a_box, NULL);
-    char c;
-    kit_read_report(&owner, &c, 1);
-    struct ending ending = { .which = 2, .answer = -EOWNERDEAD };
-    struct kit_child child = kit_spawn(wait_for_an_end, &ending);
+    tong_options options = kit_options();
+    options.owner = TONG_PROCESS;
+    tong_mailbox *owner = kit_create(numbered(2), &options);
+    boxes[2] = kit_open(numbered(2), TONG_RECEIVE, NULL);
+    pthread_t id;
+    kit_ok(pthread_create(&id, NULL, wait_in_a_thread, boxes));
     kit_until_asleep(numbered(2), 1);
-    kit_kill(&owner);
-    kit_join(&child);
+    kit_ok(tong_close(owner));
+    kit_ok(pthread_join(id, NULL));
+    uint64_t value;
+    kit_gives(tong_wait_any(boxes, BOXES, 0), 2);
+    kit_gives(tong_receive(boxes[2], &value, sizeof(value), 0), -EOWNERDEAD);
+    kit_ok(tong_close(boxes[2]));
     boxes[2] = kit_create(numbered(2), NULL);
     end_boxes(boxes);
 }
@@ -414,7 +412,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(wait_any_wants_1_to_64_mailboxes),
     KIT_TEST(wait_any_wakes_for_each_of_them),
     KIT_TEST(wait_any_ends_when_one_of_them_is_removed),
-    KIT_TEST(wait_any_ends_when_the_owner_of_one_of_them_dies),
+    KIT_TEST(wait_any_ends_when_one_of_them_ends_with_its_owner),
     KIT_TEST(wait_any_shows_a_removed_mailbox_at_once),
     KIT_TEST(wait_any_ends_when_one_handle_is_interrupted),
     KIT_TEST(wait_any_leaves_the_message_to_another_that_is_faster),

@@ -1,8 +1,8 @@
 /* Writing in place: reserve, commit, abort. */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kit.h"
 
@@ -159,16 +159,18 @@ static void a_reservation_takes_room_until_its_end(void)
 
 struct waiting_thread {
     tong_mailbox *box;
-    _Atomic int begun;
-    _Atomic int over;
+    kit_event refused;
 };
 
 static void *send_from_a_thread(void *arg)
 {
     struct waiting_thread *thread = arg;
-    atomic_store(&thread->begun, 1);
+    tong_slot slot = TONG_SLOT_INIT;
+    kit_gives(kit_send_u64(thread->box, 2, 0), -EAGAIN);
+    kit_gives(kit_send_u64(thread->box, 2, TONG_MS(2)), -ETIMEDOUT);
+    kit_gives(tong_reserve(thread->box, 8, 0, &slot), -EAGAIN);
+    kit_event_set(&thread->refused);
     kit_ok(kit_send_u64(thread->box, 2, KIT_PATIENCE));
-    atomic_store(&thread->over, 1);
     return NULL;
 }
 
@@ -180,20 +182,32 @@ static void sends_on_the_same_handle_wait_for_the_reservation(void)
     tong_slot slot = TONG_SLOT_INIT;
     kit_ok(tong_reserve(box, 8, 0, &slot));
     memset(slot.data, 0, 8);
-    kit_gives(kit_send_u64(box, 2, 0), -EAGAIN);
-    kit_gives(kit_send_u64(box, 2, TONG_MS(2)), -ETIMEDOUT);
-    tong_slot second = TONG_SLOT_INIT;
-    kit_gives(tong_reserve(box, 8, 0, &second), -EAGAIN);
     pthread_t id;
     kit_ok(pthread_create(&id, NULL, send_from_a_thread, &thread));
-    kit_until(atomic_load(&thread.begun) == 1);
-    kit_gives(kit_send_u64(box, 2, TONG_MS(2)), -ETIMEDOUT);
-    kit_equal(atomic_load(&thread.over), 0);
+    kit_event_wait(&thread.refused);
+    kit_until(kit_threads_asleep(getpid()) == 1);
     kit_is_empty(box);
     kit_ok(tong_commit(box, &slot, 8));
     kit_ok(pthread_join(id, NULL));
     kit_equal(kit_receive_u64(box), 0);
     kit_equal(kit_receive_u64(box), 2);
+    kit_is_empty(box);
+    kit_end(box, kit_name("handle"));
+}
+
+/* It would wait for itself. */
+static void a_send_of_the_thread_that_has_the_reservation_is_einval(void)
+{
+    kit_needs(KIT_IN_PLACE);
+    tong_mailbox *box = kit_create(kit_name("handle"), NULL);
+    tong_slot slot = TONG_SLOT_INIT;
+    tong_slot second = TONG_SLOT_INIT;
+    kit_ok(tong_reserve(box, 8, 0, &slot));
+    kit_gives(kit_send_u64(box, 2, TONG_FOREVER), -EINVAL);
+    kit_gives(tong_reserve(box, 8, TONG_FOREVER, &second), -EINVAL);
+    memset(slot.data, 0, 8);
+    kit_ok(tong_commit(box, &slot, 8));
+    kit_equal(kit_receive_u64(box), 0);
     kit_is_empty(box);
     kit_end(box, kit_name("handle"));
 }
@@ -207,7 +221,7 @@ static void an_abort_lets_the_other_threads_go_on(void)
     kit_ok(tong_reserve(box, 8, 0, &slot));
     pthread_t id;
     kit_ok(pthread_create(&id, NULL, send_from_a_thread, &thread));
-    kit_until(atomic_load(&thread.begun) == 1);
+    kit_event_wait(&thread.refused);
     kit_ok(tong_abort(box, &slot));
     kit_ok(pthread_join(id, NULL));
     kit_equal(kit_receive_u64(box), 2);
@@ -297,6 +311,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_fixed_size_holds_for_reservations),
     KIT_TEST(a_reservation_takes_room_until_its_end),
     KIT_TEST(sends_on_the_same_handle_wait_for_the_reservation),
+    KIT_TEST(a_send_of_the_thread_that_has_the_reservation_is_einval),
     KIT_TEST(an_abort_lets_the_other_threads_go_on),
     KIT_TEST(closing_gives_the_reservation_up),
     KIT_TEST(a_sender_killed_before_commit_never_sent_and_its_room_is_free),

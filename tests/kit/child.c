@@ -239,11 +239,10 @@ uint64_t kit_switches(pid_t pid)
     return sum;
 }
 
-bool kit_sleeps(pid_t pid)
+static bool is_asleep(const char *path)
 {
-    char text[512] = "";
-    snprintf(text, sizeof(text), "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(text, "re");
+    char text[512];
+    FILE *file = fopen(path, "re");
     if (!file) {
         return false;
     }
@@ -252,4 +251,30 @@ bool kit_sleeps(pid_t pid)
     text[n] = '\0';
     const char *state = strrchr(text, ')');
     return state && state[1] == ' ' && state[2] == 'S';
+}
+
+bool kit_sleeps(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    return is_asleep(path);
+}
+
+unsigned kit_threads_asleep(pid_t pid)
+{
+    char path[96];
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *folder = opendir(path);
+    if (!folder) {
+        kit_fail("%s: %s", path, strerror(errno));
+    }
+    unsigned n = 0;
+    for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+        if (entry->d_name[0] != '.') {
+            snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stat", (int)pid, entry->d_name);
+            n += is_asleep(path);
+        }
+    }
+    closedir(folder);
+    return n;
 }

@@ -164,8 +164,9 @@ void kit_barrier_wait(kit_barrier *barrier, uint32_t n);
 /* Context switches of all threads of a process since it began, from /proc/PID/status. */
 uint64_t kit_switches(pid_t pid);
 
-/* Is the main thread of the process in state S (asleep)? */
+/* Is the main thread of the process asleep (state S)? How many threads of the process are? */
 bool kit_sleeps(pid_t pid);
+unsigned kit_threads_asleep(pid_t pid);
 
 /* ------------------------------------------------------------------ the machine */
 

@@ -114,7 +114,7 @@ static void every_small_memory_is_enospc_and_loses_nothing(void)
     const tong_options options = endless();
     unsigned opened = 0;
     unsigned refused = 0;
-    for (size_t pages = 8; pages < 64; pages++) {
+    for (size_t pages = 1; pages < 64; pages++) {
         char text[64];
         snprintf(text, sizeof(text), "size=%zu,mode=0700", pages * 4096);
         kit_ok(mount("tmpfs", kit_path(""), "tmpfs", MS_REMOUNT | MS_NOSUID | MS_NODEV, text));
@@ -134,7 +134,7 @@ static void every_small_memory_is_enospc_and_loses_nothing(void)
         drain(box, &next, &end, 1);
         kit_end(box, kit_name("small"));
     }
-    printf("memory of 8 to 63 pages: opened %u times, -ENOSPC %u times\n", opened, refused);
+    printf("memory of 1 to 63 pages: opened %u times, -ENOSPC %u times\n", opened, refused);
     kit_true(opened > 0 && refused > 0);
 }
 
@@ -243,9 +243,13 @@ static void a_death_in_a_full_memory_loses_nothing(void)
     kit_read_report(&child, &c, 1);
     const int fd = fill_the_rest(kit_path(".filler"));
     kit_kill(&child);
+    bool seen[20] = { false };
     for (uint64_t i = 10; i < 20; i++) {
-        kit_equal(kit_receive_u64(box), i);
+        const uint64_t value = kit_receive_u64(box);
+        kit_true(value >= 10 && value < 20 && !seen[value]);
+        seen[value] = true;
     }
+    kit_is_empty(box);
     close(fd);
     kit_ok(unlink(kit_path(".filler")));
     kit_end(box, kit_name("death"));

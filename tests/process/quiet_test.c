@@ -96,7 +96,8 @@ static void who_waits_makes_at_most_one_context_switch_a_second(void)
         const uint64_t switches = kit_switches(children[i].pid) - before[i];
         printf("idle at %s: %llu context switches in %d s\n", ways[i].where,
                (unsigned long long)switches, SECONDS);
-        kit_true(switches <= SECONDS);
+        /* One a second; the first may fall to the very beginning of the time. */
+        kit_true(switches <= SECONDS + 1);
         kit_true(kit_sleeps(children[i].pid));
     }
     static const char *const names[] = { "empty", "empty2", "full", "meet" };
