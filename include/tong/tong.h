@@ -8,7 +8,7 @@
  * Rules of every call:
  *   - It returns 0 or more, or a negative errno; tong_strerror() gives the text. errno is not used.
  *   - Times are relative nanoseconds on the monotonic clock: TONG_MS(5), TONG_SEC(2).
- *     0 never waits, TONG_FOREVER has no limit.
+ *     0 never waits, TONG_FOREVER has no limit, another negative time is -EINVAL.
  *   - Outputs stand last, are called ret_, and keep their value when the call fails.
  *   - Structs begin with struct_size, set by their INIT macro.
  *   - The library starts no thread, installs no signal handler, prints nothing, never aborts.
@@ -213,8 +213,8 @@ typedef struct tong_status {
  *            -ENOSPC, -ENOMEM, -EMFILE, -ENFILE   a limit of the system
  * Threads  any. Crash: a caller that dies inside leaves nothing that hinders another one.
  * Memory   a handle; tong_close() frees it. A receiver's slot is taken here, a sender's link at
- *          its first message. One file descriptor a handle, one a process.
- * Cost     about 30 system calls.
+ *          its first message. One file descriptor a handle, three a process.
+ * Cost     about 40 system calls.
  */
 TONG_API int tong_open(const char *name, unsigned flags, const tong_options *options,
                        tong_mailbox **ret_box);
@@ -286,7 +286,8 @@ TONG_API ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages,
  * tong_reserve - get room for a message and write it in place.
  *
  * Shape    *ret_slot (TONG_SLOT_INIT): data, 16-byte aligned, len bytes to write.
- * Blocks   as tong_send(); one reservation a handle at a time, other senders on it wait.
+ * Blocks   as tong_send(); one reservation a handle at a time, other senders on it wait. A thread
+ *          that would wait for its own reservation for ever gets -EINVAL.
  * Returns  0 or an error of tong_send(). At capacity 0 it waits for nobody; tong_commit does.
  * Crash    killed before tong_commit(): never sent, the room is free again.
  */

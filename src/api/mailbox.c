@@ -68,7 +68,7 @@ int tong_remove(const char *name)
 
 int tong_send(tong_mailbox *box, const void *data, size_t len, int64_t timeout_ns)
 {
-    if (box == NULL || (data == NULL && len != 0)) {
+    if (box == NULL || (data == NULL && len != 0) || timeout_ns < TONG_FOREVER) {
         return -EINVAL;
     }
     return box->carrier->send(box->handle, data, len, timeout_ns);
@@ -77,7 +77,7 @@ int tong_send(tong_mailbox *box, const void *data, size_t len, int64_t timeout_n
 ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages, size_t n,
                        int64_t timeout_ns)
 {
-    if (box == NULL || (messages == NULL && n != 0)) {
+    if (box == NULL || (messages == NULL && n != 0) || timeout_ns < TONG_FOREVER) {
         return -EINVAL;
     }
     for (size_t i = 0; i < n; i++) {
@@ -90,7 +90,8 @@ ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages, size_t n
 
 int tong_reserve(tong_mailbox *box, size_t len, int64_t timeout_ns, tong_slot *ret_slot)
 {
-    if (box == NULL || ret_slot == NULL || ret_slot->struct_size < sizeof *ret_slot) {
+    if (box == NULL || ret_slot == NULL || ret_slot->struct_size < sizeof *ret_slot ||
+        timeout_ns < TONG_FOREVER) {
         return -EINVAL;
     }
     return box->carrier->reserve(box->handle, len, timeout_ns, ret_slot);
@@ -114,7 +115,7 @@ int tong_abort(tong_mailbox *box, tong_slot *slot)
 
 ssize_t tong_receive(tong_mailbox *box, void *buf, size_t size, int64_t timeout_ns)
 {
-    if (box == NULL || (buf == NULL && size != 0)) {
+    if (box == NULL || (buf == NULL && size != 0) || timeout_ns < TONG_FOREVER) {
         return -EINVAL;
     }
     return box->carrier->receive(box->handle, buf, size, timeout_ns);
@@ -123,7 +124,8 @@ ssize_t tong_receive(tong_mailbox *box, void *buf, size_t size, int64_t timeout_
 ssize_t tong_receive_many(tong_mailbox *box, const struct iovec *buffers, size_t n,
                           int64_t timeout_ns, size_t *ret_lens)
 {
-    if (box == NULL || (n != 0 && (buffers == NULL || ret_lens == NULL))) {
+    if (box == NULL || (n != 0 && (buffers == NULL || ret_lens == NULL)) ||
+        timeout_ns < TONG_FOREVER) {
         return -EINVAL;
     }
     for (size_t i = 0; i < n; i++) {
@@ -136,7 +138,8 @@ ssize_t tong_receive_many(tong_mailbox *box, const struct iovec *buffers, size_t
 
 int tong_claim(tong_mailbox *box, int64_t timeout_ns, tong_message *ret_message)
 {
-    if (box == NULL || ret_message == NULL || ret_message->struct_size < sizeof *ret_message) {
+    if (box == NULL || ret_message == NULL || ret_message->struct_size < sizeof *ret_message ||
+        timeout_ns < TONG_FOREVER) {
         return -EINVAL;
     }
     return box->carrier->claim(box->handle, timeout_ns, ret_message);
@@ -165,7 +168,7 @@ ssize_t tong_skip(tong_mailbox *box)
 
 int tong_wait_any(tong_mailbox *const boxes[], size_t n, int64_t timeout_ns)
 {
-    if (boxes == NULL || n == 0 || n > WAIT_ANY_MOST) {
+    if (boxes == NULL || n == 0 || n > WAIT_ANY_MOST || timeout_ns < TONG_FOREVER) {
         return -EINVAL;
     }
     tg_handle handles[WAIT_ANY_MOST];

@@ -1,4 +1,6 @@
 /* The public calls on regions. */
+#include <errno.h>
+
 #include "region/region.h"
 
 int tong_region_open(const char *name, size_t size, unsigned flags,
@@ -29,7 +31,7 @@ size_t tong_region_size(const tong_region *region)
 
 int tong_region_lock(tong_region *region, int64_t timeout_ns)
 {
-    return tg_region_lock(region, timeout_ns);
+    return timeout_ns < TONG_FOREVER ? -EINVAL : tg_region_lock(region, timeout_ns);
 }
 
 int tong_region_unlock(tong_region *region)
@@ -44,7 +46,7 @@ int tong_region_notify(tong_region *region)
 
 int tong_region_wait(tong_region *region, uint32_t *seen, int64_t timeout_ns)
 {
-    return tg_region_wait(region, seen, timeout_ns);
+    return timeout_ns < TONG_FOREVER ? -EINVAL : tg_region_wait(region, seen, timeout_ns);
 }
 
 int tong_region_stat(const char *name, tong_region_status *ret_status)

@@ -61,34 +61,73 @@ int tg_segment_find(const struct tg_link_head *head, uint64_t offset, uint32_t *
     return -EPROTO;
 }
 
-int tg_link_committed(const struct tg_link_head *head, const uint8_t *window, int dir,
-                      const struct tg_link_place *place, uint64_t *ret_place)
+/* One step of the walk: 1 a record or a jump, *place moved; 0 the end. */
+static int step(const struct tg_link_head *head, int fd, uint64_t *place)
 {
-    /* A reader of our own walks it: the checks are the same. */
-    struct tg_reader r = { .head = head,
-                           .window = window,
-                           .dir = dir,
-                           .row = tg_load_relaxed(&head->row),
-                           .link_id = tg_load_relaxed(&head->link_id),
-                           .borrowed = true };
-    uint64_t at = tg_load_acquire(&head->tail);
-    if (place->known &&
-        (int32_t)(tg_place_sequence(place->next) - tg_place_sequence(at)) > 0) {
-        at = place->next;
+    uint32_t record[4];
+    const uint64_t offset = tg_place_offset(*place);
+    int r = tg_sys_pread(fd, record, sizeof record, offset);
+    if (r < 0 || record[0] == 0) {
+        return r;
     }
-    struct tg_message_view view;
-    int found;
-    while ((found = tg_reader_look(&r, at, &view)) == 1) {
-        at = view.next;
+    uint32_t index;
+    uint32_t page;
+    uint32_t pages;
+    r = tg_segment_find(head, offset, &index);
+    if (r < 0) {
+        return r;
     }
-    if (found == 0) {
-        *ret_place = r.next;
+    if (record[0] == (TG_COMMITTED | TG_JUMP)) {
+        const uint32_t next = tg_load_relaxed(&tg_segment_at(head, index)->next);
+        r = next == 0 ? -EPROTO : tg_segment_read(head, next - 1, &page, &pages);
+        *place = r < 0 ? *place : tg_place(tg_place_sequence(*place), (uint64_t)page * TG_PAGE);
+        return r < 0 ? r : 1;
     }
-    tg_reader_detach(&r);
-    return found;
+    if (record[0] != TG_COMMITTED || record[2] != tg_place_sequence(*place)) {
+        return -EPROTO;
+    }
+    *place = tg_place(record[2] + 1, offset + tg_record_size(record[1]));
+    return 1;
 }
 
-int tg_link_sent(int fd, const struct tg_link_place *place, uint32_t *ret_sequence)
+/* Where to begin: the further one of tail and next; with equal numbers next, for tail may lie
+ * before a jump whose segment was left and given back. */
+static uint64_t begin(const struct tg_link_head *head, const struct tg_link_place *place)
+{
+    const uint64_t tail = tg_load_acquire(&head->tail);
+    const bool further = place->known && (int32_t)(tg_place_sequence(place->next) -
+                                                   tg_place_sequence(tail)) >= 0;
+    return further ? place->next : tail;
+}
+
+#define WALK_MOST (1u << 20) /* steps; a dead sender is one behind, a circle is damage */
+
+int tg_link_committed(const struct tg_link_head *head, int fd, tg_link_place_fn *place, void *arg,
+                      uint64_t *ret_place)
+{
+    struct tg_link_place seen = place(arg);
+    uint64_t at = begin(head, &seen);
+    for (uint32_t steps = 0; steps < WALK_MOST; steps++) {
+        const int r = step(head, fd, &at);
+        if (r < 0) {
+            return r;
+        }
+        if (r == 1) {
+            continue;
+        }
+        /* A zero may be a hole: only if the box stands where it stood is it the end. */
+        const struct tg_link_place now = place(arg);
+        if (now.known == seen.known && (!now.known || now.next == seen.next)) {
+            *ret_place = at;
+            return 0;
+        }
+        seen = now;
+        at = begin(head, &seen);
+    }
+    return -EPROTO;
+}
+
+int tg_link_sent(int fd, uint32_t *ret_sequence)
 {
     uint64_t tail = 0;
     int r = tg_sys_pread(fd, &tail, sizeof tail, offsetof(struct tg_link_head, tail));
@@ -101,10 +140,6 @@ int tg_link_sent(int fd, const struct tg_link_place *place, uint32_t *ret_sequen
     r = tg_sys_pread(fd, record, sizeof record, tg_place_offset(tail));
     if (r == 0 && record[0] == TG_COMMITTED && record[2] == sent) {
         sent++;
-    }
-    /* Consumed, and its memory given back meanwhile: then the box is further. */
-    if (place->known && (int32_t)(tg_place_sequence(place->next) - sent) > 0) {
-        sent = tg_place_sequence(place->next);
     }
     *ret_sequence = sent;
     return 0;

@@ -85,10 +85,12 @@ struct tg_link_birth {
 /* Make a link's file under the name temp, whole; the caller renames it. */
 int tg_writer_make(struct tg_writer *w, int dir, const char *temp,
                    const struct tg_link_birth *birth);
+/* What the box says now; asked again when it may have changed. */
+typedef struct tg_link_place tg_link_place_fn(void *arg);
 /* Take over the link in fd, whose lock the caller holds and whose sender is closed or dead.
  * -EPROTO: damaged. */
 int tg_writer_take_over(struct tg_writer *w, int dir, int fd, uint64_t owner,
-                        const struct tg_link_place *place);
+                        tg_link_place_fn *place, void *arg);
 /* Unmap. The words stay as they are: tg_link_retire() says what becomes of them. */
 void tg_writer_detach(struct tg_writer *w);
 /* Whether a message of len bytes fits without asking where the reader's head is. */
@@ -100,8 +102,9 @@ bool tg_writer_fits(const struct tg_writer *w, uint64_t len);
  */
 int tg_writer_reserve(struct tg_writer *w, uint64_t len, const struct tg_link_place *place,
                       uint8_t **ret_data);
-/* Publish the reservation, len bytes of it. */
+/* Publish the reservation, len bytes of it. tg_writer_note_tail() is to follow soon. */
 void tg_writer_commit(struct tg_writer *w, uint64_t len);
+void tg_writer_note_tail(struct tg_writer *w);
 void tg_writer_abort(struct tg_writer *w);
 /* Rendezvous: put the place where the reservation lies, and go past it once it was taken. */
 uint64_t tg_writer_reserved_offset(const struct tg_writer *w);
@@ -111,13 +114,14 @@ void tg_writer_taken(struct tg_writer *w, uint64_t len);
 /* Give the memory of one-shot segments that were left back, if readers could not. */
 void tg_writer_trim(struct tg_writer *w, int fd, const struct tg_link_place *place);
 
-/* Place behind the last committed record: walks on from tail, or from next where the box is further
- * (the record behind a dead one's tail may be consumed and its memory given back). Needs the writer
- * to be dead, closed or the caller. -EPROTO: damaged. */
-int tg_link_committed(const struct tg_link_head *head, const uint8_t *window, int dir,
-                      const struct tg_link_place *place, uint64_t *ret_place);
-/* The same as a number alone, of a dead sender's file, read without touching its memory. */
-int tg_link_sent(int fd, const struct tg_link_place *place, uint32_t *ret_sequence);
+/* Place behind the last committed record of a sender that is dead or closed: walks on from tail, or
+ * from next where the box is further. Reads the file and does not touch its memory, which a receiver
+ * may give back meanwhile. -EPROTO: damaged. */
+int tg_link_committed(const struct tg_link_head *head, int fd, tg_link_place_fn *place, void *arg,
+                      uint64_t *ret_place);
+/* The number of messages a dead sender committed, as its file tells. A receiver may have consumed
+ * and given back meanwhile: whoever asks compares with the box's next, read after this. */
+int tg_link_sent(int fd, uint32_t *ret_sequence);
 
 /* ---- reader */
 

@@ -79,15 +79,16 @@ struct tg_link_head {
     /* offset 128: with every message */
     tg_a64 tail;       /* place behind the last record, a lower bound: release, after its commit */
     tg_a64 high;       /* full sequence number of a message not long ago: gives the upper 32 bits */
-    tg_a32 cpu;        /* where the sender ran, for spinning */
-    uint8_t unused2[108];
+    uint8_t unused2[112];
     /* offset 256: seldom */
     tg_a32 waits;      /* sleeps for room begun; partner: receiver, after it freed room */
     tg_a32 blocked;    /* 1 while asleep for room, for observers */
     tg_a64 dropped;    /* messages dropped because it was full */
     tg_a32 n_segments; /* entries of the table in use: release, after the entry */
     tg_a32 finds;      /* sleeps only the back-stop ended */
-    uint8_t unused3[40];
+    tg_a32 cpu;        /* where the sender ran, for spinning */
+    tg_a32 want;       /* how much room it wants to be rung for, messages */
+    uint8_t unused3[32];
     tg_a64 oldest;     /* place of the oldest record kept (drop-oldest, everyone) */
     uint8_t unused4[56];
     /* offset 384: rendezvous */

@@ -12,7 +12,8 @@
  *     are. So a reader never takes old bytes for a record.
  * I2  Behind every record there is room for one more head in the same segment: for the jump.
  * I3  Nothing is written into a segment between the reader's head and the tail but behind the tail.
- * I4  tail is stored after the commit, so it is a lower bound; a successor walks on from it.
+ * I4  tail is stored after the commit, so it is a lower bound; a successor walks on from it. It comes
+ *     behind the ring, so that the fence there waits for the record's line only.
  * I5  Memory is reserved (fallocate) before it is touched: a full file system is an error of
  *     tg_writer_reserve, never a signal.
  *
@@ -506,22 +507,23 @@ static int read_chain(struct tg_writer *w, uint64_t head, uint64_t tail)
     return -EPROTO;
 }
 
-static int stand_at_tail(struct tg_writer *w, const struct tg_link_place *place)
+static int stand_at_tail(struct tg_writer *w, int fd, tg_link_place_fn *place, void *arg)
 {
     uint64_t tail;
-    int r = tg_link_committed(w->head, w->window, w->dir, place, &tail);
+    int r = tg_link_committed(w->head, fd, place, arg, &tail);
     if (r == 0) {
         r = read_table(w);
     }
     if (r == 0) {
-        r = read_chain(w, place->known ? place->head : tg_load_relaxed(&w->head->first), tail);
+        const struct tg_link_place now = place(arg);
+        r = read_chain(w, now.known ? now.head : tg_load_relaxed(&w->head->first), tail);
     }
     uint32_t index = 0;
     if (r == 0) {
         r = tg_segment_find(w->head, tg_place_offset(tail), &index);
     }
     if (r == 0) {
-        r = map_segment(w, index, -1);
+        r = map_segment(w, index, fd);
     }
     if (r == 0) {
         w->sequence = tg_place_sequence(tail);
@@ -536,7 +538,7 @@ static int stand_at_tail(struct tg_writer *w, const struct tg_link_place *place)
 }
 
 int tg_writer_take_over(struct tg_writer *w, int dir, int fd, uint64_t owner,
-                        const struct tg_link_place *place)
+                        tg_link_place_fn *place, void *arg)
 {
     w->dir = dir;
     struct stat st;
@@ -557,7 +559,7 @@ int tg_writer_take_over(struct tg_writer *w, int dir, int fd, uint64_t owner,
     } else {
         w->row = tg_load_relaxed(&w->head->row);
         w->link_id = tg_load_relaxed(&w->head->link_id);
-        r = stand_at_tail(w, place);
+        r = stand_at_tail(w, fd, place, arg);
     }
     if (r < 0) {
         tg_writer_detach(w);
@@ -653,8 +655,12 @@ void tg_writer_commit(struct tg_writer *w, uint64_t len)
     w->sequence++;
     w->pos = next;
     w->is_reserved = false;
-    /* release, after the commit (I4): pairs with the acquire of a successor or observer. */
-    tg_store_release(&w->head->tail, tg_place(w->sequence, next));
+}
+
+void tg_writer_note_tail(struct tg_writer *w)
+{
+    /* release, after the commits (I4): pairs with the acquire of a successor or observer. */
+    tg_store_release(&w->head->tail, tg_place(w->sequence, w->pos));
 }
 
 void tg_writer_abort(struct tg_writer *w)

@@ -655,13 +655,30 @@ static void detach(struct tg_box *box)
     box->dir = -1;
 }
 
+/* Attach to what this call has made; -ENOENT if it was removed meanwhile, whoever has the name. */
+static int attach_made(struct tg_box *box, const tong_options *options)
+{
+    uint8_t made[16];
+    memcpy(made, box->id, sizeof made);
+    int r = attach(box, options);
+    if (r == -EOWNERDEAD || (box->head != NULL && memcmp(box->id, made, sizeof made) != 0)) {
+        r = -ENOENT;
+    }
+    if (r < 0) {
+        detach(box);
+        return r;
+    }
+    box->owns = box->owner == box->me;
+    return 0;
+}
+
 static int find_or_make(struct tg_box *box, const tong_options *options)
 {
     const tong_options standard = TONG_OPTIONS_INIT;
     const tong_options *wanted = options != NULL ? options : &standard;
     for (int tries = 0; tries < 100; tries++) {
         int r = attach(box, options);
-        if (r == 0 && (box->flags & TONG_EXCL) != 0 && !box->owns && tries == 0) {
+        if (r == 0 && (box->flags & TONG_EXCL) != 0) {
             return -EEXIST;
         }
         if (r == -EOWNERDEAD) {
@@ -677,14 +694,11 @@ static int find_or_make(struct tg_box *box, const tong_options *options)
         detach(box);
         r = make_folder(box, wanted);
         if (r == 0) {
-            box->owns = wanted->owner == TONG_PROCESS;
-            return attach(box, options);
+            r = attach_made(box, options);
         }
-        if (r != -EEXIST) {
+        /* Another one was faster, or removed it at once: look again. */
+        if (r != -EEXIST && r != -ENOENT) {
             return r;
-        }
-        if ((box->flags & TONG_EXCL) != 0 && tries > 0) {
-            return -EEXIST;
         }
     }
     return -EBUSY;
@@ -837,6 +851,15 @@ int tg_box_check(struct tg_box *box)
         return -EOWNERDEAD;
     }
     return 0;
+}
+
+int tg_box_gone(struct tg_box *box, int r)
+{
+    if (r != -ENOENT && r != -EIDRM) {
+        return r;
+    }
+    const int state = tg_box_check(box);
+    return state < 0 ? state : -EIDRM;
 }
 
 void tg_box_note_threads(struct tg_box *box)

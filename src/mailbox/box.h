@@ -79,6 +79,7 @@ struct tg_receiver {
     bool ring_due;
     bool ring_always;     /* a new holder rings without condition */
     bool dirty;           /* a collect could not see every link */
+    bool stale;           /* a row speaks of another file than the one attached */
     uint32_t spin;
     uint32_t sleeps;
     uint32_t cpu;
@@ -131,6 +132,8 @@ int tg_box_begin(struct tg_box *box);
 int tg_box_find_users(struct tg_box *box);
 /* Ring a receiver's own bell, as a receiver or as a sender. */
 void tg_box_ring_slot(struct tg_box *box, uint32_t slot);
+/* An error of a file call, told as what it means: the mailbox is gone, if it is. */
+int tg_box_gone(struct tg_box *box, int r);
 /* How long a sleep lasts before the back-stop looks. */
 int64_t tg_box_backstop_ns(uint32_t nth);
 /* Several threads use this handle: say so once. */
@@ -229,6 +232,8 @@ void tg_box_unlock(struct tg_box *box);
 int tg_links_refresh(struct tg_box *box);
 /* Whether the folder may hold links not attached yet; a hint, no token needed. */
 bool tg_links_stale(const struct tg_box *box);
+/* Whether a link's row speaks of the file attached; if not, the links are stale. */
+bool tg_links_is_current(struct tg_box *box, const struct tg_attached *at);
 void tg_links_detach_all(struct tg_box *box);
 
 /* ---- claim.c: entries; token held unless said */

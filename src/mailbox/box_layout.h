@@ -63,8 +63,8 @@ struct tg_box_head {
     tg_a32 done_total; /* sum of done over all rows, modulo 2^32. release */
     tg_a32 n_returned; /* entries in state RETURNED */
     tg_a64 done_ever;  /* messages finished */
-    tg_a64 redelivered;
-    tg_a64 deaths;
+    tg_a64 redelivered; /* messages given back; receivers, atomic add */
+    tg_a64 deaths;      /* receivers found dead */
     uint8_t unused3[24];
 };
 

@@ -336,6 +336,7 @@ int tg_box_return(struct tg_box *box, tong_message *message)
     }
     message->private_[0] = 0;
     message->data = NULL;
+    (void)tg_add(&box->head->redelivered, 1);
     const uint32_t deliveries = TG_ENTRY_DELIVERIES(state);
     finish(box, entry,
            TG_ENTRY(TG_RETURNED, deliveries < UINT16_MAX ? deliveries + 1 : deliveries));

@@ -11,6 +11,8 @@
  * I2  link_id is stored last (release), so that a sender that finds its own number there finds the
  *     words that belong to it.
  * I3  `done` goes on from where it stood, as the new link's numbers do: the sums stay right.
+ * I4  Another receiver may have made the row anew while this one still has the old file mapped: the
+ *     row is compared before it is used, under the token.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,8 +21,20 @@
 
 #include "mailbox/box.h"
 
+bool tg_links_is_current(struct tg_box *box, const struct tg_attached *at)
+{
+    if (tg_load_relaxed(&at->row->link_id) == at->reader.link_id) {
+        return true;
+    }
+    box->rx.stale = true;
+    return false;
+}
+
 bool tg_links_stale(const struct tg_box *box)
 {
+    if (box->rx.stale) {
+        return true;
+    }
     for (uint32_t i = 0; i < box->n_users; i++) {
         if (tg_load_acquire(&box->users[i].bells->links) != box->users[i].links_seen) {
             return true;
@@ -151,7 +165,8 @@ static int attach_new(const char *name, unsigned char type, void *arg)
     }
     struct tg_attached *at = box->rx.by_row == NULL ? NULL : box->rx.by_row[row];
     if (at != NULL) {
-        if (tg_load_acquire(&at->reader.head->state) != TG_LINK_GONE) {
+        if (tg_load_acquire(&at->reader.head->state) != TG_LINK_GONE &&
+            tg_load_relaxed(&at->row->link_id) == at->reader.link_id) {
             return 0;
         }
         drop(box, at);
@@ -162,8 +177,10 @@ static int attach_new(const char *name, unsigned char type, void *arg)
 static void forget_gone(struct tg_box *box)
 {
     for (uint32_t i = box->rx.n_attached; i-- > 0;) {
-        if (tg_load_acquire(&box->rx.attached[i]->reader.head->state) == TG_LINK_GONE) {
-            drop(box, box->rx.attached[i]);
+        struct tg_attached *at = box->rx.attached[i];
+        if (tg_load_acquire(&at->reader.head->state) == TG_LINK_GONE ||
+            tg_load_relaxed(&at->row->link_id) != at->reader.link_id) {
+            drop(box, at);
         }
     }
 }
@@ -182,6 +199,7 @@ int tg_links_refresh(struct tg_box *box)
     for (uint32_t i = 0; i < box->n_users; i++) {
         links[i] = tg_load_acquire(&box->users[i].bells->links);
     }
+    box->rx.stale = false;
     forget_gone(box);
     const int r = tg_sys_list(box->dir, attach_new, box);
     if (r < 0) {

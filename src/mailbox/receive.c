@@ -30,14 +30,27 @@ struct call {
 
 /* ---- spinning */
 
-static bool sender_runs_elsewhere(const struct tg_box *box, uint32_t cpu)
+static bool sender_runs_elsewhere(struct tg_box *box, uint32_t cpu)
 {
+    bool r = false;
+    (void)tg_gate_enter(&box->rx.short_, TG_NEVER, NULL, 0);
     for (uint32_t i = 0; i < box->rx.n_attached; i++) {
-        if (tg_load_relaxed(&box->rx.attached[i]->reader.head->cpu) != cpu) {
-            return true;
-        }
+        r |= tg_load_relaxed(&box->rx.attached[i]->reader.head->cpu) != cpu;
     }
-    return false;
+    tg_gate_leave(&box->rx.short_);
+    return r;
+}
+
+/* Other threads of this handle may attach and forget links meanwhile. */
+static bool hint(struct tg_box *box)
+{
+    if (!box->threads) {
+        return tg_take_hint(box);
+    }
+    (void)tg_gate_enter(&box->rx.short_, TG_NEVER, NULL, 0);
+    const bool r = tg_take_hint(box);
+    tg_gate_leave(&box->rx.short_);
+    return r;
 }
 
 static bool spin(struct tg_box *box)
@@ -54,7 +67,7 @@ static bool spin(struct tg_box *box)
     rx->sleeps++;
     const uint32_t budget = rx->spin == 0 || rx->sleeps % 16 == 0 ? SPIN_MOST : rx->spin;
     for (uint32_t i = 0; i < budget; i++) {
-        if (tg_take_hint(box)) {
+        if (hint(box)) {
             rx->spin = SPIN_MOST;
             return true;
         }
@@ -92,7 +105,7 @@ static int look(struct tg_box *box, const struct call *call, struct tg_take *tak
 {
     int r = tg_links_stale(box) ? tg_links_refresh(box) : 0;
     if (r < 0) {
-        return r;
+        return tg_box_gone(box, r);
     }
     look_after_others(box, false);
     r = is_our_turn(box, call) ? tg_take_one(box, take) : 0;
@@ -129,7 +142,7 @@ static int give_up(struct tg_box *box, struct call *call, int r)
 static void backstop(struct tg_box *box)
 {
     const uint32_t n = tg_load_relaxed(&box->head->n_slots);
-    bool found = tg_take_hint(box);
+    bool found = hint(box);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX && !found; i++) {
         const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
         found = owner != 0 && owner != box->me && !tg_life_is_alive_surely(box->root, owner);
@@ -187,7 +200,7 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct call *
         if (r < 0) {
             return give_up(box, call, r);
         }
-        if (!call->queued && !tg_take_hint(box)) {
+        if (!call->queued && !hint(box)) {
             if (call->deadline == 0 &&
                 (tg_load_relaxed(&box->head->n_slots) < 2 || !tg_slot_any_dead(box))) {
                 return -EAGAIN;
@@ -364,7 +377,7 @@ ssize_t tg_box_receive_many(struct tg_box *box, const struct iovec *buffers, siz
     size_t taken = 0;
     if (r == 1) {
         ret_lens[taken++] = take.len;
-        if (n > 1 && tg_take_hint(box) && tg_box_lock(box, call.deadline) == 0) {
+        if (n > 1 && hint(box) && tg_box_lock(box, call.deadline) == 0) {
             taken = take_more(box, buffers, n, taken, &call, ret_lens);
             tg_box_unlock(box);
         }

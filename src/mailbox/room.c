@@ -85,14 +85,17 @@ static uint32_t sent_of_dead(struct tg_box *box, uint32_t link, uint32_t sent)
     char name[TG_LINK_NAME_SIZE];
     tg_link_name(link, name);
     tg_fd fd = tg_sys_open(box->dir, name, O_RDONLY, 0);
-    uint64_t id = 0;
-    if (fd < 0 || tg_sys_pread(fd, &id, sizeof id, offsetof(struct tg_link_head, link_id)) < 0) {
-        return sent;
-    }
-    const struct tg_link_place place = tg_row_place(box->head, box->rows, link, id);
     uint32_t from_file = sent;
-    (void)tg_link_sent(fd, &place, &from_file);
-    return from_file;
+    if (fd >= 0 && tg_link_sent(fd, &from_file) == 0 && (int32_t)(from_file - sent) > 0) {
+        sent = from_file;
+    }
+    /* Consumed meanwhile, its memory given back, or the file removed since: the box knows. Read
+     * last: what was consumed between the two reads is then counted here. */
+    if (link < tg_load_acquire(&box->head->n_rows)) {
+        const uint32_t next = tg_place_sequence(tg_load_acquire(&box->rows[link].next));
+        sent = (int32_t)(next - sent) > 0 ? next : sent;
+    }
+    return sent;
 }
 
 /* One other link that holds room it has not used: 1 the word was or may have been changed, look again;

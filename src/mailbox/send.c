@@ -274,8 +274,7 @@ static int prepare(struct tg_box *box, uint64_t len, int64_t deadline, uint32_t 
     if (r < 0 && tx->holds_room) {
         tg_room_give_back(box);
     }
-    /* A file that is gone under us: the mailbox was removed, or its folder. */
-    return r == -ENOENT ? -EIDRM : r;
+    return tg_box_gone(box, r);
 }
 
 static void note_cpu(struct tg_box *box)
@@ -294,8 +293,17 @@ static void commit(struct tg_box *box, uint64_t len)
     tg_writer_commit(&tx->writer, len);
     if (tx->holds_room) {
         tx->holds_room = false;
+        /* Whoever counts the rooms of a dead one finds at most one message behind tail. */
+        tg_writer_note_tail(&tx->writer);
         tg_store_release(&box->room_rows[tx->writer.row].sent, tx->writer.sequence);
     }
+}
+
+/* After the commits: promise them. */
+static void tell(struct tg_box *box)
+{
+    tg_sender_ring(box, false);
+    tg_writer_note_tail(&box->tx.writer);
 }
 
 /* ---- the call */
@@ -324,8 +332,8 @@ static int enter_gate(struct tg_box *box, const struct call *call)
         }
         const bool own = pthread_equal(box->tx.reserver, pthread_self()) != 0;
         tg_gate_leave(&box->tx.gate);
-        if (own) {
-            return -EINVAL;
+        if (own && call->deadline == TG_NEVER) {
+            return -EINVAL; /* it would wait for itself, for ever */
         }
         if (call->deadline == 0) {
             return -EAGAIN;
@@ -384,7 +392,7 @@ int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeou
     }
     r = send_one(box, data, len, &call);
     if (r == 0 && box->capacity != 0) {
-        tg_sender_ring(box, false);
+        tell(box);
     }
     tg_gate_leave(&box->tx.gate);
     return r;
@@ -411,7 +419,7 @@ ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_
         call.deadline = 0;
     }
     if (sent != 0 && box->capacity != 0) {
-        tg_sender_ring(box, false);
+        tell(box);
     }
     tg_gate_leave(&box->tx.gate);
     return sent != 0 || n == 0 ? (ssize_t)sent : r;
@@ -514,7 +522,7 @@ int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len)
                                tg_box_interrupts(box));
     } else {
         commit(box, len);
-        tg_sender_ring(box, false);
+        tell(box);
     }
     end_reservation(box, slot);
     leave_reservation(box);

@@ -102,6 +102,20 @@ struct tg_link_place tg_row_place(const struct tg_box_head *head, const struct t
     return place;
 }
 
+/* A row to be asked again. */
+struct row_of {
+    const struct tg_box_head *head;
+    const struct tg_box_row *rows;
+    uint32_t row;
+    uint64_t link_id;
+};
+
+static struct tg_link_place row_place(void *arg)
+{
+    const struct row_of *of = arg;
+    return tg_row_place(of->head, of->rows, of->row, of->link_id);
+}
+
 struct tg_link_place tg_sender_place(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
@@ -148,12 +162,11 @@ static int take_over(struct tg_box *box, int fd, const char *name, const struct 
 {
     struct tg_sender *tx = &box->tx;
     const int row = tg_link_row(name);
-    const struct tg_link_place place =
-        tg_row_place(box->head, box->rows, (uint32_t)row, brief->link_id);
+    struct row_of row_of = { box->head, box->rows, (uint32_t)row, brief->link_id };
     memset(&tx->writer, 0, sizeof tx->writer);
     tx->writer.may_grow = may_grow;
     tx->writer.arg = box;
-    const int r = tg_writer_take_over(&tx->writer, box->dir, fd, box->me, &place);
+    const int r = tg_writer_take_over(&tx->writer, box->dir, fd, box->me, row_place, &row_of);
     if (r == 0 && tx->writer.row != (uint32_t)row) {
         tg_writer_detach(&tx->writer);
         return -EPROTO;
@@ -182,18 +195,24 @@ static int try_left(const char *name, unsigned char type, void *arg)
         return 0;
     }
     const int r = take_over(box, fd, name, &brief);
+    /* The mapping keeps the description, and so the lock, alive: give it up by name. */
+    tg_sys_unlock(fd);
     /* A damaged one is left to its readers and to tong_doctor. */
     return r == -EPROTO || r == -EIDRM ? 0 : r < 0 ? r : 1;
 }
 
-/* Numbers go on where the last link of this row stopped, so that sums of them stay right. */
+/* Numbers go on where the last link of this row stopped, so that sums of them stay right. It was
+ * drained, so `done` says where; `sent` may be one behind if its sender died before counting. */
 static uint32_t first_sequence(const struct tg_box *box, uint32_t row)
 {
-    if (box->capacity != TONG_UNBOUNDED && box->capacity != 0 &&
-        row < tg_load_acquire(&box->room->n_rows)) {
-        return tg_load_acquire(&box->room_rows[row].sent);
+    const uint32_t done =
+        row < tg_load_acquire(&box->head->n_rows) ? tg_load_acquire(&box->rows[row].done) : 0;
+    if (box->capacity == TONG_UNBOUNDED || box->capacity == 0 ||
+        row >= tg_load_acquire(&box->room->n_rows)) {
+        return done;
     }
-    return row < tg_load_acquire(&box->head->n_rows) ? tg_load_acquire(&box->rows[row].done) : 0;
+    const uint32_t sent = tg_load_acquire(&box->room_rows[row].sent);
+    return (int32_t)(done - sent) > 0 ? done : sent;
 }
 
 static int make_link(struct tg_box *box, uint32_t row)
@@ -219,6 +238,12 @@ static int make_link(struct tg_box *box, uint32_t row)
             (void)tg_sys_unlink(box->dir, temp);
             tg_writer_detach(&tx->writer);
         }
+    }
+    /* Between the look and the rename another link may have come and gone in this row. */
+    if (r == 0 && first_sequence(box, row) != birth.sequence) {
+        make_gone(box->dir, name, &tx->writer);
+        tg_writer_detach(&tx->writer);
+        r = -EEXIST;
     }
     return r;
 }
@@ -254,7 +279,7 @@ int tg_sender_get_link(struct tg_box *box)
         r = make_somewhere(box, &search);
     }
     if (r < 0) {
-        return r == -ENOENT ? -EIDRM : r;
+        return r;
     }
     /* Bounded, a link holds no more than that anyway; unbounded, it shall fall back to little. */
     const bool bounded = box->link_capacity != TONG_UNBOUNDED || box->capacity != TONG_UNBOUNDED;
@@ -370,13 +395,14 @@ static void sweep_left(struct links_sweep *sweep, int fd, const char *name,
 {
     const struct tg_box_view *view = sweep->view;
     const uint32_t row = (uint32_t)tg_link_row(name);
-    const struct tg_link_place place = tg_row_place(view->head, view->rows, row, brief->link_id);
+    struct row_of row_of = { view->head, view->rows, row, brief->link_id };
     struct tg_writer w = { 0 };
     /* As a successor would: what was committed and not counted is found, and then it is left. */
     if (brief->state == TG_LINK_GONE) {
         sweep->found++;
         (void)tg_sys_unlink(view->dir, name);
-    } else if (tg_writer_take_over(&w, view->dir, fd, 0, &place) == 0) {
+    } else if (tg_writer_take_over(&w, view->dir, fd, 0, row_place, &row_of) == 0) {
+        const struct tg_link_place place = row_place(&row_of);
         if (w.row == row && is_drained(view->head, view->rows, &w, &place)) {
             sweep->found++;
             if (sweep->repair) {

@@ -81,7 +81,7 @@ static void give_back(struct tg_box *box, struct tg_box_entry *entry, uint32_t s
     const uint32_t deliveries = TG_ENTRY_DELIVERIES(state);
     const uint32_t more = deliveries < UINT16_MAX ? deliveries + 1 : deliveries;
     tg_store_release(&entry->state, TG_ENTRY(TG_RETURNED, more));
-    tg_store_relaxed(&box->head->redelivered, tg_load_relaxed(&box->head->redelivered) + 1);
+    (void)tg_add(&box->head->redelivered, 1);
 }
 
 /* What the receiver of a slot held goes to whoever receives next. */
@@ -100,9 +100,8 @@ static void give_all_back(struct tg_box *box, uint32_t slot)
 static void reap(struct tg_box *box, uint32_t slot, uint64_t owner)
 {
     give_all_back(box, slot);
-    if (tg_load_relaxed(&box->slots[slot].ticket) != 0) {
-        tg_queue_leave(box, slot);
-    }
+    /* Whatever it was doing with the queue when it died. */
+    tg_queue_leave(box, slot);
     tg_store_relaxed(&box->head->deaths, tg_load_relaxed(&box->head->deaths) + 1);
     tg_store_release(&box->slots[slot].owner, UINT64_C(0));
     /* The kernel woke one of those who watched; that one may be dead, too. */

@@ -48,9 +48,10 @@ static void count_link(const struct count *count, int fd, uint32_t row)
         return;
     }
     uint32_t sent = 0;
-    if (tg_link_sent(fd, &place, &sent) == 0) {
+    if (tg_link_sent(fd, &sent) == 0) {
         const uint64_t next = place.known ? place.next : tg_load_relaxed(&head.first);
-        s->waiting += sent - tg_place_sequence(next);
+        const int32_t behind = (int32_t)(sent - tg_place_sequence(next));
+        s->waiting += behind > 0 ? (uint32_t)behind : 0;
     }
 }
 

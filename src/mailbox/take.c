@@ -38,7 +38,7 @@ bool tg_take_hint(struct tg_box *box)
 
 static uint32_t count_link(struct tg_box *box, struct tg_attached *at)
 {
-    if (at->reader.damaged) {
+    if (at->reader.damaged || !tg_links_is_current(box, at)) {
         return 0;
     }
     if (box->capacity == 0) {
@@ -270,7 +270,7 @@ int tg_take_one(struct tg_box *box, struct tg_take *take)
     for (uint32_t k = 0; k < rx->n_attached; k++) {
         const uint32_t index = first + k < rx->n_attached ? first + k : first + k - rx->n_attached;
         struct tg_attached *at = rx->attached[index];
-        if (at->reader.damaged) {
+        if (at->reader.damaged || !tg_links_is_current(box, at)) {
             continue;
         }
         const int r = take_fresh(box, at, take);

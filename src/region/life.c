@@ -256,7 +256,7 @@ static int make_record(struct tg_root *root, struct tg_life *life)
     if (r < 0) {
         return r;
     }
-    life->id = (random & ~TG_TOKEN_FLAGS) | 16u;
+    life->id = (random & ~TG_TOKEN_FLAGS) | 32u; /* never 0, nor NOBODY of token.c */
     char name[NUMBER_LEN + 1];
     char temp[NUMBER_LEN + 2] = ".";
     number_name(life->id, name);
@@ -347,6 +347,8 @@ static void end_life(struct tg_root *root)
     life->closed = true;
     tg_store_release(word_of(life->page), TG_LIFE_DEAD);
     tg_sys_futex_wake(word_of(life->page), INT_MAX);
+    /* By name: a mapping that stays keeps the description, and so the lock, alive. */
+    tg_sys_unlock(life->fd);
     tg_sys_close(life->fd);
     life->fd = -1;
     if (mine) {

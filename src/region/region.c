@@ -331,7 +331,8 @@ int tg_region_close(tong_region *region)
     }
     const bool forked = region->fork_count != tg_fork_count();
     if (!forked && region->holds) {
-        (void)tg_region_unlock(region);
+        /* Left as by a dead holder: the next one is told to look at the data. */
+        tg_token_leave(&region->head->lock);
     }
     if (!forked && region->owns && region->head != NULL) {
         set_state(region->head, TG_OWNER_GONE);
@@ -396,10 +397,16 @@ int tg_region_lock(tong_region *region, int64_t timeout_ns)
     if (r == -EIDRM) {
         return check_alive(region);
     }
-    if (r >= 0) {
-        region->holds = true;
+    if (r < 0) {
+        return r;
     }
-    return r == 1 ? TONG_RECOVERED : r;
+    const int alive = check_alive(region);
+    if (alive < 0) {
+        (void)tg_token_unlock(&region->head->lock, region->me);
+        return alive;
+    }
+    region->holds = true;
+    return r == 1 ? TONG_RECOVERED : 0;
 }
 
 int tg_region_unlock(tong_region *region)

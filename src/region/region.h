@@ -96,6 +96,9 @@ int tg_token_lock_slow(tg_a64 *token, struct tg_root *root, uint64_t me, int64_t
 /* Give it back. False: PENDING was set; it is cleared and the token still held. */
 bool tg_token_unlock_slow(tg_a64 *token);
 
+/* Give it up as by dying: the next one takes it as from the dead. */
+void tg_token_leave(tg_a64 *token);
+
 static inline int tg_token_lock(tg_a64 *token, struct tg_root *root, uint64_t me,
                                 int64_t deadline_ns, const tg_a32 *end, uint32_t end_seen)
 {
