@@ -92,9 +92,12 @@ static int send_until_killed(void *arg)
 static void note(struct ledger *ledger, const void *data, size_t len, uint32_t deliveries,
                  uint32_t last[LIVES])
 {
-    struct kit_payload head;
+    struct kit_payload head = { .sender = 0 };
     if (!kit_payload_read(data, len, &head) || head.sender >= LIVES || head.counter >= EACH) {
-        kit_fail("a message of %zu bytes is not what was sent", len);
+        memcpy(&head, data, len < sizeof(head) ? len : sizeof(head));
+        kit_fail("a message of %zu bytes, delivery %u, is not what was sent: its head says sender "
+                 "%u, number %llu, %u bytes",
+                 len, deliveries, head.sender, (unsigned long long)head.counter, head.len);
     }
     if (deliveries == 1) {
         atomic_fetch_add(&ledger->as_new[head.sender][head.counter], 1);
