@@ -5,7 +5,10 @@
 options_give() {
     og_name=$1 og_want=$2
     shift 2
-    "$TONG" create box "$@" || return 1
+    if ! "$TONG" create box "$@"; then
+        not_ok "$og_name" "it is not made"
+        return
+    fi
     is "$og_name" "$("$TONG" stat box | awk -v want="$og_want" '
         BEGIN { n = split(want, w) }
         { for (i = 1; i <= n; i++) { split(w[i], kv, "="); if ($1 == kv[1]) seen[i] = $1 "=" $2 } }
@@ -75,7 +78,7 @@ options_give 'max-bytes in K' 'max-bytes=524288' --max-bytes 512K
 options_give 'delivery any' 'delivery=any' --delivery any
 options_give 'delivery exclusive' 'delivery=exclusive' --delivery exclusive
 options_give 'drop-newest' 'full=drop-newest' --full drop-newest
-options_give 'a mode' 'mode=0400' --mode 0400
+options_give 'a mode' 'mode=0600' --mode 600
 options_give 'options before the name' 'capacity=4' --capacity=4 --
 
 t 'a capacity that is no number' 2 '' \
@@ -96,5 +99,11 @@ t 'an unknown full policy' 2 '' '*--full: there is no explode; say one of block,
     "$TONG" create box --full explode
 t 'a mode that is none' 2 '' '*--mode: 0688 is not a mode; say 0600 or 0660*' \
     "$TONG" create box --mode 0688
+t 'a mode without its user' 2 '' '*--mode: 0400 is not a mode; say 0600 or 0660*' \
+    "$TONG" create box --mode 0400
+t 'a mode that lets run' 2 '' '*--mode: 0700 is not a mode; say 0600 or 0660*' \
+    "$TONG" create box --mode 0700
+t 'no memory at all' 2 '' '*--max-bytes: 0 is no memory; say 1M or more*' \
+    "$TONG" create box --max-bytes 0
 t 'nothing was made by what was refused' 0 '' '' "$TONG" ls
 finish

@@ -1,14 +1,19 @@
-# hold.sh - a mailbox that lives as long as a process.
+# hold.sh - a mailbox of a process: it alone receives, and the mailbox ends with it.
 . "$(dirname "$0")/lib"
 
 t 'with a command the exit code is its' 7 '' '' "$TONG" hold box -- sh -c 'exit 7'
 t 'and the mailbox ends with it' 4 '' '*' "$TONG" stat box
 t 'it is there meanwhile, and the command knows its name' 0 'process' '' \
-    "$TONG" hold box --capacity 2 -- sh -c '"$TONG" stat "$TONG_MAILBOX" | awk "\$1 == \"owner\" { print \$2 }"'
+    "$TONG" hold box --capacity 2 -- \
+    sh -c '"$TONG" stat "$TONG_MAILBOX" | awk "\$1 == \"owner\" { print \$2 }"'
 t 'the options hold' 0 '2' '' \
-    "$TONG" hold box --capacity 2 -- sh -c '"$TONG" stat box | awk "\$1 == \"capacity\" { print \$2 }"'
-t 'messages go through it' 0 'hello' '' \
-    "$TONG" hold box -- sh -c '"$TONG" send box hello; "$TONG" receive box'
+    "$TONG" hold box --capacity 2 -- \
+    sh -c '"$TONG" stat box | awk "\$1 == \"capacity\" { print \$2 }"'
+t 'the command reads what is sent' 0 'got hello' '' \
+    "$TONG" hold box --lines -- sh -c '"$TONG" send box hello && read -r line && echo "got $line"'
+t 'a command that reads nothing keeps its mailbox' 0 'still process' '' \
+    "$TONG" hold box -- sh -c 'exec <&-; "$TONG" send box hello
+        echo "still $("$TONG" stat box | awk "\$1 == \"owner\" { print \$2 }")"'
 t 'a command that is killed' 143 '' '' "$TONG" hold box -- sh -c 'kill -TERM $$'
 t 'a command that is not there' 1 '' "tong: hold: $work/none: No such file or directory" \
     "$TONG" hold box -- "$work/none"
@@ -16,37 +21,56 @@ t 'leaves no mailbox' 4 '' '*' "$TONG" stat box
 t 'a command needs --' 2 '' 'tong: hold: true is one word too many; put -- before a command, *' \
     "$TONG" hold box true
 t 'a command needs a name before --' 2 '' 'tong: hold: the NAME is missing; *' "$TONG" hold -- true
+t 'a full disk ends it' 1 '' \
+    'tong: hold box: cannot write to standard output, No space left on device; the mailbox ends, with what waits in it' \
+    sh -c '"$TONG" hold box >/dev/full & pid=$!
+        until "$TONG" send box x --no-create 2>/dev/null; do sleep 0.02; done; wait $pid'
+t 'lines and null' 2 '' 'tong: hold: --lines and --null exclude each other; *' \
+    "$TONG" hold box --lines --null
 
-"$TONG" hold box &
+# Without a command.
+"$TONG" hold box --lines >"$work/got" &
 pid=$!
 soon field_is box owner process
-is 'without a command it waits' "$(field box owner-pid)" "$pid"
+is 'without a command it stays' "$(field box owner-pid)" "$pid"
+t 'what is sent to it' 0 '' '' sh -c '"$TONG" send box one && "$TONG" send box two'
+soon grep -q two "$work/got"
+is 'is printed' "$(cat "$work/got")" "one${nl}two"
+t 'nobody else receives from it' 1 '' \
+    'tong: receive box: only its owner may do this; another process owns it and is its only receiver; "tong create" makes one for all' \
+    "$TONG" receive box
 t 'the name is taken' 1 '' 'tong: hold box: the name exists already, *; take another name, *' \
     "$TONG" hold box -- true
-t 'for create, too' 1 '' 'tong: create box: it is there with other options, owner is process, not system; *' \
+t 'for create, too' 1 '' \
+    'tong: create box: it is there with other options, owner is process, not system; *' \
     "$TONG" create box
-"$TONG" receive box 2>"$work/rerr" &
-receiver=$!
-soon field_is box receivers-asleep 1
 kill -TERM "$pid"
 ended "$pid" 143 'until it is asked to end'
-ended "$receiver" 1 'whoever waits there is told'
-t 'that its process is gone' 0 'tong: receive box: its process is gone; start its process again, *' '' \
-    cat "$work/rerr"
+t 'then it is gone' 4 '' '*' "$TONG" send box x --no-create
 
-"$TONG" hold box &
-pid=$!
-soon field_is box owner process
-"$TONG" receive box 2>"$work/rerr" &
-receiver=$!
-soon field_is box receivers-asleep 1
-kill -KILL "$pid"
-wait "$pid" 2>/dev/null
-ended "$receiver" 1 'kill -9 of the holder is noticed'
-t 'and told' 0 'tong: receive box: its process is gone; *' '' cat "$work/rerr"
-t 'the name is free' 0 '' '' "$TONG" create box
-"$TONG" rm box
+# Whoever waits there is told. A command that never reads lets the mailbox fill.
+mkfifo "$work/go"
+exec 7<>"$work/go"
+head -c 1000000 /dev/zero >"$work/long"
+for signal in TERM KILL; do
+    "$TONG" hold box --capacity 1 -- sh -c "exec head -n 1 '$work/go'" 7>&- &
+    pid=$!
+    soon field_is box owner process
+    "$TONG" send box --file "$work/long"
+    soon field_is box claimed 1
+    "$TONG" send box waits 2>"$work/rerr" &
+    sender=$!
+    soon field_is box senders-blocked 1
+    kill -$signal "$pid"
+    ended "$sender" 1 "SIG$signal of the holder ends a waiting sender"
+    t "SIG$signal: which is told" 0 \
+        'tong: send box: its process is gone; start its process again, *' '' cat "$work/rerr"
+    wait "$pid" 2>/dev/null
+    t "SIG$signal: the name is free" 0 '' '' "$TONG" create box
+    "$TONG" rm box
+done
 
+echo >&7 # The command of the holder that was killed ends, too.
 "$TONG" hold box 2>"$work/rerr" &
 pid=$!
 soon field_is box owner process

@@ -193,11 +193,13 @@ int tool_value_mode(const struct tool_args *args, uint32_t *ret_mode)
         return 0;
     }
     const size_t digits = strspn(text, "01234567");
-    if (digits == 0 || text[digits] || digits > 5 || strtoul(text, NULL, 8) > 0777u) {
+    const unsigned long mode = digits && digits <= 5 ? strtoul(text, NULL, 8) : 0;
+    /* As tong.h has it: its user reads and writes, nobody runs it. */
+    if (text[digits] || (mode & 0600u) != 0600u || (mode & ~0666ul) != 0) {
         return tool_wrong_usage(args, "--mode: %s is not a mode; say 0600 or 0660",
                                 tool_shown(text));
     }
-    *ret_mode = (uint32_t)strtoul(text, NULL, 8);
+    *ret_mode = (uint32_t)mode;
     return 0;
 }
 

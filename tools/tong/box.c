@@ -35,6 +35,11 @@ int tool_box_open(const struct tool_args *args, const char *name, unsigned flags
             break;
         }
     }
+    if (r == -EPERM && (flags & TONG_RECEIVE)) {
+        return tool_error(args, name, r,
+                          "another process owns it and is its only receiver; \"tong create\" makes "
+                          "one for all");
+    }
     if (r < 0) {
         return tool_error(args, name, r, NULL);
     }
@@ -75,7 +80,7 @@ struct memory_wait {
 static int wait_for_memory(const struct tool_box *box, struct memory_wait *wait)
 {
     tong_status status = TONG_STATUS_INIT;
-    if (box->sent == 0 || box->timeout_ns == 0 || tool_stop_signal() ||
+    if (box->sent == 0 || box->timeout_ns == 0 || tool_stopping() ||
         tong_stat(box->name, &status) != 0 || status.waiting + status.claimed == 0) {
         return -ENOSPC;
     }
@@ -218,7 +223,7 @@ int tool_box_send_error(const struct tool_box *box, int error, size_t len)
     tong_status status = TONG_STATUS_INIT;
     char state[160];
     char way_out[256];
-    if (tool_stop_signal()) {
+    if (tool_stopping()) {
         return TOOL_FAILED;
     }
     switch (error) {
@@ -250,7 +255,7 @@ int tool_box_send_error(const struct tool_box *box, int error, size_t len)
 
 int tool_box_receive_error(const struct tool_box *box, int error)
 {
-    if (tool_stop_signal()) {
+    if (tool_stopping()) {
         return TOOL_FAILED;
     }
     if (error == -EAGAIN || error == -ETIMEDOUT) {

@@ -1,60 +1,57 @@
 /*
  * cmd_hold.c - `tong hold`: a mailbox of this process, which ends with it, whatever ends it.
  *
- * With a command it lives as long as that, and the exit code is the command's. Without one it lives
- * until a stop signal comes or somebody removes it, which is looked for every two seconds.
+ * Its process is the only one that receives from it. So this command receives: what comes goes to
+ * standard output, or to the standard input of the command it holds the mailbox for. Then it lives
+ * as long as that command, whose end is a signal that ends the wait for messages, and the exit code
+ * is the command's. A command that reads no more keeps its mailbox, and what is sent waits in it.
  */
 #include "tool.h"
 
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include <unistd.h>
 
-static int hold_for_command(const struct tool_args *args, const char *name)
+static int receive_for_us(struct tool_receive *rx)
 {
-    pid_t pid;
-    /* Whoever runs inside can ask for the name instead of repeating it. */
-    (void)setenv("TONG_MAILBOX", name, 1);
-    const char *const *const argv = (const char *const *)(args->words + args->after);
-    int r = tool_spawn(argv, -1, &pid);
-    if (r == 0) {
-        r = tool_spawn_wait(pid);
-    }
-    return r < 0 ? tool_file_error(args, argv[0], r) : r;
-}
-
-static bool is_there(const char *name, const uint8_t id[16])
-{
-    tong_status status = TONG_STATUS_INIT;
-    const int r = tong_stat(name, &status);
-    return r == 0 ? memcmp(status.id, id, sizeof(status.id)) == 0 : r != -ENOENT;
-}
-
-static int hold_until_stopped(const struct tool_args *args, const char *name)
-{
-    tong_status status = TONG_STATUS_INIT;
-    const int r = tong_stat(name, &status);
-    if (r != 0) {
-        return tool_error(args, name, r, NULL);
+    const int code = tool_file_open_output(rx->box.args, NULL, &rx->output);
+    if (code != TOOL_DONE) {
+        return code;
     }
     if (tool_on_terminal()) {
-        tool_say(args, name, "it is there until this ends; Ctrl-C ends it");
+        tool_say(rx->box.args, rx->box.name, "it is there until this ends; Ctrl-C ends it");
     }
-    while (!tool_stop_signal()) {
-        const struct timespec pause = { .tv_sec = 2 };
-        if (nanosleep(&pause, NULL) == 0 && !is_there(name, status.id)) {
-            return tool_error(args, name, -EIDRM, NULL);
-        }
+    return tool_receive_run(rx);
+}
+
+static int receive_for(struct tool_receive *rx, const char *const *argv)
+{
+    int ends[2];
+    pid_t pid = -1;
+    /* Whoever runs inside can ask for the name instead of repeating it. */
+    (void)setenv("TONG_MAILBOX", rx->box.name, 1);
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        return tool_file_error(rx->box.args, "pipe", errno);
     }
-    return TOOL_DONE;
+    tool_signals_watch_child();
+    const int r = tool_spawn(argv, ends[0], &pid);
+    close(ends[0]);
+    if (r < 0) {
+        close(ends[1]);
+        return tool_file_error(rx->box.args, argv[0], r);
+    }
+    rx->output = (struct tool_file){ .fd = ends[1], .name = argv[0], .rest = UINT64_MAX };
+    rx->may_close = true;
+    (void)tool_receive_run(rx);
+    close(ends[1]);
+    return tool_spawn_wait(pid);
 }
 
 static int run(const struct tool_args *args)
 {
     tong_options options;
-    const bool command = args->after < args->n_words;
+    struct tool_receive rx = { .count = UINT64_MAX, .owned = true };
     if (args->n_words > 1 && args->after > 1) {
         return tool_wrong_usage(args, "%s is one word too many; put -- before a command",
                                 tool_shown(args->words[1]));
@@ -65,28 +62,40 @@ static int run(const struct tool_args *args)
     if (tool_mailbox_options(args, TONG_PROCESS, &options)) {
         return TOOL_USAGE;
     }
-    struct tool_box box = { .args = args, .name = args->words[0], .timeout_ns = TONG_FOREVER };
-    const int r = tong_open(box.name, TONG_SEND | TONG_CREATE | TONG_EXCL, &options, &box.box);
-    if (r != 0) {
-        return tool_error(args, box.name, r, NULL);
+    const int code = tool_receive_form(args, &rx);
+    if (code != TOOL_DONE) {
+        return code;
     }
-    const int code =
-        command ? hold_for_command(args, box.name) : hold_until_stopped(args, box.name);
-    return tool_box_close(&box, code);
+    rx.box = (struct tool_box){ .args = args, .name = args->words[0], .timeout_ns = TONG_FOREVER };
+    const int r =
+        tong_open(rx.box.name, TONG_RECEIVE | TONG_CREATE | TONG_EXCL, &options, &rx.box.box);
+    if (r != 0) {
+        return tool_error(args, rx.box.name, r, NULL);
+    }
+    tool_signals_interrupt(rx.box.box);
+    const char *const *const command = (const char *const *)(args->words + args->after);
+    return tool_box_close(&rx.box, args->after < args->n_words ? receive_for(&rx, command)
+                                                               : receive_for_us(&rx));
 }
 
 const struct tool_command tool_hold = {
     .name = "hold",
-    .line = "make a mailbox that lives as long as this process",
+    .line = "make a mailbox that lives as long as this process, and receive from it",
     .usage = "hold NAME [--capacity N] [--link-capacity N] [--message-size N] [--max-bytes N]\n"
-             "                 [--delivery P] [--full F] [--mode M] [-- CMD...]",
-    .examples = "tong hold jobs -- make test      it is there while make runs\n"
-                "tong hold inbox --capacity 10    it is there until Ctrl-C",
-    .about = "When the process ends, whatever ends it, everyone who waits at the mailbox is told.\n"
-             "With CMD the exit code is that of CMD, which finds the name in TONG_MAILBOX.",
+             "                 [--delivery P] [--full F] [--mode M] [--lines | --null | --json]\n"
+             "                 [-- CMD...]",
+    .examples = "tong hold inbox --lines          print what is sent to it, until Ctrl-C\n"
+                "tong hold upper -- tr a-z A-Z    or let a command read it",
+    .about =
+        "The process owns the mailbox and alone receives from it. When it ends, whatever ends\n"
+        "it, everyone who waits there is told. With CMD it ends with CMD, which reads the\n"
+        "messages and finds the name in TONG_MAILBOX; the exit code is that of CMD.",
     .options =
         (const struct tool_option[]){
             TOOL_MAILBOX_OPTIONS,
+            { "--lines", NULL, "a newline after each message" },
+            { "--null", NULL, "a NUL byte after each message" },
+            { "--json", NULL, "an object a line, as `tong receive --json`" },
             { NULL, NULL, NULL },
         },
     .run = run,

@@ -143,7 +143,7 @@ static int read_out(const struct tool_args *args, const char *name)
         };
         code = tool_file_open_output(args, NULL, &output);
         r = code == TOOL_DONE ? tool_file_write(&output, &part, 1) : 0;
-        if (r < 0 && !tool_stop_signal()) {
+        if (r < 0 && !tool_stopping()) {
             code = tool_file_error(args, output.name, r);
         }
     }
@@ -164,7 +164,7 @@ static int put(const struct tool_args *args, const char *name, tong_region *regi
         r = tong_region_lock(region, timeout_ns);
     } while (tool_again(r));
     if (r < 0) {
-        return tool_stop_signal() ? TOOL_FAILED : region_error(args, name, r);
+        return tool_stopping() ? TOOL_FAILED : region_error(args, name, r);
     }
     if (r == TONG_RECOVERED) {
         tool_say(args, name, "its last writer died while it wrote; what it holds may be half made");
@@ -206,7 +206,7 @@ static int write_in(const struct tool_args *args, const char *name)
                                "nothing was written; make a larger region",
                                size - (size_t)offset);
         } else {
-            code = tool_stop_signal() ? TOOL_FAILED : tool_file_error(args, input.name, r);
+            code = tool_stopping() ? TOOL_FAILED : tool_file_error(args, input.name, r);
         }
     }
     tong_region_close(region);

@@ -35,7 +35,7 @@ static ssize_t read_into(struct tool_file *input, char *data, size_t len)
         }
         got += (size_t)n;
         tool_watch_moved((uint64_t)n);
-        if (tool_stop_signal()) {
+        if (tool_stopping()) {
             return -EINTR;
         }
     }
@@ -54,7 +54,7 @@ static int send_in_place(struct tool_box *box, struct tool_file *input)
     const ssize_t n = read_into(input, slot.data, len);
     if (n < 0) {
         (void)tong_abort(box->box, &slot);
-        return tool_stop_signal() ? TOOL_FAILED : tool_file_error(box->args, input->name, (int)n);
+        return tool_stopping() ? TOOL_FAILED : tool_file_error(box->args, input->name, (int)n);
     }
     r = tool_box_commit(box, &slot, (size_t)n);
     if (r == -EMSGSIZE) {
@@ -78,9 +78,9 @@ static int send_file(struct tool_box *box, struct tool_file *input)
     size_t len;
     const int r = tool_file_read_all(input, TONG_MESSAGE_MAX, &data, &len);
     if (r < 0) {
-        return tool_stop_signal() ? TOOL_FAILED
-               : r == -EFBIG      ? tool_box_send_error(box, -EMSGSIZE, 0)
-                                  : tool_file_error(box->args, input->name, r);
+        return tool_stopping() ? TOOL_FAILED
+               : r == -EFBIG   ? tool_box_send_error(box, -EMSGSIZE, 0)
+                               : tool_file_error(box->args, input->name, r);
     }
     const int code = send_one(box, data, len);
     free(data);

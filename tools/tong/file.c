@@ -110,7 +110,7 @@ static bool io_again(int fd, short events)
     if (errno == EAGAIN) {
         struct pollfd wait = { .fd = fd, .events = events };
         (void)poll(&wait, 1, -1);
-        return !tool_stop_signal();
+        return !tool_stopping();
     }
     return tool_again(-errno);
 }

@@ -27,6 +27,9 @@ int tool_mailbox_options(const struct tool_args *args, uint32_t owner, tong_opti
         tool_value_mode(args, &options.mode)) {
         return TOOL_USAGE;
     }
+    if (options.max_bytes == 0) {
+        return tool_wrong_usage(args, "--max-bytes: 0 is no memory; say 1M or more");
+    }
     options.message_size = (uint32_t)size;
     /* Who says unbounded means it: no limit of each sender either. */
     if (tool_given(args, "--capacity") && options.capacity == TONG_UNBOUNDED &&

@@ -64,7 +64,7 @@ static int next_message(struct stream *s, tong_message *message)
             }
             continue;
         }
-        if (s->inside && !tool_stop_signal() && r != -ETIMEDOUT && r != -EAGAIN) {
+        if (s->inside && !tool_stopping() && r != -ETIMEDOUT && r != -EAGAIN) {
             return incomplete(s, tong_strerror(r));
         }
         return tool_box_receive_error(s->box, r);
@@ -117,7 +117,7 @@ static int take(struct stream *s, const tong_message *message, bool *ret_ends)
     };
     const int r = tool_file_write(s->output, &part, 1);
     if (r < 0) {
-        return tool_stop_signal() ? TOOL_FAILED : tool_file_error(s->box->args, s->output->name, r);
+        return tool_stopping() ? TOOL_FAILED : tool_file_error(s->box->args, s->output->name, r);
     }
     s->bytes += chunk.value;
     s->number++;

@@ -128,8 +128,8 @@ static int run(struct parts *p)
         }
         const ssize_t n = tool_file_read(p->input, p->data + p->len, p->size - p->len);
         if (n < 0) {
-            return tool_stop_signal() ? TOOL_FAILED
-                                      : tool_file_error(p->box->args, p->input->name, (int)n);
+            return tool_stopping() ? TOOL_FAILED
+                                   : tool_file_error(p->box->args, p->input->name, (int)n);
         }
         if (n == 0) {
             return send_rest(p);

@@ -98,7 +98,7 @@ static ssize_t send_chunk(struct stream *s, size_t want, bool *ret_reading)
 
 static int report(const struct stream *s, ssize_t error, bool reading)
 {
-    if (tool_stop_signal()) {
+    if (tool_stopping()) {
         return TOOL_FAILED;
     }
     if (error == -ENOBUFS || error == TONG_DROPPED) {

@@ -3,7 +3,8 @@
  *
  * The handler notes the signal, ends a wait of the library with tong_interrupt(), and rings again
  * every second: a system call entered between the last look at the note and its own sleep is then
- * disturbed all the same. The second signal of a kind has its usual effect, death.
+ * disturbed all the same. The second signal of a kind has its usual effect, death. The end of the
+ * program that a mailbox is held for ends waits in the same way.
  */
 #include "tool.h"
 
@@ -14,18 +15,31 @@
 
 static volatile sig_atomic_t stop_signal;
 static volatile sig_atomic_t was_sent;
+static volatile sig_atomic_t child_ended;
 static _Atomic(tong_mailbox *) interrupted;
+
+static void end_waits(void)
+{
+    tong_mailbox *const box = atomic_load_explicit(&interrupted, memory_order_relaxed);
+    if (box) {
+        (void)tong_interrupt(box);
+    }
+    alarm(1);
+}
 
 static void on_stop(int signal, siginfo_t *info, void *context)
 {
     (void)context;
     was_sent = info->si_code == SI_USER;
     stop_signal = signal;
-    tong_mailbox *const box = atomic_load_explicit(&interrupted, memory_order_relaxed);
-    if (box) {
-        (void)tong_interrupt(box);
-    }
-    alarm(1);
+    end_waits();
+}
+
+static void on_child(int signal)
+{
+    (void)signal;
+    child_ended = 1;
+    end_waits();
 }
 
 static void on_alarm(int signal)
@@ -54,6 +68,18 @@ void tool_signals_catch(void)
     sigaction(SIGPIPE, &action, NULL);
 }
 
+void tool_signals_watch_child(void)
+{
+    struct sigaction action = { .sa_handler = on_child, .sa_flags = SA_NOCLDSTOP };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGCHLD, &action, NULL);
+}
+
+bool tool_stopping(void)
+{
+    return stop_signal || child_ended;
+}
+
 int tool_stop_signal(void)
 {
     return stop_signal;
@@ -67,12 +93,12 @@ bool tool_stop_was_sent(void)
 void tool_signals_interrupt(tong_mailbox *box)
 {
     atomic_store_explicit(&interrupted, box, memory_order_relaxed);
-    if (box && stop_signal) {
+    if (box && tool_stopping()) {
         (void)tong_interrupt(box);
     }
 }
 
 bool tool_again(ssize_t answer)
 {
-    return (answer == -EINTR || answer == -ECANCELED) && !stop_signal;
+    return (answer == -EINTR || answer == -ECANCELED) && !tool_stopping();
 }

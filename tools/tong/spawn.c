@@ -35,9 +35,7 @@ int tool_spawn(const char *const *argv, int input, pid_t *ret_pid)
     sigaddset(&usual, SIGPIPE);
     posix_spawnattr_setsigdefault(&attr, &usual);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
-    if (input >= 0) {
-        r = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-    }
+    r = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
     if (r == 0) {
         r = posix_spawnp(ret_pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv,
                          environ);
@@ -114,7 +112,7 @@ int tool_receive_exec(const struct tool_box *box, const char *command, const ton
     if (code == 0 && whole) {
         return TOOL_DONE;
     }
-    if (tool_stop_signal()) {
+    if (tool_stopping()) {
         return TOOL_FAILED;
     }
     return tool_failed(box->args, box->name,

@@ -148,6 +148,12 @@ const char *tool_amount(uint64_t bytes);
 /* SIGINT, SIGTERM and SIGHUP end the tool through its own clean-up; SIGPIPE is ignored. */
 void tool_signals_catch(void);
 
+/* From now on the end of a child ends waits as a stop signal does. */
+void tool_signals_watch_child(void);
+
+/* True if waits are to end: a stop signal came, or the child that is watched for ended. */
+bool tool_stopping(void);
+
 /* The signal that asked the tool to stop, 0 if none did. */
 int tool_stop_signal(void);
 
@@ -182,7 +188,7 @@ int tool_box_close(struct tool_box *box, int code);
 /* What a mailbox without room looks like just now, for a message to the user. */
 void tool_box_describe(const char *name, char *out, size_t size);
 
-/* Reports what a send, or a receive, answered. Silent after a stop signal. Returns an exit code. */
+/* Reports what a send, or a receive, answered. Silent when waits are to end. Returns an exit code. */
 int tool_box_send_error(const struct tool_box *box, int error, size_t len);
 int tool_box_receive_error(const struct tool_box *box, int error);
 
@@ -221,14 +227,14 @@ int tool_file_open_output(const struct tool_args *args, const char *path,
 int tool_file_close(const struct tool_args *args, struct tool_file *file, int code);
 
 /* Reads at most size bytes; waits for the first. Returns bytes, 0 at the end, or a negative errno;
- * -EINTR only after a stop signal. */
+ * -EINTR only when waits are to end. */
 ssize_t tool_file_read(struct tool_file *file, void *buf, size_t size);
 
 /* Reads to the end into memory of the heap, at most limit bytes (-EFBIG beyond). */
 int tool_file_read_all(struct tool_file *file, size_t limit, char **ret_data, size_t *ret_len);
 
-/* Writes all parts, in order, and uses them up. Returns 0 or a negative errno; -EINTR only after a
- * stop signal. What was written of them into a regular file is cut off again after a failure. */
+/* Writes all parts, in order, and uses them up. Returns 0 or a negative errno; -EINTR only
+ * when waits are to end. What was written of them into a regular file is cut off again after a failure. */
 int tool_file_write(struct tool_file *file, struct iovec *parts, size_t n_parts);
 
 /* ------------------------------------------------------------------ watch.c: on a terminal */
@@ -282,13 +288,32 @@ int tool_receive_stream(struct tool_box *box, struct tool_file *output);
 /* Each part of the input that ends with mark is a message. */
 int tool_send_parts(struct tool_box *box, struct tool_file *input, char mark);
 
+/* Messages on their way out of a mailbox: each is claimed, handed over, and done or returned. */
+struct tool_receive {
+    struct tool_box box;
+    struct tool_file output;
+    const char *exec; /* a command for each message, or NULL: it goes to output */
+    uint64_t count;   /* messages still wanted; UINT64_MAX: all */
+    bool json;
+    bool owned;     /* the mailbox ends with this process */
+    bool may_close; /* no failure if the output is read no more */
+    int mark;       /* the byte behind each message, or -1 */
+};
+
+/* --lines, --null, --json of a command line. Returns 0 or an exit code with a message. */
+int tool_receive_form(const struct tool_args *args, struct tool_receive *rx);
+
+/* Until count messages came, something failed, or waits are to end. Returns an exit code. */
+int tool_receive_run(struct tool_receive *rx);
+
 /* The message becomes the standard input of `sh -c command`. Returns 0 if that exits with 0, else
  * an exit code with a message. */
 int tool_receive_exec(const struct tool_box *box, const char *command, const tong_message *message);
 
-/* Runs a program and waits for it; returns its exit code, 128 + signal, or a negative errno if it
- * could not be started. input: descriptor of its standard input, or -1 to share ours. */
+/* Starts a program. input: descriptor of its standard input. Returns 0 or a negative errno. */
 int tool_spawn(const char *const *argv, int input, pid_t *ret_pid);
+
+/* Waits for it; hands a stop signal on to it. Returns its exit code, or 128 + signal. */
 int tool_spawn_wait(pid_t pid);
 
 /* ------------------------------------------------------------------ json.c */
