@@ -16,12 +16,13 @@ static void many_are_sent_and_received_in_order(void)
     static char data[N][300];
     static char back[N][300];
     struct iovec messages[N];
-    struct iovec buffers[N];
-    size_t lens[N];
+    struct iovec buffers[2 * N];
+    size_t lens[2 * N];
     for (size_t i = 0; i < N; i++) {
         kit_payload_write(data[i], i * 3, 1, i);
         messages[i] = (struct iovec){ data[i], i * 3 };
         buffers[i] = (struct iovec){ back[i], sizeof(back[i]) };
+        buffers[N + i] = buffers[i];
     }
     kit_gives(tong_send_many(box, messages, N, 0), N);
     kit_equal(kit_stat(kit_name("many")).waiting, N);

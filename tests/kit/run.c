@@ -209,6 +209,7 @@ static _Noreturn void be_the_test(const struct kit_test *test)
 
     test->run();
 
+    setenv("TONG_DIR", kit_folder, 1); /* the test may have looked elsewhere */
     unsigned leaks = leaked_children();
     leaks += leaked_descriptors(&before);
     leaks += leaked_mappings();
