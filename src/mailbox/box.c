@@ -1,20 +1,12 @@
 /*
- * A mailbox's folder: attach to it, end it.
+ * A handle on a mailbox: attach to its folder, open, close; and what every call asks first.
  *
- * Its life:
- *
- *   state        facts                                          left by
- *   (none)       no folder of that name                         open: rename of a whole folder
- *   ALIVE        the folder has the name                        remove; its owner's close or death
- *   REMOVED      calls answer -EIDRM                            for ever
- *   OWNER_GONE   calls answer -EOWNERDEAD                       for ever
- *
- * I1  The state is stored before the name goes. Whoever finds a name whose state is not ALIVE, or
- *     whose owner is dead, treats it as absent and finishes the removal.
- * I2  A name is taken away only under the root's lock and after looking at the folder again there,
- *     so that a new mailbox of the same name is never hit.
- * I3  A folder that lost its name lies in ".tmp"; any visit of its user deletes it.
+ * Opening looks for a folder that is alive, and makes one if it may; what is dead under the name is
+ * taken away on the way. Two who create at once: the rename of one fails, and it attaches to the
+ * other's.
  */
+#include "mailbox/box.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,419 +16,6 @@
 #include <unistd.h>
 
 #include "base/name.h"
-#include "mailbox/box.h"
-
-#define BOX_FILE "box"
-#define ROOM_FILE "room"
-
-/* ---- looking */
-
-static void view_set(struct tg_box_view *view, void *p)
-{
-    view->head = p;
-    view->slots = (struct tg_box_slot *)(void *)((uint8_t *)p + TG_BOX_SLOTS_OFF);
-    view->rows = (struct tg_box_row *)(void *)((uint8_t *)p + TG_BOX_ROWS_OFF);
-    view->entries = (struct tg_box_entry *)(void *)((uint8_t *)p + TG_BOX_ENTRIES_OFF);
-}
-
-static int map_box(int dir, bool write, void **ret_p)
-{
-    tg_fd fd = tg_sys_open(dir, BOX_FILE, (write ? O_RDWR : O_RDONLY) | O_NONBLOCK, 0);
-    if (fd < 0) {
-        return fd == -ENOENT || fd == -ELOOP || fd == -ENXIO || fd == -EISDIR ? -EPROTO : fd;
-    }
-    struct stat st;
-    int r = tg_sys_fstat(fd, &st);
-    if (r < 0) {
-        return r;
-    }
-    if (!S_ISREG(st.st_mode) || st.st_size != TG_BOX_SIZE) {
-        return -EPROTO;
-    }
-    void *p = NULL;
-    r = tg_sys_map(fd, 0, TG_BOX_SIZE, write, &p);
-    if (r < 0) {
-        return r;
-    }
-    const struct tg_box_head *head = p;
-    if (tg_load_acquire(&head->magic) != TG_BOX_MAGIC ||
-        tg_load_relaxed(&head->version) != TG_BOX_VERSION ||
-        tg_load_relaxed(&head->size) != TG_BOX_SIZE) {
-        tg_sys_unmap(p, TG_BOX_SIZE);
-        return -EPROTO;
-    }
-    *ret_p = p;
-    return 0;
-}
-
-static int open_dir(struct tg_root *root, const char *name, int *ret_dir, struct stat *ret_st)
-{
-    tg_fd dir = tg_sys_open(tg_root_fd(root), name, O_RDONLY | O_DIRECTORY, 0);
-    if (dir < 0) {
-        return dir == -ENOTDIR || dir == -ELOOP ? -EPROTO : dir;
-    }
-    const int r = tg_sys_fstat(dir, ret_st);
-    if (r < 0) {
-        return r;
-    }
-    *ret_dir = tg_steal_fd(&dir);
-    return 0;
-}
-
-int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct tg_box_view *view)
-{
-    struct stat st;
-    tg_fd dir = -1;
-    int r = open_dir(root, name, &dir, &st);
-    void *p = NULL;
-    if (r == 0) {
-        r = map_box(dir, write, &p);
-    }
-    if (r < 0) {
-        return r;
-    }
-    view_set(view, p);
-    view->uid = st.st_uid;
-    view->dir = tg_steal_fd(&dir);
-    return 0;
-}
-
-void tg_box_view_close(struct tg_box_view *view)
-{
-    tg_sys_unmap(view->head, TG_BOX_SIZE);
-    tg_sys_close(view->dir);
-}
-
-bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view)
-{
-    const uint64_t owner = tg_load_relaxed(&view->head->owner);
-    return tg_load_acquire(&view->head->state) != TG_ALIVE ||
-           (owner != 0 && !tg_life_is_alive(root, owner));
-}
-
-/* ---- ending */
-
-/* Senders that queue for room. */
-static void wake_queue(int dir)
-{
-    tg_fd fd = tg_sys_open(dir, ROOM_FILE, O_RDWR | O_NONBLOCK, 0);
-    struct stat st;
-    void *p = NULL;
-    if (fd < 0 || tg_sys_fstat(fd, &st) < 0 || st.st_size != TG_ROOM_SIZE ||
-        tg_sys_map(fd, 0, TG_ROOM_SIZE, true, &p) < 0) {
-        return;
-    }
-    struct tg_room_head *room = p;
-    struct tg_room_row *rows = (struct tg_room_row *)(void *)((uint8_t *)p + TG_ROOM_ROWS_OFF);
-    const uint32_t n = tg_load_acquire(&room->n_rows);
-    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
-        (void)tg_add(&rows[i].nudge, 1);
-        tg_sys_futex_wake(&rows[i].nudge, INT_MAX);
-    }
-    tg_sys_unmap(p, TG_ROOM_SIZE);
-}
-
-static void wake_everybody(const struct tg_box_view *view)
-{
-    struct tg_box_head *head = view->head;
-    char name[32];
-    (void)snprintf(name, sizeof name, "bell.%u", (unsigned)view->uid);
-    tg_fd fd = tg_sys_open(view->dir, name, O_RDWR, 0);
-    void *p = NULL;
-    if (fd >= 0 && tg_sys_map(fd, 0, TG_BELLS_SIZE, true, &p) == 0) {
-        struct tg_bells *bells = p;
-        const uint32_t n = tg_load_acquire(&head->n_slots);
-        for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
-            (void)tg_add(&bells->slot[i].bell, 1);
-            tg_sys_futex_wake(&bells->slot[i].bell, INT_MAX);
-        }
-        tg_sys_unmap(p, TG_BELLS_SIZE);
-    }
-    const uint32_t n = tg_load_acquire(&head->n_rows);
-    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
-        (void)tg_add(&view->rows[i].bell, 1);
-        tg_sys_futex_wake(&view->rows[i].bell, INT_MAX);
-    }
-    (void)tg_add(&head->room, 1);
-    tg_sys_futex_wake(&head->room, INT_MAX);
-    wake_queue(view->dir);
-}
-
-static int unlink_each(const char *name, unsigned char type, void *arg)
-{
-    (void)type;
-    (void)tg_sys_unlink(*(const int *)arg, name);
-    return 0;
-}
-
-/* Delete a folder that has no name any more. */
-static int delete_folder(int parent, const char *name)
-{
-    tg_fd dir = tg_sys_open(parent, name, O_RDONLY | O_DIRECTORY, 0);
-    if (dir < 0) {
-        return dir == -ENOTDIR ? tg_sys_unlink(parent, name) : dir;
-    }
-    (void)tg_sys_list(dir, unlink_each, &dir);
-    return tg_sys_rmdir(parent, name);
-}
-
-/* Root's lock held. */
-static int move_away(struct tg_root *root, const char *name)
-{
-    char temp[64];
-    tg_root_temp_name(root, "gone", temp, sizeof temp);
-    int r = tg_sys_rename(tg_root_fd(root), name, temp, false);
-    if (r == 0) {
-        (void)delete_folder(tg_root_fd(root), temp);
-    }
-    return r;
-}
-
-static int end_view(struct tg_root *root, const char *name, bool whatever,
-                    const struct tg_box_view *view)
-{
-    if (view->uid != geteuid() && geteuid() != 0) {
-        return -EPERM;
-    }
-    const bool dead = tg_box_view_is_dead(root, view);
-    if (!dead && !whatever) {
-        return -EEXIST;
-    }
-    uint32_t alive = TG_ALIVE;
-    const bool owned = tg_load_relaxed(&view->head->owner) != 0;
-    (void)tg_cas(&view->head->state, &alive,
-                 (uint32_t)(dead && owned ? TG_OWNER_GONE : TG_REMOVED));
-    wake_everybody(view);
-    return move_away(root, name);
-}
-
-int tg_box_take_away(struct tg_root *root, const char *name, bool whatever, bool only_id,
-                     const uint8_t id[16])
-{
-    tg_fd lock = -1;
-    int r = tg_root_lock(root, true, &lock);
-    if (r < 0) {
-        return r;
-    }
-    struct tg_box_view view;
-    r = tg_box_view_open(root, name, true, &view);
-    if (r == -EPROTO && whatever) {
-        struct stat st;
-        r = tg_sys_stat(tg_root_fd(root), name, &st);
-        if (r == 0 && !S_ISDIR(st.st_mode)) {
-            return -EPROTO;
-        }
-        return r < 0 ? r : move_away(root, name);
-    }
-    if (r < 0) {
-        return r == -EACCES ? -EPERM : r;
-    }
-    if (only_id && memcmp(view.head->id, id, 16) != 0) {
-        r = -ENOENT;
-    } else {
-        r = end_view(root, name, whatever, &view);
-    }
-    tg_box_view_close(&view);
-    return r;
-}
-
-int tg_box_remove(const char *name)
-{
-    int r = tg_name_check(name);
-    if (r < 0) {
-        return r;
-    }
-    struct tg_root *root;
-    r = tg_root_get(false, &root);
-    if (r < 0) {
-        return r;
-    }
-    uint64_t me;
-    r = tg_life_join(root, &me);
-    if (r == 0) {
-        struct tg_box_view view;
-        bool dead = false;
-        if (tg_box_view_open(root, name, false, &view) == 0) {
-            dead = tg_box_view_is_dead(root, &view);
-            tg_box_view_close(&view);
-        }
-        r = tg_box_take_away(root, name, true, false, NULL);
-        (void)tg_box_sweep(root, true);
-        tg_life_leave(root);
-        r = r == 0 && dead ? -ENOENT : r;
-    }
-    tg_root_put(root);
-    return r;
-}
-
-struct temp_sweep {
-    struct tg_root *root;
-    int dir;
-    uint32_t found;
-    bool repair;
-};
-
-static int sweep_temp(const char *name, unsigned char type, void *arg)
-{
-    struct temp_sweep *sweep = arg;
-    (void)type;
-    struct stat st;
-    if (!tg_root_temp_is_dead(sweep->root, name) || tg_sys_stat(sweep->dir, name, &st) < 0 ||
-        (st.st_uid != geteuid() && geteuid() != 0)) {
-        return 0;
-    }
-    sweep->found++;
-    if (sweep->repair) {
-        (void)delete_folder(sweep->dir, name);
-    }
-    return 0;
-}
-
-uint32_t tg_box_sweep(struct tg_root *root, bool repair)
-{
-    tg_fd dir = tg_root_temp_open(root);
-    struct temp_sweep sweep = { .root = root, .dir = dir, .repair = repair };
-    if (dir >= 0) {
-        (void)tg_sys_list(dir, sweep_temp, &sweep);
-    }
-    return sweep.found;
-}
-
-/* ---- making */
-
-static uint32_t acting_link_capacity(const tong_options *o)
-{
-    if (o->link_capacity != TONG_DEFAULT) {
-        return o->link_capacity;
-    }
-    return o->capacity == TONG_UNBOUNDED ? 1024 : TONG_UNBOUNDED;
-}
-
-static void write_box(struct tg_box_head *head, const tong_options *o, const uint8_t id[16],
-                      uint64_t owner)
-{
-    memcpy(head->id, id, 16);
-    tg_store_relaxed(&head->version, TG_BOX_VERSION);
-    tg_store_relaxed(&head->size, TG_BOX_SIZE);
-    tg_store_relaxed(&head->state, (uint32_t)TG_ALIVE);
-    tg_store_relaxed(&head->delivery, o->delivery);
-    tg_store_relaxed(&head->owner_kind, o->owner);
-    tg_store_relaxed(&head->full, o->full);
-    tg_store_relaxed(&head->mode, o->mode);
-    tg_store_relaxed(&head->capacity, o->capacity);
-    tg_store_relaxed(&head->link_capacity, acting_link_capacity(o));
-    tg_store_relaxed(&head->message_size, o->message_size);
-    tg_store_relaxed(&head->max_bytes, o->max_bytes);
-    tg_store_relaxed(&head->owner, owner);
-    tg_store_relaxed(&head->owner_pid, owner != 0 ? (uint32_t)getpid() : 0);
-    tg_store_release(&head->magic, TG_BOX_MAGIC);
-}
-
-static int make_box_file(struct tg_box *box, int dir, const tong_options *o)
-{
-    tg_fd fd = -1;
-    int r = tg_file_make(dir, BOX_FILE, TG_BOX_SIZE, TG_PAGE, tg_file_mode(o->mode, false), &fd);
-    if (r == 0) {
-        r = tg_sys_allocate(fd, TG_BOX_SLOTS_OFF, TG_PAGE);
-    }
-    if (r == 0) {
-        r = tg_sys_allocate(fd, TG_BOX_ROWS_OFF, TG_PAGE);
-    }
-    void *p = NULL;
-    if (r == 0) {
-        r = tg_sys_map(fd, 0, TG_PAGE, true, &p);
-    }
-    if (r < 0) {
-        return r;
-    }
-    struct tg_box_head *head = p;
-    tg_store_relaxed(&head->n_rows, (uint32_t)(TG_PAGE / sizeof(struct tg_box_row)));
-    write_box(head, o, box->id, o->owner == TONG_PROCESS ? box->me : 0);
-    tg_sys_unmap(p, TG_PAGE);
-    return 0;
-}
-
-static int make_room_file(struct tg_box *box, int dir, const tong_options *o)
-{
-    tg_fd fd = -1;
-    int r = tg_file_make(dir, ROOM_FILE, TG_ROOM_SIZE, TG_PAGE, tg_file_mode(o->mode, true), &fd);
-    void *p = NULL;
-    if (r == 0) {
-        r = tg_sys_map(fd, 0, TG_PAGE, true, &p);
-    }
-    if (r < 0) {
-        return r;
-    }
-    struct tg_room_head *room = p;
-    memcpy(room->box_id, box->id, 16);
-    tg_store_relaxed(&room->version, TG_BOX_VERSION);
-    tg_store_relaxed(&room->users, UINT32_C(1));
-    tg_store_release(&room->magic, TG_ROOM_MAGIC);
-    tg_sys_unmap(p, TG_PAGE);
-    return 0;
-}
-
-static int make_bell_file(const struct tg_box *box, int dir, const char *name, uint32_t mode)
-{
-    tg_fd fd = -1;
-    int r = tg_file_make(dir, name, TG_BELLS_SIZE, TG_BELLS_SIZE, tg_file_mode(mode, false), &fd);
-    void *p = NULL;
-    if (r == 0) {
-        r = tg_sys_map(fd, 0, TG_BELLS_SIZE, true, &p);
-    }
-    if (r < 0) {
-        return r;
-    }
-    struct tg_bells *bells = p;
-    memcpy(bells->box_id, box->id, 16);
-    tg_store_relaxed(&bells->version, TG_BOX_VERSION);
-    tg_store_release(&bells->magic, TG_BELL_MAGIC);
-    tg_sys_unmap(p, TG_BELLS_SIZE);
-    return 0;
-}
-
-static int fill_folder(struct tg_box *box, int dir, const tong_options *o)
-{
-    char bell[32];
-    (void)snprintf(bell, sizeof bell, "bell.%u", (unsigned)geteuid());
-    int r = make_bell_file(box, dir, bell, o->mode);
-    if (r == 0) {
-        r = make_room_file(box, dir, o);
-    }
-    if (r == 0) {
-        r = make_box_file(box, dir, o);
-    }
-    /* Users with a group may put their links here, but not take others' away. */
-    if (r == 0 && (o->mode & 0077) != 0) {
-        r = tg_sys_chmod(dir, 03700 | ((o->mode & 0060) != 0 ? 0070 : 0) |
-                                  ((o->mode & 0006) != 0 ? 0007 : 0));
-    }
-    return r;
-}
-
-static int make_folder(struct tg_box *box, const tong_options *o)
-{
-    int r = tg_sys_random(box->id, sizeof box->id);
-    if (r < 0) {
-        return r;
-    }
-    char temp[64];
-    const int root = tg_root_fd(box->root);
-    tg_root_temp_name(box->root, "new", temp, sizeof temp);
-    r = tg_sys_mkdir(root, temp, 0700);
-    if (r < 0) {
-        return r;
-    }
-    tg_fd dir = tg_sys_open(root, temp, O_RDONLY | O_DIRECTORY, 0);
-    r = dir < 0 ? dir : fill_folder(box, dir, o);
-    if (r == 0) {
-        r = tg_sys_rename(root, temp, box->name, false);
-    }
-    if (r < 0) {
-        (void)delete_folder(root, temp);
-    }
-    return r;
-}
 
 /* ---- attaching */
 
@@ -447,7 +26,7 @@ static bool options_differ(const struct tg_box *box, const tong_options *o)
            o->owner != tg_load_relaxed(&head->owner_kind) ||
            o->full != tg_load_relaxed(&head->full) || o->mode != tg_load_relaxed(&head->mode) ||
            o->capacity != tg_load_relaxed(&head->capacity) ||
-           acting_link_capacity(o) != tg_load_relaxed(&head->link_capacity) ||
+           tg_box_link_capacity(o) != tg_load_relaxed(&head->link_capacity) ||
            o->message_size != tg_load_relaxed(&head->message_size) ||
            o->max_bytes != tg_load_relaxed(&head->max_bytes);
 }
@@ -475,7 +54,7 @@ static int read_options(struct tg_box *box)
 static int map_room(struct tg_box *box)
 {
     const bool write = (box->flags & TONG_SEND) != 0;
-    tg_fd fd = tg_sys_open(box->dir, ROOM_FILE, (write ? O_RDWR : O_RDONLY) | O_NONBLOCK, 0);
+    tg_fd fd = tg_sys_open(box->dir, TG_ROOM_FILE, (write ? O_RDWR : O_RDONLY) | O_NONBLOCK, 0);
     if (fd < 0) {
         return fd == -ENOENT || fd == -ELOOP || fd == -ENXIO ? -EPROTO : fd;
     }
@@ -582,7 +161,7 @@ static int make_own_bells(struct tg_box *box)
     char temp[64];
     (void)snprintf(name, sizeof name, "bell.%u", (unsigned)geteuid());
     (void)snprintf(temp, sizeof temp, ".new.%016llx.bell", (unsigned long long)box->me);
-    int r = make_bell_file(box, box->dir, temp, box->mode);
+    int r = tg_box_make_bells(box, box->dir, temp, box->mode);
     if (r == 0) {
         r = tg_sys_rename(box->dir, temp, name, false);
     }
@@ -597,23 +176,26 @@ static int make_own_bells(struct tg_box *box)
     return tg_box_find_users(box);
 }
 
-static int attach(struct tg_box *box, const tong_options *options)
+/* Whether the folder opened has lost its name meanwhile: what is wrong with it then is its end. */
+static bool lost_its_name(const struct tg_box *box, const struct stat *opened)
 {
     struct stat st;
-    int r = open_dir(box->root, box->name, &box->dir, &st);
-    if (r < 0) {
-        box->dir = -1;
-        return r;
-    }
+    const int r = tg_sys_stat(tg_root_fd(box->root), box->name, &st);
+    return r == -ENOENT || (r == 0 && st.st_ino != opened->st_ino);
+}
+
+static int attach_files(struct tg_box *box, const tong_options *options, const struct stat *opened)
+{
+    const struct stat st = *opened;
     box->dir_uid = st.st_uid;
     void *p = NULL;
     box->writable = (box->flags & TONG_RECEIVE) != 0;
-    r = map_box(box->dir, box->writable, &p);
+    int r = tg_box_map(box->dir, box->writable, &p);
     if (r < 0) {
         return r;
     }
     struct tg_box_view view = { .dir = box->dir, .uid = st.st_uid };
-    view_set(&view, p);
+    tg_box_view_set(&view, p);
     box->head = view.head;
     box->slots = view.slots;
     box->rows = view.rows;
@@ -641,8 +223,31 @@ static int attach(struct tg_box *box, const tong_options *options)
     return r;
 }
 
+static int attach(struct tg_box *box, const tong_options *options)
+{
+    struct stat st;
+    int r = tg_box_open_dir(box->root, box->name, &box->dir, &st);
+    if (r < 0) {
+        box->dir = -1;
+        return r;
+    }
+    r = attach_files(box, options, &st);
+    if (r == 0 && (box->flags & TONG_EXCL) != 0) {
+        r = -EEXIST;
+    }
+    if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {
+        r = tg_slot_join(box);
+    }
+    if ((r == -EPROTO || r == -ENOENT) && lost_its_name(box, &st)) {
+        return -ENOENT;
+    }
+    return r;
+}
+
 static void detach(struct tg_box *box)
 {
+    tg_links_detach_all(box);
+    box->rx.has_slot = false;
     tg_sys_unmap(box->head, TG_BOX_SIZE);
     tg_sys_unmap(box->room, TG_ROOM_SIZE);
     for (uint32_t i = 0; i < box->n_users; i++) {
@@ -655,51 +260,65 @@ static void detach(struct tg_box *box)
     box->dir = -1;
 }
 
-/* Attach to what this call has made; -ENOENT if it was removed meanwhile, whoever has the name. */
-static int attach_made(struct tg_box *box, const tong_options *options)
+/* Make it and attach to it, and only then give it its name: what fails leaves nothing. -EEXIST:
+ * another one has the name. */
+static int make(struct tg_box *box, const tong_options *wanted)
 {
-    uint8_t made[16];
-    memcpy(made, box->id, sizeof made);
-    int r = attach(box, options);
-    if (r == -EOWNERDEAD || (box->head != NULL && memcmp(box->id, made, sizeof made) != 0)) {
-        r = -ENOENT;
+    char temp[64];
+    struct stat st;
+    tg_root_temp_name(box->root, "new", temp, sizeof temp);
+    int r = tg_box_make_folder(box, wanted, temp);
+    if (r < 0) {
+        return r;
+    }
+    r = tg_sys_fstat(box->dir, &st);
+    if (r == 0) {
+        r = attach_files(box, NULL, &st);
+    }
+    if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {
+        r = tg_slot_join(box);
+    }
+    if (r == 0) {
+        r = tg_sys_rename(tg_root_fd(box->root), temp, box->name, false);
     }
     if (r < 0) {
         detach(box);
+        tg_box_unmake(box, temp);
         return r;
     }
     box->owns = box->owner == box->me;
     return 0;
 }
 
-static int find_or_make(struct tg_box *box, const tong_options *options)
+/* One try. -EAGAIN: another was faster with whatever it did, try again. */
+static int find_or_make_once(struct tg_box *box, const tong_options *options)
 {
     const tong_options standard = TONG_OPTIONS_INIT;
-    const tong_options *wanted = options != NULL ? options : &standard;
-    for (int tries = 0; tries < 100; tries++) {
-        int r = attach(box, options);
-        if (r == 0 && (box->flags & TONG_EXCL) != 0) {
-            return -EEXIST;
-        }
-        if (r == -EOWNERDEAD) {
-            uint8_t id[16];
-            memcpy(id, box->id, sizeof id);
-            detach(box);
-            (void)tg_box_take_away(box->root, box->name, false, true, id);
-            r = (box->flags & TONG_CREATE) != 0 ? -ENOENT : r;
-        }
-        if (r != -ENOENT || (box->flags & TONG_CREATE) == 0) {
-            return r == -EOWNERDEAD ? -ENOENT : r;
-        }
-        detach(box);
-        r = make_folder(box, wanted);
-        if (r == 0) {
-            r = attach_made(box, options);
-        }
-        /* Another one was faster, or removed it at once: look again. */
-        if (r != -EEXIST && r != -ENOENT) {
+    int r = attach(box, options);
+    if (r == -EOWNERDEAD) {
+        uint8_t id[16];
+        memcpy(id, box->id, sizeof id);
+        (void)tg_box_take_away(box->root, box->name, false, true, id);
+        r = -ENOENT;
+    }
+    if (r != -ENOENT || (box->flags & TONG_CREATE) == 0) {
+        return r;
+    }
+    detach(box);
+    r = make(box, options != NULL ? options : &standard);
+    return r == -EEXIST ? -EAGAIN : r;
+}
+
+#define TRIES 100
+
+static int find_or_make(struct tg_box *box, const tong_options *options)
+{
+    for (int tries = 0; tries < TRIES; tries++) {
+        const int r = find_or_make_once(box, options);
+        if (r != -EAGAIN) {
             return r;
         }
+        detach(box);
     }
     return -EBUSY;
 }
@@ -751,9 +370,6 @@ static int open_parts(struct tg_box *box, const tong_options *options)
     }
     if (r == 0) {
         r = find_or_make(box, options);
-    }
-    if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {
-        r = tg_slot_join(box);
     }
     return r;
 }
@@ -825,7 +441,6 @@ int tg_box_close(struct tg_box *box)
     if (!forked) {
         close_alive(box);
     }
-    tg_links_detach_all(box);
     tg_writer_detach(&box->tx.writer);
     detach(box);
     if (!forked && box->joined) {
@@ -855,11 +470,15 @@ int tg_box_check(struct tg_box *box)
 
 int tg_box_gone(struct tg_box *box, int r)
 {
-    if (r != -ENOENT && r != -EIDRM) {
+    if (r >= 0) {
         return r;
     }
+    /* The end is told before the files go: what failed on the way there is it. */
     const int state = tg_box_check(box);
-    return state < 0 ? state : -EIDRM;
+    if (state < 0) {
+        return state;
+    }
+    return r == -ENOENT ? -EIDRM : r;
 }
 
 void tg_box_note_threads(struct tg_box *box)

@@ -148,6 +148,22 @@ struct tg_box_view {
     struct tg_box_row *rows;
     struct tg_box_entry *entries;
 };
+#define TG_BOX_FILE "box"
+#define TG_ROOM_FILE "room"
+
+/* ---- folder.c: look, end, make */
+
+int tg_box_open_dir(struct tg_root *root, const char *name, int *ret_dir, struct stat *ret_st);
+/* Map the box file of a folder, checked. */
+int tg_box_map(int dir, bool write, void **ret_p);
+void tg_box_view_set(struct tg_box_view *view, void *p);
+/* Make a folder with a fresh box->id under a temporary name; box->dir is it. */
+int tg_box_make_folder(struct tg_box *box, const tong_options *o, const char *temp);
+/* Delete it again. */
+void tg_box_unmake(struct tg_box *box, const char *temp);
+int tg_box_make_bells(const struct tg_box *box, int dir, const char *name, uint32_t mode);
+/* How link_capacity acts. */
+uint32_t tg_box_link_capacity(const tong_options *o);
 int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct tg_box_view *view);
 void tg_box_view_close(struct tg_box_view *view);
 bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view);

@@ -249,20 +249,21 @@ static int receive_gated(struct tg_box *box, struct tg_take *take, struct call *
     return r;
 }
 
-/* Begin a receive call: the gate is held on 0. */
+/* Begin a receive call. */
+static int begin(struct tg_box *box, int64_t deadline, struct call *call)
+{
+    *call = (struct call){ .deadline = deadline, .interrupts = tg_box_interrupts(box) };
+    const int r = tg_box_begin(box);
+    return r < 0 ? r : box->rx.has_slot ? 0 : -EBADF;
+}
+
+/* Begin, and get the gate. */
 static int enter(struct tg_box *box, int64_t timeout_ns, struct call *call)
 {
-    const int r = tg_box_begin(box);
+    const int r = begin(box, tg_deadline(timeout_ns), call);
     if (r < 0) {
         return r;
     }
-    if (!box->rx.has_slot) {
-        return -EBADF;
-    }
-    call->deadline = tg_deadline(timeout_ns);
-    call->interrupts = tg_box_interrupts(box);
-    call->queued = false;
-    call->sleeps = 0;
     return tg_gate_enter(&box->rx.gate, call->deadline, &box->interrupts, call->interrupts);
 }
 
@@ -470,7 +471,13 @@ static int sleep_on_all(struct tg_box *const boxes[], size_t n, struct call call
         return -ECANCELED;
     }
     const int64_t piece = tg_now_ns() + tg_box_backstop_ns(calls[0].sleeps++);
+    for (size_t i = 0; i < n; i++) {
+        tg_gate_set_asleep(&boxes[i]->rx.gate, true);
+    }
     const int r = tg_waitset_sleep(all, piece < calls[0].deadline ? piece : calls[0].deadline);
+    for (size_t i = 0; i < n; i++) {
+        tg_gate_set_asleep(&boxes[i]->rx.gate, false);
+    }
     tg_life_pass_on(all);
     return r == -EINTR ? r : 0;
 }
@@ -499,17 +506,32 @@ static int wait_gated(struct tg_box *const boxes[], size_t n, struct call calls[
 
 #define WAIT_ANY_MOST 64
 
-/* Gates in the order of addresses, so that two such calls never wait for each other. */
-static void sort_by_address(struct tg_box *sorted[], size_t n)
+/* The order of addresses, in which gates are taken so that two such calls never wait for each
+ * other. */
+static void sort_by_address(struct tg_box *const boxes[], size_t n, size_t order[])
 {
-    for (size_t i = 1; i < n; i++) {
-        struct tg_box *box = sorted[i];
+    for (size_t i = 0; i < n; i++) {
         size_t k = i;
-        for (; k > 0 && (uintptr_t)sorted[k - 1] > (uintptr_t)box; k--) {
-            sorted[k] = sorted[k - 1];
+        for (; k > 0 && (uintptr_t)boxes[order[k - 1]] > (uintptr_t)boxes[i]; k--) {
+            order[k] = order[k - 1];
         }
-        sorted[k] = box;
+        order[k] = i;
     }
+}
+
+/* Begin on all. 0; what has ended is something to tell: its index + 1; -errno. */
+static int begin_all(struct tg_box *const boxes[], size_t n, int64_t deadline, struct call calls[])
+{
+    for (size_t i = 0; i < n; i++) {
+        const int r = begin(boxes[i], deadline, &calls[i]);
+        if (r == -EIDRM || r == -EOWNERDEAD) {
+            return (int)i + 1;
+        }
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
 }
 
 int tg_box_wait_any(struct tg_box *const boxes[], size_t n, int64_t timeout_ns)
@@ -517,47 +539,33 @@ int tg_box_wait_any(struct tg_box *const boxes[], size_t n, int64_t timeout_ns)
     if (n == 0 || n > WAIT_ANY_MOST) {
         return -EINVAL;
     }
-    struct tg_box *sorted[WAIT_ANY_MOST];
+    size_t order[WAIT_ANY_MOST];
     struct call calls[WAIT_ANY_MOST];
-    memcpy(sorted, boxes, n * sizeof sorted[0]);
-    sort_by_address(sorted, n);
+    sort_by_address(boxes, n, order);
     for (size_t i = 1; i < n; i++) {
-        if (sorted[i] == sorted[i - 1]) {
+        if (boxes[order[i]] == boxes[order[i - 1]]) {
             return -EINVAL;
         }
     }
     const int64_t deadline = tg_deadline(timeout_ns);
+    int r = begin_all(boxes, n, deadline, calls);
+    if (r != 0) {
+        return r > 0 ? r - 1 : r;
+    }
     size_t entered = 0;
-    int r = 0;
-    for (; r == 0 && entered < n; entered++) {
-        struct call call;
-        r = enter(sorted[entered], 0, &call);
-        if (r == -EAGAIN && timeout_ns != 0) {
-            r = enter(sorted[entered], timeout_ns, &call);
-        }
-        /* What has ended is something to tell. */
-        if (r == -EIDRM || r == -EOWNERDEAD) {
-            for (size_t i = 0; i < n; i++) {
-                if (boxes[i] == sorted[entered]) {
-                    r = (int)i + 1;
-                }
-            }
-        }
-        if (r != 0) {
+    for (; entered < n; entered++) {
+        struct tg_box *box = boxes[order[entered]];
+        r = tg_gate_enter(&box->rx.gate, deadline, &box->interrupts,
+                          calls[order[entered]].interrupts);
+        if (r < 0) {
             break;
         }
     }
     if (r == 0) {
-        for (size_t i = 0; i < n; i++) {
-            calls[i] = (struct call){ .deadline = deadline,
-                                      .interrupts = tg_box_interrupts(boxes[i]) };
-        }
         r = wait_gated(boxes, n, calls);
-    } else if (r > 0) {
-        r -= 1;
     }
     while (entered-- > 0) {
-        tg_gate_leave(&sorted[entered]->rx.gate);
+        tg_gate_leave(&boxes[order[entered]]->rx.gate);
     }
     return r;
 }

@@ -263,7 +263,7 @@ static int prepare(struct tg_box *box, uint64_t len, int64_t deadline, uint32_t 
                    uint8_t **ret_data)
 {
     struct tg_sender *tx = &box->tx;
-    int r = tx->has_link ? 0 : tg_sender_get_link(box);
+    int r = tx->has_link ? 0 : tg_box_gone(box, tg_sender_get_link(box));
     if (r == 0 && box->capacity != 0) {
         r = get_room(box, deadline, interrupts);
     }

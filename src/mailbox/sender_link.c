@@ -113,7 +113,10 @@ struct row_of {
 static struct tg_link_place row_place(void *arg)
 {
     const struct row_of *of = arg;
-    return tg_row_place(of->head, of->rows, of->row, of->link_id);
+    struct tg_link_place place = tg_row_place(of->head, of->rows, of->row, of->link_id);
+    /* At capacity 0 the chain is not used: its words are numbers of offers, not places. */
+    place.known = place.known && tg_load_relaxed(&of->head->capacity) != 0;
+    return place;
 }
 
 struct tg_link_place tg_sender_place(struct tg_box *box)
@@ -402,7 +405,8 @@ static void sweep_left(struct links_sweep *sweep, int fd, const char *name,
         sweep->found++;
         (void)tg_sys_unlink(view->dir, name);
     } else if (tg_writer_take_over(&w, view->dir, fd, 0, row_place, &row_of) == 0) {
-        const struct tg_link_place place = row_place(&row_of);
+        const struct tg_link_place place =
+            tg_row_place(view->head, view->rows, row, brief->link_id);
         if (w.row == row && is_drained(view->head, view->rows, &w, &place)) {
             sweep->found++;
             if (sweep->repair) {

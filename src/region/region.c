@@ -169,37 +169,12 @@ int tg_region_remove(const char *name)
 
 /* ---- making and opening */
 
-static int make_file(tong_region *region, size_t size, const tong_region_options *options)
+static void unmap(tong_region *region)
 {
-    char temp[64];
-    tg_root_temp_name(region->root, "new", temp, sizeof temp);
-    const int dir = tg_root_fd(region->root);
-    const uint64_t all = TG_PAGE + ((uint64_t)size + TG_PAGE - 1) / TG_PAGE * TG_PAGE;
-    tg_fd fd = -1;
-    int r = tg_file_make(dir, temp, all, all, tg_file_mode(options->mode, true), &fd);
-    if (r < 0) {
-        return r;
-    }
-    void *p = NULL;
-    r = tg_sys_map(fd, 0, TG_PAGE, true, &p);
-    if (r == 0) {
-        struct tg_region_head *head = p;
-        const bool owned = options->owner == TONG_PROCESS;
-        tg_store_relaxed(&head->version, TG_REGION_VERSION);
-        tg_store_relaxed(&head->state, (uint32_t)TG_ALIVE);
-        tg_store_relaxed(&head->owner_kind, options->owner);
-        tg_store_relaxed(&head->mode, options->mode);
-        tg_store_relaxed(&head->size, (uint64_t)size);
-        tg_store_relaxed(&head->owner, owned ? region->me : 0);
-        tg_store_relaxed(&head->owner_pid, owned ? (uint32_t)getpid() : 0);
-        tg_store_release(&head->magic, TG_REGION_MAGIC);
-        tg_sys_unmap(p, TG_PAGE);
-        r = tg_sys_rename(dir, temp, region->name, false);
-    }
-    if (r < 0) {
-        (void)tg_sys_unlink(dir, temp);
-    }
-    return r;
+    tg_sys_unmap(region->data, region->size);
+    tg_sys_unmap(region->head, TG_PAGE);
+    region->data = NULL;
+    region->head = NULL;
 }
 
 static int map_data(tong_region *region, int fd, bool write, size_t size,
@@ -222,6 +197,53 @@ static int map_data(tong_region *region, int fd, bool write, size_t size,
         region->writable = write;
     }
     return r;
+}
+
+static void write_head(const tong_region *region, size_t size, const tong_region_options *options)
+{
+    struct tg_region_head *head = region->head;
+    const bool owned = options->owner == TONG_PROCESS;
+    tg_store_relaxed(&head->version, TG_REGION_VERSION);
+    tg_store_relaxed(&head->state, (uint32_t)TG_ALIVE);
+    tg_store_relaxed(&head->owner_kind, options->owner);
+    tg_store_relaxed(&head->mode, options->mode);
+    tg_store_relaxed(&head->size, (uint64_t)size);
+    tg_store_relaxed(&head->owner, owned ? region->me : 0);
+    tg_store_relaxed(&head->owner_pid, owned ? (uint32_t)getpid() : 0);
+    tg_store_release(&head->magic, TG_REGION_MAGIC);
+}
+
+/* Make the file and map it, and only then give it its name: what fails leaves nothing. */
+static int make(tong_region *region, size_t size, unsigned flags,
+                const tong_region_options *options)
+{
+    char temp[64];
+    tg_root_temp_name(region->root, "new", temp, sizeof temp);
+    const int dir = tg_root_fd(region->root);
+    const uint64_t all = TG_PAGE + ((uint64_t)size + TG_PAGE - 1) / TG_PAGE * TG_PAGE;
+    tg_fd fd = -1;
+    int r = tg_file_make(dir, temp, all, all, tg_file_mode(options->mode, true), &fd);
+    if (r < 0) {
+        return r;
+    }
+    void *p = NULL;
+    r = tg_sys_map(fd, 0, TG_PAGE, true, &p);
+    if (r == 0) {
+        region->head = p;
+        region->head_writable = true;
+        write_head(region, size, options);
+        r = map_data(region, fd, (flags & TONG_WRITE) != 0, size, NULL);
+    }
+    if (r == 0) {
+        r = tg_sys_rename(dir, temp, region->name, false);
+    }
+    if (r < 0) {
+        unmap(region);
+        (void)tg_sys_unlink(dir, temp);
+        return r;
+    }
+    region->owns = options->owner == TONG_PROCESS;
+    return 0;
 }
 
 static int attach(tong_region *region, unsigned flags, size_t size,
@@ -263,11 +285,7 @@ static int find_or_make(tong_region *region, size_t size, unsigned flags,
         if (size == 0) {
             return -EINVAL;
         }
-        r = make_file(region, size, options != NULL ? options : &standard);
-        if (r == 0) {
-            region->owns = options != NULL && options->owner == TONG_PROCESS;
-            return attach(region, flags, size, options);
-        }
+        r = make(region, size, flags, options != NULL ? options : &standard);
         if (r != -EEXIST) {
             return r;
         }
@@ -338,8 +356,7 @@ int tg_region_close(tong_region *region)
         set_state(region->head, TG_OWNER_GONE);
         (void)take_away(region->root, region->name, false, NULL);
     }
-    tg_sys_unmap(region->data, region->size);
-    tg_sys_unmap(region->head, TG_PAGE);
+    unmap(region);
     if (!forked && region->joined) {
         tg_life_leave(region->root);
     }

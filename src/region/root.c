@@ -219,14 +219,32 @@ bool tg_root_is_shared(const struct tg_root *root)
     return (root->mode & (S_IWGRP | S_IRGRP)) != 0;
 }
 
+/* Not O_CREAT on one that is there: in a sticky folder the kernel may refuse another user's. */
+static int open_lock(const struct tg_root *root, int *ret_fd)
+{
+    const bool shared = tg_root_is_shared(root);
+    for (;;) {
+        int fd = tg_sys_open(root->fd, LOCK_NAME, O_RDWR, 0);
+        if (fd == -ENOENT) {
+            fd = tg_sys_open(root->fd, LOCK_NAME, O_RDWR | O_CREAT | O_EXCL, 0600);
+            if (fd >= 0 && shared) {
+                (void)tg_sys_chmod(fd, 0660);
+            }
+        }
+        if (fd != -EEXIST) {
+            *ret_fd = fd;
+            return fd < 0 ? fd : 0;
+        }
+    }
+}
+
 int tg_root_lock(const struct tg_root *root, bool wait, int *ret_fd)
 {
-    const mode_t mode = tg_root_is_shared(root) ? 0660 : 0600;
-    tg_fd fd = tg_sys_open(root->fd, LOCK_NAME, O_RDWR | O_CREAT, mode);
-    if (fd < 0) {
-        return fd;
+    tg_fd fd = -1;
+    int r = open_lock(root, &fd);
+    if (r == 0) {
+        r = tg_sys_lock(fd, wait);
     }
-    const int r = tg_sys_lock(fd, wait);
     if (r < 0) {
         return r;
     }

@@ -1,0 +1,448 @@
+/*
+ * A mailbox's folder: look at it, end it, make it.
+ *
+ * Its life:
+ *
+ *   state        facts                                          left by
+ *   (none)       no folder of that name                         open: rename of a whole folder
+ *   ALIVE        the folder has the name                        remove; its owner's close or death
+ *   REMOVED      calls answer -EIDRM                            for ever
+ *   OWNER_GONE   calls answer -EOWNERDEAD                       for ever
+ *
+ * I1  The state is stored before the name goes. Whoever finds a name whose state is not ALIVE, or
+ *     whose owner is dead, treats it as absent and finishes the removal.
+ * I2  A name is taken away only under the root's lock and after looking at the folder again there,
+ *     so that a new mailbox of the same name is never hit.
+ * I3  A folder that lost its name lies in ".tmp"; any visit of its user deletes it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/name.h"
+#include "mailbox/box.h"
+
+/* ---- looking */
+
+void tg_box_view_set(struct tg_box_view *view, void *p)
+{
+    view->head = p;
+    view->slots = (struct tg_box_slot *)(void *)((uint8_t *)p + TG_BOX_SLOTS_OFF);
+    view->rows = (struct tg_box_row *)(void *)((uint8_t *)p + TG_BOX_ROWS_OFF);
+    view->entries = (struct tg_box_entry *)(void *)((uint8_t *)p + TG_BOX_ENTRIES_OFF);
+}
+
+int tg_box_map(int dir, bool write, void **ret_p)
+{
+    tg_fd fd = tg_sys_open(dir, TG_BOX_FILE, (write ? O_RDWR : O_RDONLY) | O_NONBLOCK, 0);
+    if (fd < 0) {
+        return fd == -ENOENT || fd == -ELOOP || fd == -ENXIO || fd == -EISDIR ? -EPROTO : fd;
+    }
+    struct stat st;
+    int r = tg_sys_fstat(fd, &st);
+    if (r < 0) {
+        return r;
+    }
+    if (!S_ISREG(st.st_mode) || st.st_size != TG_BOX_SIZE) {
+        return -EPROTO;
+    }
+    void *p = NULL;
+    r = tg_sys_map(fd, 0, TG_BOX_SIZE, write, &p);
+    if (r < 0) {
+        return r;
+    }
+    const struct tg_box_head *head = p;
+    if (tg_load_acquire(&head->magic) != TG_BOX_MAGIC ||
+        tg_load_relaxed(&head->version) != TG_BOX_VERSION ||
+        tg_load_relaxed(&head->size) != TG_BOX_SIZE) {
+        tg_sys_unmap(p, TG_BOX_SIZE);
+        return -EPROTO;
+    }
+    *ret_p = p;
+    return 0;
+}
+
+int tg_box_open_dir(struct tg_root *root, const char *name, int *ret_dir, struct stat *ret_st)
+{
+    tg_fd dir = tg_sys_open(tg_root_fd(root), name, O_RDONLY | O_DIRECTORY, 0);
+    if (dir < 0) {
+        return dir == -ENOTDIR || dir == -ELOOP ? -EPROTO : dir;
+    }
+    const int r = tg_sys_fstat(dir, ret_st);
+    if (r < 0) {
+        return r;
+    }
+    *ret_dir = tg_steal_fd(&dir);
+    return 0;
+}
+
+int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct tg_box_view *view)
+{
+    struct stat st;
+    tg_fd dir = -1;
+    int r = tg_box_open_dir(root, name, &dir, &st);
+    void *p = NULL;
+    if (r == 0) {
+        r = tg_box_map(dir, write, &p);
+    }
+    if (r < 0) {
+        return r;
+    }
+    tg_box_view_set(view, p);
+    view->uid = st.st_uid;
+    view->dir = tg_steal_fd(&dir);
+    return 0;
+}
+
+void tg_box_view_close(struct tg_box_view *view)
+{
+    tg_sys_unmap(view->head, TG_BOX_SIZE);
+    tg_sys_close(view->dir);
+}
+
+bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view)
+{
+    const uint64_t owner = tg_load_relaxed(&view->head->owner);
+    return tg_load_acquire(&view->head->state) != TG_ALIVE ||
+           (owner != 0 && !tg_life_is_alive(root, owner));
+}
+
+/* ---- ending */
+
+/* Senders that queue for room. */
+static void wake_queue(int dir)
+{
+    tg_fd fd = tg_sys_open(dir, TG_ROOM_FILE, O_RDWR | O_NONBLOCK, 0);
+    struct stat st;
+    void *p = NULL;
+    if (fd < 0 || tg_sys_fstat(fd, &st) < 0 || st.st_size != TG_ROOM_SIZE ||
+        tg_sys_map(fd, 0, TG_ROOM_SIZE, true, &p) < 0) {
+        return;
+    }
+    struct tg_room_head *room = p;
+    struct tg_room_row *rows = (struct tg_room_row *)(void *)((uint8_t *)p + TG_ROOM_ROWS_OFF);
+    const uint32_t n = tg_load_acquire(&room->n_rows);
+    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
+        (void)tg_add(&rows[i].nudge, 1);
+        tg_sys_futex_wake(&rows[i].nudge, INT_MAX);
+    }
+    tg_sys_unmap(p, TG_ROOM_SIZE);
+}
+
+static void wake_everybody(const struct tg_box_view *view)
+{
+    struct tg_box_head *head = view->head;
+    char name[32];
+    (void)snprintf(name, sizeof name, "bell.%u", (unsigned)view->uid);
+    tg_fd fd = tg_sys_open(view->dir, name, O_RDWR, 0);
+    void *p = NULL;
+    if (fd >= 0 && tg_sys_map(fd, 0, TG_BELLS_SIZE, true, &p) == 0) {
+        struct tg_bells *bells = p;
+        const uint32_t n = tg_load_acquire(&head->n_slots);
+        for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
+            (void)tg_add(&bells->slot[i].bell, 1);
+            tg_sys_futex_wake(&bells->slot[i].bell, INT_MAX);
+        }
+        tg_sys_unmap(p, TG_BELLS_SIZE);
+    }
+    const uint32_t n = tg_load_acquire(&head->n_rows);
+    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
+        (void)tg_add(&view->rows[i].bell, 1);
+        tg_sys_futex_wake(&view->rows[i].bell, INT_MAX);
+    }
+    (void)tg_add(&head->room, 1);
+    tg_sys_futex_wake(&head->room, INT_MAX);
+    wake_queue(view->dir);
+}
+
+static int unlink_each(const char *name, unsigned char type, void *arg)
+{
+    (void)type;
+    (void)tg_sys_unlink(*(const int *)arg, name);
+    return 0;
+}
+
+/* Delete a folder that has no name any more. */
+static int delete_folder(int parent, const char *name)
+{
+    tg_fd dir = tg_sys_open(parent, name, O_RDONLY | O_DIRECTORY, 0);
+    if (dir < 0) {
+        return dir == -ENOTDIR ? tg_sys_unlink(parent, name) : dir;
+    }
+    (void)tg_sys_list(dir, unlink_each, &dir);
+    return tg_sys_rmdir(parent, name);
+}
+
+/* Root's lock held. */
+static int move_away(struct tg_root *root, const char *name)
+{
+    char temp[64];
+    tg_root_temp_name(root, "gone", temp, sizeof temp);
+    int r = tg_sys_rename(tg_root_fd(root), name, temp, false);
+    if (r == 0) {
+        (void)delete_folder(tg_root_fd(root), temp);
+    }
+    return r;
+}
+
+static int end_view(struct tg_root *root, const char *name, bool whatever,
+                    const struct tg_box_view *view)
+{
+    if (view->uid != geteuid() && geteuid() != 0) {
+        return -EPERM;
+    }
+    const bool dead = tg_box_view_is_dead(root, view);
+    if (!dead && !whatever) {
+        return -EEXIST;
+    }
+    uint32_t alive = TG_ALIVE;
+    const bool owned = tg_load_relaxed(&view->head->owner) != 0;
+    (void)tg_cas(&view->head->state, &alive,
+                 (uint32_t)(dead && owned ? TG_OWNER_GONE : TG_REMOVED));
+    wake_everybody(view);
+    return move_away(root, name);
+}
+
+int tg_box_take_away(struct tg_root *root, const char *name, bool whatever, bool only_id,
+                     const uint8_t id[16])
+{
+    tg_fd lock = -1;
+    int r = tg_root_lock(root, true, &lock);
+    if (r < 0) {
+        return r;
+    }
+    struct tg_box_view view;
+    r = tg_box_view_open(root, name, true, &view);
+    if (r == -EPROTO && whatever) {
+        struct stat st;
+        r = tg_sys_stat(tg_root_fd(root), name, &st);
+        if (r == 0 && !S_ISDIR(st.st_mode)) {
+            return -EPROTO;
+        }
+        return r < 0 ? r : move_away(root, name);
+    }
+    if (r < 0) {
+        return r == -EACCES ? -EPERM : r;
+    }
+    if (only_id && memcmp(view.head->id, id, 16) != 0) {
+        r = -ENOENT;
+    } else {
+        r = end_view(root, name, whatever, &view);
+    }
+    tg_box_view_close(&view);
+    return r;
+}
+
+int tg_box_remove(const char *name)
+{
+    int r = tg_name_check(name);
+    if (r < 0) {
+        return r;
+    }
+    struct tg_root *root;
+    r = tg_root_get(false, &root);
+    if (r < 0) {
+        return r;
+    }
+    uint64_t me;
+    r = tg_life_join(root, &me);
+    if (r == 0) {
+        struct tg_box_view view;
+        bool dead = false;
+        if (tg_box_view_open(root, name, false, &view) == 0) {
+            dead = tg_box_view_is_dead(root, &view);
+            tg_box_view_close(&view);
+        }
+        r = tg_box_take_away(root, name, true, false, NULL);
+        (void)tg_box_sweep(root, true);
+        tg_life_leave(root);
+        r = r == 0 && dead ? -ENOENT : r;
+    }
+    tg_root_put(root);
+    return r;
+}
+
+struct temp_sweep {
+    struct tg_root *root;
+    int dir;
+    uint32_t found;
+    bool repair;
+};
+
+static int sweep_temp(const char *name, unsigned char type, void *arg)
+{
+    struct temp_sweep *sweep = arg;
+    (void)type;
+    struct stat st;
+    if (!tg_root_temp_is_dead(sweep->root, name) || tg_sys_stat(sweep->dir, name, &st) < 0 ||
+        (st.st_uid != geteuid() && geteuid() != 0)) {
+        return 0;
+    }
+    sweep->found++;
+    if (sweep->repair) {
+        (void)delete_folder(sweep->dir, name);
+    }
+    return 0;
+}
+
+uint32_t tg_box_sweep(struct tg_root *root, bool repair)
+{
+    tg_fd dir = tg_root_temp_open(root);
+    struct temp_sweep sweep = { .root = root, .dir = dir, .repair = repair };
+    if (dir >= 0) {
+        (void)tg_sys_list(dir, sweep_temp, &sweep);
+    }
+    return sweep.found;
+}
+
+/* ---- making */
+
+uint32_t tg_box_link_capacity(const tong_options *o)
+{
+    if (o->link_capacity != TONG_DEFAULT) {
+        return o->link_capacity;
+    }
+    return o->capacity == TONG_UNBOUNDED ? 1024 : TONG_UNBOUNDED;
+}
+
+static void write_box(struct tg_box_head *head, const tong_options *o, const uint8_t id[16],
+                      uint64_t owner)
+{
+    memcpy(head->id, id, 16);
+    tg_store_relaxed(&head->version, TG_BOX_VERSION);
+    tg_store_relaxed(&head->size, TG_BOX_SIZE);
+    tg_store_relaxed(&head->state, (uint32_t)TG_ALIVE);
+    tg_store_relaxed(&head->delivery, o->delivery);
+    tg_store_relaxed(&head->owner_kind, o->owner);
+    tg_store_relaxed(&head->full, o->full);
+    tg_store_relaxed(&head->mode, o->mode);
+    tg_store_relaxed(&head->capacity, o->capacity);
+    tg_store_relaxed(&head->link_capacity, tg_box_link_capacity(o));
+    tg_store_relaxed(&head->message_size, o->message_size);
+    tg_store_relaxed(&head->max_bytes, o->max_bytes);
+    tg_store_relaxed(&head->owner, owner);
+    tg_store_relaxed(&head->owner_pid, owner != 0 ? (uint32_t)getpid() : 0);
+    tg_store_release(&head->magic, TG_BOX_MAGIC);
+}
+
+static int make_box_file(struct tg_box *box, int dir, const tong_options *o)
+{
+    tg_fd fd = -1;
+    int r = tg_file_make(dir, TG_BOX_FILE, TG_BOX_SIZE, TG_PAGE, tg_file_mode(o->mode, false), &fd);
+    if (r == 0) {
+        r = tg_sys_allocate(fd, TG_BOX_SLOTS_OFF, TG_PAGE);
+    }
+    if (r == 0) {
+        r = tg_sys_allocate(fd, TG_BOX_ROWS_OFF, TG_PAGE);
+    }
+    void *p = NULL;
+    if (r == 0) {
+        r = tg_sys_map(fd, 0, TG_PAGE, true, &p);
+    }
+    if (r < 0) {
+        return r;
+    }
+    struct tg_box_head *head = p;
+    tg_store_relaxed(&head->n_rows, (uint32_t)(TG_PAGE / sizeof(struct tg_box_row)));
+    write_box(head, o, box->id, o->owner == TONG_PROCESS ? box->me : 0);
+    tg_sys_unmap(p, TG_PAGE);
+    return 0;
+}
+
+static int make_room_file(struct tg_box *box, int dir, const tong_options *o)
+{
+    tg_fd fd = -1;
+    int r = tg_file_make(dir, TG_ROOM_FILE, TG_ROOM_SIZE, TG_PAGE, tg_file_mode(o->mode, true), &fd);
+    void *p = NULL;
+    if (r == 0) {
+        r = tg_sys_map(fd, 0, TG_PAGE, true, &p);
+    }
+    if (r < 0) {
+        return r;
+    }
+    struct tg_room_head *room = p;
+    memcpy(room->box_id, box->id, 16);
+    tg_store_relaxed(&room->version, TG_BOX_VERSION);
+    tg_store_relaxed(&room->users, UINT32_C(1));
+    tg_store_release(&room->magic, TG_ROOM_MAGIC);
+    tg_sys_unmap(p, TG_PAGE);
+    return 0;
+}
+
+int tg_box_make_bells(const struct tg_box *box, int dir, const char *name, uint32_t mode)
+{
+    tg_fd fd = -1;
+    int r = tg_file_make(dir, name, TG_BELLS_SIZE, TG_BELLS_SIZE, tg_file_mode(mode, false), &fd);
+    void *p = NULL;
+    if (r == 0) {
+        r = tg_sys_map(fd, 0, TG_BELLS_SIZE, true, &p);
+    }
+    if (r < 0) {
+        return r;
+    }
+    struct tg_bells *bells = p;
+    memcpy(bells->box_id, box->id, 16);
+    tg_store_relaxed(&bells->version, TG_BOX_VERSION);
+    tg_store_release(&bells->magic, TG_BELL_MAGIC);
+    tg_sys_unmap(p, TG_BELLS_SIZE);
+    return 0;
+}
+
+static int fill_folder(struct tg_box *box, int dir, const tong_options *o)
+{
+    char bell[32];
+    (void)snprintf(bell, sizeof bell, "bell.%u", (unsigned)geteuid());
+    int r = tg_box_make_bells(box, dir, bell, o->mode);
+    if (r == 0) {
+        r = make_room_file(box, dir, o);
+    }
+    if (r == 0) {
+        r = make_box_file(box, dir, o);
+    }
+    /* Users with a group may put their links here, but not take others' away. */
+    if (r == 0 && (o->mode & 0077) != 0) {
+        r = tg_sys_chmod(dir, 03700 | ((o->mode & 0060) != 0 ? 0070 : 0) |
+                                  ((o->mode & 0006) != 0 ? 0007 : 0));
+    }
+    return r;
+}
+
+/* Needs no descriptor: it must work where there is none left. */
+void tg_box_unmake(struct tg_box *box, const char *temp)
+{
+    static const char *const files[] = { TG_BOX_FILE, TG_ROOM_FILE };
+    const int root = tg_root_fd(box->root);
+    char path[128];
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", temp, files[i]);
+        (void)tg_sys_unlink(root, path);
+    }
+    (void)snprintf(path, sizeof path, "%s/bell.%u", temp, (unsigned)geteuid());
+    (void)tg_sys_unlink(root, path);
+    (void)tg_sys_rmdir(root, temp);
+}
+
+int tg_box_make_folder(struct tg_box *box, const tong_options *o, const char *temp)
+{
+    int r = tg_sys_random(box->id, sizeof box->id);
+    if (r < 0) {
+        return r;
+    }
+    const int root = tg_root_fd(box->root);
+    r = tg_sys_mkdir(root, temp, 0700);
+    if (r < 0) {
+        return r;
+    }
+    tg_fd dir = tg_sys_open(root, temp, O_RDONLY | O_DIRECTORY, 0);
+    r = dir < 0 ? dir : fill_folder(box, dir, o);
+    if (r < 0) {
+        tg_box_unmake(box, temp);
+        return r;
+    }
+    box->dir = tg_steal_fd(&dir);
+    return 0;
+}
