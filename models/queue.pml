@@ -9,20 +9,21 @@
  *           -DGIVE_UP=r      receiver r may time out at any moment     -DJOIN=r  receiver r opens the mailbox during the run
  *           -DORDER          receiver 2 calls only when receiver 0 sleeps (first-come: 0 is served before)
  *           -DANY            the policy `any`: who finds a message takes it, tickets or not
- *           -DALWAYS         who leaves the queue wakes the new head whatever there is (simpler, one wake-up more)
  * Mutants (each must fail): -DNR=2 with -DM_NOFENCE_S  -DM_NOFENCE_R  -DM_NO_WATCH  -DM_NO_HANDOVER  -DM_SAME_EPOCH;
- *           -DM=1 -DQUEUED -DWHO=0 -DGIVE_UP=1 -DM_NO_REWATCH (who gives up does not wake its successor);
+ *           -DM=1 -DQUEUED -DWHO=0 -DGIVE_UP=1 -DM_REAP_TICKET (a dead slot that TURN names is not taken out of the queue);
  *           -DM=1 -DORDER -DCRASHES=0 -DANY (`any` is no first-come);
- *           -DBUSY2 -DK2=2 -DWHO=2 with -DM_NO_ENTRY_NUDGE (a new head is not told that a claim of a third is to be watched)
+ *           -DBUSY2 -DK2=2 -DWHO=2 with -DM_PRED (only the first watches everybody: who becomes first asleep does not)
  *           and -DM_SKIP_DEAD (a receiver that died after this hold's repair is left out of the list);
- *           -DNR=2 -DM=1 -DK1=2 -DWHO=1 -DM_HEAD_PRED (the head watches its predecessor only);
+ *           -DNR=2 -DM=1 -DK1=2 -DWHO=1 -DM_HEAD_PRED (everybody watches its predecessor only);
  *           -DNR=2 -DM=1 -DK1=3 -DCRASHES=0 -DM_NO_RETURN_RING (a returned message is told to nobody)
- * Variants that pass with one death: -DM_NO_PASS_ON -DM_NO_CLAIM_NUDGE -DM_NO_JOIN_NUDGE
+ * Variants that pass with one death: -DM_NO_PASS_ON -DM_NO_JOIN_NUDGE -DM_NO_KNOWS (what each is for: README.md)
+ *
  * Words     pub  committed; its sender     next  taken; under the token     TURN {slot, epoch}  one word; token holder
- *           ticket[r], armed[r]  of receiver r; under the token   est[r]  its entry: 0 FREE 1 CLAIMED 2 RETURNED
+ *           ticket[r], knows[r] (value of joins when r made its watch list)  of receiver r; under the token
+ *           joins  receivers that ever came; under the token    est[r]  its entry: 0 FREE 1 CLAIMED 2 RETURNED
  *           bell[r]  added to by senders and receivers   dead[r]  life word
  * Rule      A sleeper takes when no living ticket is lower; an arriving receiver takes when more messages wait than living
- *           sleepers. The head watches every living receiver and says so in `armed`; other sleepers their predecessor.
+ *           sleepers. A sleeper watches the life word of every receiver that is not reaped.
  * Memory    pub and TURN pass through buffers that drain at any time; a store with its fence is one step (the buffers work in the
  *           NOFENCE mutants). Words under the token need none. The token itself: token.pml. A thief wakes all who
  *           watch the life word of the dead holder.
@@ -69,7 +70,7 @@ byte pub, pubp; bit pubpend;
 byte next, prom;
 byte turn = NONE, turn_ep, turnp, turnp_ep; bit turnpend;
 byte ticket[NR], tctr, est[NR], bell[NR];
-bit armed[NR], joined[NR];
+bit joined[NR]; byte joins, knows[NR];
 byte holder = NONE;
 bit dead[NR + 1], fin[NR + 1], asl[NR], busy[NR];
 byte watch[NR];                 /* whose life words: bits */
@@ -80,19 +81,18 @@ byte left = CRASHES, got[NR];
 #define ALL(X) X(0) X(1) X(2)      /* EACH inside EACH */
 #define RET ((est[0] == RETURNED) + (est[1] == RETURNED) + (est[2] == RETURNED))
 #define SLEEPERS (LIVE(0) + LIVE(1) + LIVE(2))
-#define ENTRIES (est[0] || est[1] || est[2])
+#define UNREAPED (joined[0] && dead[0] || joined[1] && dead[1] || joined[2] && dead[2])
 #else
 #define EACH(X) X(0) X(1)
 #define ALL(X) X(0) X(1)
 #define RET ((est[0] == RETURNED) + (est[1] == RETURNED))
 #define SLEEPERS (LIVE(0) + LIVE(1))
-#define ENTRIES (est[0] || est[1])
+#define UNREAPED (joined[0] && dead[0] || joined[1] && dead[1])
 #endif
-#define LIVE(q) (ticket[q] != 0 && !dead[q])
+#define LIVE(q) (ticket[q] != 0)        /* the dead count until they are reaped */
 #define AVAIL (pub - next + RET)
 #define LOWER(q) if :: LIVE(q) && (h == NONE || ticket[q] < ticket[h]) -> h = q :: else fi;
 #define BELOW(q) if :: LIVE(q) && ticket[q] < ticket[r] && (p == NONE || ticket[q] > ticket[p]) -> p = q :: else fi;
-#define ABOVE(q) if :: LIVE(q) && ticket[q] > was && (h == NONE || ticket[q] < ticket[h]) -> h = q :: else fi;
 #ifdef M_SKIP_DEAD
 #define OTHERS(q) if :: q != r && joined[q] && !dead[q] -> w = w | (1 << q) :: else fi;
 #else                           /* those not reaped, dead or not: the sleep is refused if one of them is dead */
@@ -105,7 +105,6 @@ byte left = CRASHES, got[NR];
 #define ANY_LOST (LOST(0) || LOST(1))
 #endif
 #define WAKE_LIFE(q) if :: asl[q] && (watch[q] & (1 << d)) -> asl[q] = 0; watch[q] = 0 :: else fi;
-#define REPAIR(q) if :: dead[q] -> joined[q] = 0; if :: est[q] == CLAIMED -> est[q] = RETURNED :: else fi :: else fi;
 #define GIVE(q) if :: !ok && est[q] == RETURNED -> est[q] = 0; ok = 1 :: else fi;
 #define PASS_ON(q) if :: LOST(q) -> d = q; ALL(WAKE_LIFE) :: else fi;
 
@@ -113,12 +112,16 @@ inline drain_s() { if :: pubpend -> pub = pubp; pubpend = 0 :: else fi }
 inline drain_r() { if :: turnpend -> turn = turnp; turn_ep = turnp_ep; turnpend = 0 :: else fi }
 inline lowest() { h = NONE; EACH(LOWER) }
 
+/* stolen from a dead holder: those who watch it are woken; the caller repairs */
 inline lock() {
     atomic { (holder == NONE || dead[holder]) ->
-        if :: holder != NONE -> d = holder; EACH(WAKE_LIFE) :: else fi;
-        holder = r; d = 0; EACH(REPAIR) }
+        ok = (holder != NONE);
+        if :: ok -> d = holder; EACH(WAKE_LIFE) :: else fi;
+        holder = r; d = 0 };
+    if :: ok -> reap_all() :: else fi;
+    ok = 0
 }
-inline unlock() { atomic { drain_r(); assert(holder == r); holder = NONE; h = 0; p = 0; was = 0; s = 0; w = 0; ok = 0 } }
+inline unlock() { atomic { drain_r(); assert(holder == r); holder = NONE; h = 0; p = 0; s = 0; w = 0; ok = 0 } }
 inline store_turn(who) {
     atomic { drain_r(); turnp = who;
 #ifdef M_SAME_EPOCH
@@ -136,24 +139,21 @@ inline ring(q) { atomic { drain_r(); bell[q]++ }; atomic { if :: asl[q] -> asl[q
 inline take() {
     atomic { assert(AVAIL > 0); ok = 0; EACH(GIVE)
         if :: ok -> ok = 0 :: else -> next++ fi;
-        got[r]++; if :: KIND(r) != 0 -> assert(est[r] == 0); est[r] = CLAIMED :: else fi }
+        got[r]++; mine = 1; if :: KIND(r) != 0 -> assert(est[r] == 0); est[r] = CLAIMED :: else fi }
 }
-/* token held: r has its message, or gives up, and leaves the queue */
-inline leave() {
-    atomic { drain_r(); ticket[r] = 0; armed[r] = 0; lowest() };
+/* token held: slot q leaves the queue, or is taken out of it */
+inline leave(q) {
+    ticket[q] = 0;
     if
-    :: turn == r ->
+    :: turn == q ->
+        atomic { lowest() };
         store_turn(h);
         if
-#ifdef ALWAYS
-        :: h != NONE -> ring(h)
-#else
 #ifndef M_NO_HANDOVER
-#ifndef M_NO_ENTRY_NUDGE
-        :: h != NONE && (AVAIL > 0 || ENTRIES) -> ring(h)
+#ifndef M_NO_KNOWS
+        :: h != NONE && (AVAIL > 0 || knows[h] != joins) -> ring(h)
 #else
         :: h != NONE && AVAIL > 0 -> ring(h)
-#endif
 #endif
 #endif
         :: else
@@ -161,6 +161,39 @@ inline leave() {
     :: else
     fi
 }
+/* token held: what the dead left */
+inline reap_all() {
+    x = 0; any = 0;
+    do
+    :: x < NR ->
+        if
+        :: joined[x] && dead[x] ->
+            if :: est[x] == CLAIMED -> est[x] = RETURNED :: else fi;
+            if
+#ifdef M_REAP_TICKET
+            :: ticket[x] != 0 -> leave(x)
+#else
+            :: ticket[x] != 0 || turn == x -> leave(x)
+#endif
+            :: else
+            fi;
+            atomic { joined[x] = 0; any = 1; d = x; EACH(WAKE_LIFE) d = 0 }
+        :: else
+        fi;
+        x++
+    :: else -> break
+    od;
+    if
+    :: any -> atomic { lowest() }; if :: h != NONE -> ring(h) :: else fi
+    :: else
+    fi;
+    atomic { x = 0; any = 0; h = 0 }
+}
+#ifdef ANY
+#define OURTURN true
+#else
+#define OURTURN ((h == r && ticket[r] != 0) || (ticket[r] == 0 && AVAIL > SLEEPERS))
+#endif
 
 #ifdef BUSY2
 #define START(r) ((r) == 2 || ((r) == 0 && (est[2] || dead[2] || fin[2] || asl[2])) || ((r) == 1 && (asl[0] || dead[0] || fin[0])))
@@ -177,12 +210,12 @@ inline leave() {
 #endif
 
 proctype Receiver(byte r; byte calls) {
-    byte h, p, d, s, w, was; bit ok;
+    byte h, p, d, s, w, x; bit ok, any, mine, timed_out;
     {
     if
     :: r == JOIN ->
         lock();
-        atomic { joined[r] = 1; lowest() };
+        atomic { joined[r] = 1; joins++; lowest() };
 #ifndef M_NO_JOIN_NUDGE
         if :: h != NONE -> ring(h) :: else fi;
 #endif
@@ -193,66 +226,68 @@ call:
     do
     :: atomic { calls == 0 -> fin[r] = 1 }; break
     :: atomic { calls > 0 && START(r) -> calls-- };
-        lock();
+again:  lock();
+        atomic { lowest() };
         if
-#ifdef ANY
-        :: AVAIL > 0 ->
-#else
-        :: AVAIL > SLEEPERS ->
-#endif
-            take();
-#ifndef M_NO_CLAIM_NUDGE
-            atomic { lowest() };
-            if :: KIND(r) != 0 && h != NONE && !armed[h] -> ring(h) :: else fi;
-#endif
-            unlock()
-        :: else ->
-            atomic { tctr++; ticket[r] = tctr };
-again:      atomic { s = bell[r]; lowest(); p = NONE; EACH(BELOW) };
+        :: AVAIL > 0 && OURTURN -> take()
+        :: else ->      /* nothing for me: has somebody died? */
             if
-            :: h == r ->
-                store_turn(r);
-                if :: AVAIL > 0 -> take(); leave(); unlock(); goto have :: else fi;
-#ifdef M_HEAD_PRED
-                atomic { w = 0 }
-#else
-                atomic { w = 0; EACH(OTHERS) armed[r] = 1 }
-#endif
-            :: else ->
-                if :: AVAIL > 0 -> ring(h) :: else fi;
+            :: UNREAPED ->
+                reap_all();
+                atomic { lowest() };
+                if :: AVAIL > 0 && OURTURN -> take() :: else fi
+            :: else
+            fi
+        fi;
+        if
+        :: mine -> mine = 0; leave(r); unlock(); goto have
+        :: else
+        fi;
+        if :: ticket[r] == 0 -> atomic { tctr++; ticket[r] = tctr } :: else fi;
+        s = bell[r];
 #ifdef M_NO_WATCH
-                atomic { w = 0; armed[r] = 0 }
+        w = 0;
 #else
-                atomic { w = (p != NONE -> 1 << p : 0); armed[r] = 0 }
+#ifdef M_SKIP_DEAD
+        atomic { w = 0; EACH(OTHERS) };
+#else
+        if :: UNREAPED -> unlock(); goto again :: else fi;
+        atomic { w = 0; EACH(OTHERS) };
 #endif
-            fi;
-            atomic { drain_r(); assert(holder == r); holder = NONE; h = 0; p = 0 };
-            atomic { if :: bell[r] == s && !ANY_LOST -> asl[r] = 1; watch[r] = w :: else fi };
-            if
-            :: !asl[r]
-#ifdef GIVE_UP
-            :: atomic { r == GIVE_UP && asl[r] -> asl[r] = 0; watch[r] = 0 }; goto giveup
 #endif
-            fi;
-#ifndef M_NO_PASS_ON
-            atomic { EACH(PASS_ON) d = 0; w = 0 };
+        knows[r] = joins;
+        atomic { lowest(); p = NONE; EACH(BELOW) };
+        if
+        :: h == r ->
+            store_turn(r);
+            if :: AVAIL > 0 -> unlock(); goto again :: else fi
+#ifdef M_HEAD_PRED
+            ; w = 0
 #endif
-            lock();
-            goto again
-#ifdef GIVE_UP
-giveup:     lock();
-            if
-            :: turn == r -> leave()
-            :: else ->
-                atomic { drain_r(); was = ticket[r]; ticket[r] = 0; armed[r] = 0; h = NONE; EACH(ABOVE) };
-#ifndef M_NO_REWATCH
-                if :: h != NONE -> ring(h) :: else fi
-#endif
-            fi;
-            unlock();
-            goto call
+        :: else ->
+            if :: AVAIL > 0 -> ring(h) :: else fi
+#if defined(M_PRED) || defined(M_HEAD_PRED)
+            ; w = (p != NONE -> 1 << p : 0)
 #endif
         fi;
+        atomic { drain_r(); assert(holder == r); holder = NONE; h = 0; p = 0 };
+        atomic { if :: bell[r] == s && !ANY_LOST -> asl[r] = 1; watch[r] = w :: else fi };
+        if
+        :: !asl[r]
+#ifdef GIVE_UP
+        :: atomic { r == GIVE_UP && asl[r] -> asl[r] = 0; watch[r] = 0 }; timed_out = 1
+#endif
+        fi;
+#ifndef M_NO_PASS_ON
+        atomic { EACH(PASS_ON) d = 0; w = 0; s = 0 };
+#endif
+#ifdef GIVE_UP
+        if
+        :: timed_out -> timed_out = 0; lock(); leave(r); unlock(); goto call
+        :: else
+        fi;
+#endif
+        goto again;
 have:   if
         :: est[r] == CLAIMED && KIND(r) == 1 -> est[r] = 0
         :: est[r] == CLAIMED && KIND(r) == 2 -> atomic { busy[r] = 1; h = 0; calls = 0 }; false
