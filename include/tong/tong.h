@@ -259,6 +259,7 @@ TONG_API int tong_remove(const char *name);
  *            -EMSGSIZE      the mailbox has a fixed size and len is another, or len is too long
  *            -ENOSPC        max_bytes is reached or the memory is full; what was accepted is intact
  *            -EBADF         the handle was opened without TONG_SEND
+ *            -EINVAL        this thread has a reservation on this handle
  *            -EIDRM         the mailbox was removed; -EOWNERDEAD: its process is gone
  *            -EINTR         a signal handler ran while waiting; -ECANCELED: tong_interrupt
  *            -EPROTO        its files were damaged
@@ -287,7 +288,7 @@ TONG_API ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages,
  *
  * Shape    *ret_slot (TONG_SLOT_INIT): data, 16-byte aligned, len bytes to write.
  * Blocks   as tong_send(); one reservation a handle at a time, other senders on it wait. A thread
- *          that would wait for its own reservation for ever gets -EINVAL.
+ *          that has one gets -EINVAL from its next send or reserve on the handle.
  * Returns  0 or an error of tong_send(). At capacity 0 it waits for nobody; tong_commit does.
  * Crash    killed before tong_commit(): never sent, the room is free again.
  */

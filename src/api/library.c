@@ -1,5 +1,6 @@
 /* The public calls about the library and its folder. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <tong/tong.h>
 
@@ -25,7 +26,7 @@ const char *tong_strerror(int error)
     if (error == 0) {
         return "done";
     }
-    const char *text = tg_err_text(error > 0 ? error : -error);
+    const char *text = tg_err_text(error > 0 || error == INT_MIN ? error : -error);
     return text != NULL ? text : "an error that tong never answers";
 }
 

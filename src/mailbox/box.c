@@ -232,7 +232,7 @@ static int attach(struct tg_box *box, const tong_options *options)
         return r;
     }
     r = attach_files(box, options, &st);
-    if (r == 0 && (box->flags & TONG_EXCL) != 0) {
+    if ((r == 0 || r == -EEXIST || r == -EPERM) && (box->flags & TONG_EXCL) != 0) {
         r = -EEXIST;
     }
     if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {

@@ -26,6 +26,9 @@ struct tg_sender {
     bool holds_room;     /* taken from the room word, not used yet */
     bool has_reservation;
     uint32_t done_seen;  /* of the row; never ahead of it */
+    uint32_t done_total_seen; /* of the box; never ahead of it */
+    uint32_t want;        /* room to be rung for */
+    uint32_t since_wake;  /* messages sent since the last sleep for room */
     uint64_t note;       /* the turn rung for last */
     uint64_t reservation; /* number of the present one */
     uint64_t reserved_len;

@@ -60,11 +60,20 @@ void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t he
     }
 }
 
-static void ring_link(struct tg_attached *at)
+static void ring_link(const struct tg_box *box, struct tg_attached *at, bool always)
 {
+    const struct tg_link_head *head = at->reader.head;
     at->ring_due = false;
-    const uint32_t waits = tg_load_relaxed(&at->reader.head->waits);
-    if (waits != at->waits_note) {
+    const uint32_t waits = tg_load_relaxed(&head->waits);
+    if (waits == at->waits_note) {
+        return;
+    }
+    /* A sender that fills what it gets faster than it is freed wants more at a time. */
+    const uint32_t tail = tg_place_sequence(tg_load_relaxed(&head->tail));
+    const uint32_t used = tail - tg_load_relaxed(&at->row->done);
+    const uint32_t wanted = tg_load_relaxed(&head->want);
+    if (always || box->link_capacity == TONG_UNBOUNDED || used > box->link_capacity ||
+        box->link_capacity - used >= wanted) {
         at->waits_note = waits;
         (void)tg_add(&at->row->bell, 1);
         tg_sys_futex_wake(&at->row->bell, INT_MAX);
@@ -78,11 +87,11 @@ void tg_claims_ring(struct tg_box *box)
      * sees the other; else it would sleep beside free room. */
     tg_fence();
     if (rx->ring_one != NULL) {
-        ring_link(rx->ring_one);
+        ring_link(box, rx->ring_one, rx->ring_always);
     } else {
         for (uint32_t i = 0; i < rx->n_attached; i++) {
             if (rx->attached[i]->ring_due || rx->ring_always) {
-                ring_link(rx->attached[i]);
+                ring_link(box, rx->attached[i], rx->ring_always);
             }
         }
     }
@@ -216,6 +225,7 @@ void tg_claims_collect(struct tg_box *box, bool all)
         struct tg_attached *at = rx->attached[i];
         if (at->touched) {
             tg_claims_free_room(box, at, at->lowest_place, handed_out(box, at) - at->unfinished);
+            at->touched = false;
         }
     }
     tg_store_relaxed(&box->head->n_returned, UINT32_C(0));
@@ -227,12 +237,10 @@ void tg_claims_collect(struct tg_box *box, bool all)
 
 void tg_claims_collect_one(struct tg_box *box, struct tg_attached *at)
 {
-    for (uint32_t i = 0; i < box->rx.n_attached; i++) {
-        box->rx.attached[i]->touched = false;
-    }
     at->touched = true;
     begin_link(box, at);
     for_entries(box, count_entry);
+    at->touched = false;
     tg_claims_free_room(box, at, at->lowest_place, handed_out(box, at) - at->unfinished);
 }
 
@@ -286,10 +294,19 @@ static void finish(struct tg_box *box, struct tg_box_entry *entry, uint32_t stat
     /* release: the reading of the message comes before its room is free. */
     tg_store_release(&entry->state, state);
     tg_fence();
-    if (tg_box_lock_or_pend(box)) {
-        tg_claims_collect(box, false);
-        tg_box_unlock(box);
+    if (!tg_box_lock_or_pend(box)) {
+        return;
     }
+    struct tg_attached *at = link_of(box, entry);
+    if (TG_ENTRY_STATE(state) == TG_RELEASED && at != NULL && tg_links_is_current(box, at) &&
+        TG_ENTRY_STATE(tg_load_relaxed(&entry->state)) == TG_RELEASED) {
+        /* The common case: nobody else's entries are touched by it. */
+        free_released(box, entry, state);
+        tg_claims_collect_one(box, at);
+    } else {
+        tg_claims_collect(box, false);
+    }
+    tg_box_unlock(box);
 }
 
 /* The entry a message speaks of, if this handle holds it claimed. */

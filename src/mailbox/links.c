@@ -72,11 +72,13 @@ static void set_row(struct tg_box *box, struct tg_attached *at)
         return;
     }
     const uint64_t first = tg_load_relaxed(&at->reader.head->first);
+    /* At capacity 0 head counts offers, and the first one has number 1. */
+    const uint64_t head = box->capacity == 0 ? UINT64_C(1) << 32 : first;
     const uint32_t done = tg_place_sequence(first);
     const uint32_t old = tg_load_relaxed(&row->done);
     tg_store_release(&row->link_id, UINT64_C(0));
     tg_store_relaxed(&row->next, first);
-    tg_store_relaxed(&row->head, first);
+    tg_store_relaxed(&row->head, head);
     tg_store_relaxed(&row->grant, UINT64_C(0));
     tg_store_relaxed(&row->verdict, UINT64_C(0));
     tg_store_relaxed(&row->dropped, UINT64_C(0));

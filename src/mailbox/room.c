@@ -135,8 +135,11 @@ int tg_room_take(struct tg_box *box, struct tg_waitset *watch)
         uint64_t seen = tg_load_acquire(word);
         const struct word w = unpack(seen);
         help(box, w);
-        const uint32_t done = tg_load_acquire(&box->head->done_total);
-        if (difference(w.total, done) < (int32_t)box->capacity) {
+        /* An old one will do (I3): the word is asked only when that one says full. */
+        if (difference(w.total, box->tx.done_total_seen) >= (int32_t)box->capacity) {
+            box->tx.done_total_seen = tg_load_acquire(&box->head->done_total);
+        }
+        if (difference(w.total, box->tx.done_total_seen) < (int32_t)box->capacity) {
             const uint32_t got = count_of(&mine->got, w, me, GOT);
             if (tg_cas(word, &seen, pack(w.total + 1, got + 1, me, GOT))) {
                 return 0;

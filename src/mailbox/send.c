@@ -28,6 +28,7 @@
 
 #define SPIN_MOST 1024u
 #define SPIN_LEAST 16u
+#define WANT_NS 2000000 /* how long a sender waits for more room than one message */
 
 /* ---- ringing */
 
@@ -100,6 +101,7 @@ static void tell_wait(struct tg_box *box, bool blocked)
 {
     struct tg_link_head *head = box->tx.writer.head;
     if (blocked) {
+        tg_store_relaxed(&head->want, box->tx.want);
         /* Sequentially consistent; partner: the fence in tg_claims_ring. */
         (void)tg_add(&head->waits, 1);
         tg_fence();
@@ -111,13 +113,20 @@ static int sleep_in_pieces(struct tg_box *box, const struct tg_waitset *set, int
                            bool (*ready)(struct tg_box *box))
 {
     struct tg_sender *tx = &box->tx;
-    const int64_t piece = tg_now_ns() + tg_box_backstop_ns(tx->sleeps);
-    const bool is_backstop = piece < deadline;
+    const int64_t now = tg_now_ns();
+    const int64_t piece = tx->want > 1 ? now + WANT_NS : now + tg_box_backstop_ns(tx->sleeps);
+    const bool is_piece = piece < deadline;
     tg_gate_set_asleep(&tx->gate, true);
-    const int r = tg_waitset_sleep(set, is_backstop ? piece : deadline);
+    const int r = tg_waitset_sleep(set, is_piece ? piece : deadline);
     tg_gate_set_asleep(&tx->gate, false);
     tg_life_pass_on(set);
-    if (r == -ETIMEDOUT && is_backstop) {
+    if (r == -ETIMEDOUT && is_piece && tx->want > 1) {
+        /* Less than wanted came in that time: from now on the first bit will do. */
+        tx->want = 1;
+        tx->since_wake = 0;
+        return 0;
+    }
+    if (r == -ETIMEDOUT && is_piece) {
         tx->sleeps++;
         if (ready(box)) {
             (void)tg_add(&tx->writer.head->finds, 1);
@@ -125,6 +134,7 @@ static int sleep_in_pieces(struct tg_box *box, const struct tg_waitset *set, int
         return 0;
     }
     tx->sleeps = r == 0 ? 0 : tx->sleeps;
+    tx->since_wake = 0;
     return r == -EINTR ? r : 0;
 }
 
@@ -197,11 +207,21 @@ static bool spin(struct tg_box *box, bool (*ready)(struct tg_box *box))
     return false;
 }
 
+/* A link full again after fewer messages than a quarter of it wants a quarter at a time: else each
+ * freed place would wake its sender for one message, a context switch each. */
+static void choose_want(struct tg_box *box)
+{
+    struct tg_sender *tx = &box->tx;
+    const uint32_t quarter = box->link_capacity == TONG_UNBOUNDED ? 1 : box->link_capacity / 4;
+    tx->want = quarter > 1 && tx->since_wake < quarter ? quarter : 1;
+}
+
 static int wait_for_room(struct tg_box *box, int64_t deadline, uint32_t interrupts)
 {
     if (spin(box, has_room)) {
         return 0;
     }
+    choose_want(box);
     for (;;) {
         int r = tg_box_check(box);
         if (r < 0 || has_room(box)) {
@@ -291,6 +311,7 @@ static void commit(struct tg_box *box, uint64_t len)
     struct tg_sender *tx = &box->tx;
     note_cpu(box);
     tg_writer_commit(&tx->writer, len);
+    tx->since_wake++;
     if (tx->holds_room) {
         tx->holds_room = false;
         /* Whoever counts the rooms of a dead one finds at most one message behind tail. */
@@ -332,8 +353,8 @@ static int enter_gate(struct tg_box *box, const struct call *call)
         }
         const bool own = pthread_equal(box->tx.reserver, pthread_self()) != 0;
         tg_gate_leave(&box->tx.gate);
-        if (own && call->deadline == TG_NEVER) {
-            return -EINVAL; /* it would wait for itself, for ever */
+        if (own) {
+            return -EINVAL; /* it would wait for itself */
         }
         if (call->deadline == 0) {
             return -EAGAIN;

@@ -153,10 +153,12 @@ static void make_gone(int dir, const char *name, struct tg_writer *w)
 
 /* ---- getting one */
 
+/* A look at one costs some system calls; of many only so many are looked at, from a random one on. */
+#define LOOKS_MOST 64u
+
 struct search {
-    struct tg_box *box;
     uint8_t used[TG_LINKS_MAX / 8];
-    int result; /* 1: taken over */
+    uint32_t n_used;
 };
 
 static int may_grow(void *arg, uint64_t bytes);
@@ -177,31 +179,60 @@ static int take_over(struct tg_box *box, int fd, const char *name, const struct 
     return r;
 }
 
-static int try_left(const char *name, unsigned char type, void *arg)
+static bool is_used(const struct search *search, uint32_t row)
+{
+    return (search->used[row / 8] & (1u << (row % 8))) != 0;
+}
+
+static int note_used(const char *name, unsigned char type, void *arg)
 {
     struct search *search = arg;
-    struct tg_box *box = search->box;
     (void)type;
     const int row = tg_link_row(name);
-    if (row < 0) {
-        return 0;
+    if (row >= 0) {
+        search->used[row / 8] |= (uint8_t)(1u << (row % 8));
+        search->n_used++;
     }
-    search->used[row / 8] |= (uint8_t)(1u << (row % 8));
+    return 0;
+}
+
+/* 1: taken over. 0: it is somebody's, or damaged and left to its readers and tong_doctor. */
+static int try_left(struct tg_box *box, struct search *search, uint32_t row)
+{
+    char name[TG_LINK_NAME_SIZE];
     struct brief brief;
+    tg_link_name(row, name);
     tg_fd fd = open_left(box->root, box->dir, name, &brief);
     if (fd < 0) {
         return fd == -EMFILE || fd == -ENFILE ? fd : 0;
     }
     if (brief.state == TG_LINK_GONE) {
         (void)tg_sys_unlink(box->dir, name);
-        search->used[row / 8] &= (uint8_t)~(1u << (row % 8));
+        search->used[row / 8] &= (uint8_t) ~(1u << (row % 8));
         return 0;
     }
     const int r = take_over(box, fd, name, &brief);
     /* The mapping keeps the description, and so the lock, alive: give it up by name. */
     tg_sys_unlock(fd);
-    /* A damaged one is left to its readers and to tong_doctor. */
     return r == -EPROTO || r == -EIDRM ? 0 : r < 0 ? r : 1;
+}
+
+static int find_left(struct tg_box *box, struct search *search)
+{
+    int r = tg_sys_list(box->dir, note_used, search);
+    uint32_t first = 0;
+    if (r == 0 && search->n_used > LOOKS_MOST) {
+        r = tg_sys_random(&first, sizeof first);
+    }
+    uint32_t looks = 0;
+    for (uint32_t k = 0; r == 0 && k < TG_LINKS_MAX && looks < LOOKS_MOST; k++) {
+        const uint32_t row = (first + k) % TG_LINKS_MAX;
+        if (is_used(search, row)) {
+            looks++;
+            r = try_left(box, search, row);
+        }
+    }
+    return r;
 }
 
 /* Numbers go on where the last link of this row stopped, so that sums of them stay right. It was
@@ -210,8 +241,10 @@ static uint32_t first_sequence(const struct tg_box *box, uint32_t row)
 {
     const uint32_t done =
         row < tg_load_acquire(&box->head->n_rows) ? tg_load_acquire(&box->rows[row].done) : 0;
-    if (box->capacity == TONG_UNBOUNDED || box->capacity == 0 ||
-        row >= tg_load_acquire(&box->room->n_rows)) {
+    if (box->capacity == 0) {
+        return 0;
+    }
+    if (box->capacity == TONG_UNBOUNDED || row >= tg_load_acquire(&box->room->n_rows)) {
         return done;
     }
     const uint32_t sent = tg_load_acquire(&box->room_rows[row].sent);
@@ -254,7 +287,7 @@ static int make_link(struct tg_box *box, uint32_t row)
 static int make_somewhere(struct tg_box *box, const struct search *search)
 {
     for (uint32_t row = 0; row < TG_LINKS_MAX; row++) {
-        if ((search->used[row / 8] & (1u << (row % 8))) != 0) {
+        if (is_used(search, row)) {
             continue;
         }
         const int r = make_link(box, row);
@@ -275,8 +308,8 @@ static void tell_receivers(struct tg_box *box)
 int tg_sender_get_link(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
-    struct search search = { .box = box };
-    int r = tg_sys_list(box->dir, try_left, &search);
+    struct search search = { .n_used = 0 };
+    int r = find_left(box, &search);
     const bool new_one = r == 0;
     if (new_one) {
         r = make_somewhere(box, &search);
@@ -290,6 +323,8 @@ int tg_sender_get_link(struct tg_box *box)
     tx->has_link = true;
     tx->row_known = false;
     tx->note = 0;
+    tx->want = 1;
+    tx->since_wake = UINT32_MAX / 2;
     tx->cpu = UINT32_MAX;
     tx->done_seen = tg_place_sequence(tg_load_relaxed(&tx->writer.head->first));
     tx->offer = (uint32_t)(tg_load_relaxed(&tx->writer.head->offer) >> 32);

@@ -463,7 +463,7 @@ int tg_region_notify(tong_region *region)
     return 0;
 }
 
-static int sleep_watched(tong_region *region, uint32_t seen, int64_t deadline_ns)
+static int sleep_watched(tong_region *region, uint32_t seen, int64_t deadline_ns, uint32_t nth)
 {
     struct tg_waitset set;
     tg_waitset_clear(&set);
@@ -472,7 +472,7 @@ static int sleep_watched(tong_region *region, uint32_t seen, int64_t deadline_ns
         !tg_life_watch(region->root, region->owner, &set)) {
         return 0;
     }
-    int64_t piece = tg_now_ns() + BACKSTOP_NS;
+    int64_t piece = tg_now_ns() + (BACKSTOP_NS << (nth < 3 ? nth : 3));
     if (region->head_writable) {
         (void)tg_add(&region->head->waits, 1);
     } else {
@@ -487,11 +487,11 @@ static int sleep_watched(tong_region *region, uint32_t seen, int64_t deadline_ns
     return r == -EINTR ? r : 0;
 }
 
-static int sleep_for_event(tong_region *region, uint32_t seen, int64_t deadline_ns)
+static int sleep_for_event(tong_region *region, uint32_t seen, int64_t deadline_ns, uint32_t nth)
 {
     tg_life_renew(region->root);
     tg_life_watch_begin(region->root);
-    const int r = sleep_watched(region, seen, deadline_ns);
+    const int r = sleep_watched(region, seen, deadline_ns, nth);
     tg_life_watch_end(region->root);
     return r;
 }
@@ -502,6 +502,7 @@ int tg_region_wait(tong_region *region, uint32_t *seen, int64_t timeout_ns)
         return -EINVAL;
     }
     const int64_t deadline = tg_deadline(timeout_ns);
+    uint32_t sleeps = 0;
     for (int spins = 0;; spins++) {
         const int r = check_alive(region);
         if (r < 0) {
@@ -522,7 +523,7 @@ int tg_region_wait(tong_region *region, uint32_t *seen, int64_t timeout_ns)
         if (tg_is_over(deadline)) {
             return -ETIMEDOUT;
         }
-        const int slept = sleep_for_event(region, events, deadline);
+        const int slept = sleep_for_event(region, events, deadline, sleeps++);
         if (slept < 0) {
             return slept;
         }
