@@ -107,6 +107,8 @@ void tg_writer_commit(struct tg_writer *w, uint64_t len);
 void tg_writer_note_tail(struct tg_writer *w);
 void tg_writer_abort(struct tg_writer *w);
 /* Rendezvous: put the place where the reservation lies, and go past it once it was taken. */
+/* After a take-over: what the sender before offered may be claimed still, nobody here knows where. */
+int tg_writer_hold_all(struct tg_writer *w);
 uint64_t tg_writer_reserved_offset(const struct tg_writer *w);
 int tg_writer_reserve_offer(struct tg_writer *w, uint64_t len, bool all_finished,
                             uint8_t **ret_data);

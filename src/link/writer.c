@@ -670,6 +670,18 @@ void tg_writer_abort(struct tg_writer *w)
 
 /* ---- rendezvous: the offer word publishes, commit words are not used */
 
+int tg_writer_hold_all(struct tg_writer *w)
+{
+    for (uint32_t i = 0; i < w->n_segments; i++) {
+        const int r = i == w->current || w->segments[i].in_chain ? 0 : push_chain(w, i);
+        if (r < 0) {
+            return r;
+        }
+    }
+    w->pos = w->end;
+    return 0;
+}
+
 uint64_t tg_writer_reserved_offset(const struct tg_writer *w)
 {
     return w->pos;

@@ -171,7 +171,10 @@ static int take_over(struct tg_box *box, int fd, const char *name, const struct 
     memset(&tx->writer, 0, sizeof tx->writer);
     tx->writer.may_grow = may_grow;
     tx->writer.arg = box;
-    const int r = tg_writer_take_over(&tx->writer, box->dir, fd, box->me, row_place, &row_of);
+    int r = tg_writer_take_over(&tx->writer, box->dir, fd, box->me, row_place, &row_of);
+    if (r == 0 && box->capacity == 0) {
+        r = tg_writer_hold_all(&tx->writer);
+    }
     if (r == 0 && tx->writer.row != (uint32_t)row) {
         tg_writer_detach(&tx->writer);
         return -EPROTO;
