@@ -71,6 +71,7 @@ damage() {
 damage 'an empty box' truncate -s 0 box
 damage 'a truncated box' truncate -s 100 box
 damage 'foreign bytes in the box' dd if=/dev/urandom of=box bs=64 count=1 conv=notrunc status=none
+damage 'another format version' sh -c 'printf "\377" | dd of=box bs=1 seek=4 conv=notrunc status=none'
 damage 'a box of zeroes' sh -c 's=$(stat -c %s box); truncate -s 0 box; truncate -s "$s" box'
 damage 'a box that is a link' sh -c 'mv box ../../elsewhere-$$; ln -s ../../elsewhere-$$ box'
 rm -f "${TONG_DIR%/*}"/elsewhere-*
@@ -137,6 +138,13 @@ t 'no descriptors left' 1 '' \
     'tong: send box: the process has no file descriptor left; raise the limit of open files ("ulimit -n")' \
     sh -c 'ulimit -n 4; exec "$TONG" send box x'
 is 'sends nothing' "$(field box waiting)" ''
+head -c 20000000 /dev/zero >"$work/big"
+t 'no memory' 1 '' \
+    'tong: send box: the process or the system has no memory left; end other programs, or raise the limit ("ulimit -v")' \
+    sh -c 'ulimit -v 20000; exec "$TONG" send box --file "$0"' "$work/big"
+is 'sends nothing, too' "$(field box waiting)" 0
+t 'with memory it goes' 0 '' '' "$TONG" send box --file "$work/big"
+"$TONG" rm box
 "$TONG" create small --max-bytes 1M
 head -c 2000000 /dev/urandom >"$work/big"
 t 'more than max-bytes' 1 '' \

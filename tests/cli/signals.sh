@@ -6,12 +6,13 @@ set -m
 "$TONG" create box --capacity 1
 for signal in INT TERM HUP; do
     code=$((128 + $(kill -l $signal)))
-    "$TONG" receive box 2>"$work/err" &
+    "$TONG" receive box --output "$work/none" 2>"$work/err" &
     pid=$!
     soon field_is box receivers-asleep 1
     kill -$signal "$pid"
     ended "$pid" "$code" "SIG$signal ends a waiting receiver with $code"
     is "SIG$signal is no error to report" "$(cat "$work/err")" ''
+    holds "SIG$signal leaves no empty output" test ! -e "$work/none"
     is "SIG$signal leaves no receiver" "$(field box receivers)" 0
 
     "$TONG" send box full
