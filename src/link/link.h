@@ -175,6 +175,12 @@ void tg_reader_detach(struct tg_reader *r);
 /* Look at place: 1 and the message; 0 nothing there yet, with r->next moved past jumps; -EPROTO
  * and other errors. The place must have come from the box or from this function. */
 int tg_reader_look(struct tg_reader *r, uint64_t place, struct tg_message_view *ret_view);
+/* Stand behind the message just looked at: there the next hint looks. */
+static inline void tg_reader_advance(struct tg_reader *r, const struct tg_message_view *view)
+{
+    r->next = view->next;
+    r->record = (const struct tg_record *)(const void *)(r->base + tg_place_offset(view->next));
+}
 /* The bytes of a message known by place and length (a claim). */
 int tg_reader_find(struct tg_reader *r, uint64_t offset, uint32_t len, const uint8_t **ret_data);
 /* The head moves from one place to another: give the memory of one-shot segments that it leaves

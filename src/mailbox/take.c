@@ -190,6 +190,7 @@ static int claim_fresh(struct tg_box *box, struct tg_take *take,
     tg_store_release(&entry->state, TG_ENTRY(TG_CLAIMED, 1));
     /* The hand-out. release: the entry comes first, or a repair would take it for void. */
     tg_store_release(&take->at->row->next, view->next);
+    tg_reader_advance(&take->at->reader, view);
     take->entry = entry;
     return 1;
 }
@@ -204,6 +205,7 @@ static int consume_fresh(struct tg_box *box, struct tg_take *take,
     }
     /* The consumption. release: the copy comes first. */
     tg_store_release(&row->next, view->next);
+    tg_reader_advance(&take->at->reader, view);
     if (nothing_out) {
         tg_claims_free_room(box, take->at, view->next, view->sequence + 1);
     } else {
