@@ -247,7 +247,7 @@ void tool_watch_stop(void);
 void tool_watch_wait(void);
 void tool_watch_go_on(void);
 
-/* Bytes there are to move (0: not known), and bytes moved. */
+/* A transfer begins, of so many bytes (0: not known); bytes were moved. */
 void tool_watch_total(uint64_t bytes);
 void tool_watch_moved(uint64_t bytes);
 

@@ -38,7 +38,8 @@ static struct {
     bool said;
     const struct tool_args *args;
     const char *name;
-    struct timespec begin;
+    struct timespec begin; /* of the transfer */
+    uint64_t seen;         /* bytes moved at the last look */
 } watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void tool_watch_wait(void)
@@ -55,6 +56,7 @@ void tool_watch_go_on(void)
 void tool_watch_total(uint64_t bytes)
 {
     atomic_store_explicit(&total, bytes, memory_order_relaxed);
+    atomic_store_explicit(&moved, 0, memory_order_relaxed);
 }
 
 void tool_watch_moved(uint64_t bytes)
@@ -82,11 +84,16 @@ static void draw(void)
 {
     const uint64_t all = atomic_load_explicit(&total, memory_order_relaxed);
     const uint64_t now = atomic_load_explicit(&moved, memory_order_relaxed);
-    if (now == 0 || (all < worth_drawing && now < worth_drawing)) {
-        return;
-    }
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
+    if (now == 0 || now < watch.seen) {
+        watch.begin = t; /* Nothing of this transfer was moved until now. */
+    }
+    watch.seen = now;
+    if (now == 0 || (all < worth_drawing && now < worth_drawing)) {
+        erase();
+        return;
+    }
     const double seconds =
         (double)(t.tv_sec - watch.begin.tv_sec) + (double)(t.tv_nsec - watch.begin.tv_nsec) * 1e-9;
     const double rate = seconds > 0 ? (double)now / seconds : 0;
