@@ -129,6 +129,9 @@ t 'doctor names it' 1 '*'"$work/open"'*' '' env TONG_DIR="$work/open" "$TONG" do
 : >"$work/file"
 t 'a folder that is a file' 1 '' "tong: create box: $unsafe" \
     env TONG_DIR="$work/file" "$TONG" create box
+t 'a mode for others in a folder of one user' 1 '' \
+    'tong: create box: no permission, *; a --mode for others needs a folder that others may enter, *' \
+    "$TONG" create box --mode 0660
 t 'a folder that is not there is made' 0 x '' \
     env TONG_DIR="$work/made" sh -c '"$TONG" send box x; "$TONG" receive box'
 is 'for this user alone' "$(stat -c %a "$work/made")" 700

@@ -25,7 +25,7 @@ static int run(const struct tool_args *args)
     if (r == 0) {
         r = tong_close(box);
     }
-    return r == 0 ? TOOL_DONE : tool_error(args, name, r, NULL);
+    return r == 0 ? TOOL_DONE : tool_make_error(args, name, r, &options);
 }
 
 const struct tool_command tool_create = {

@@ -7,7 +7,6 @@
 #include "tool.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -67,7 +66,7 @@ static int run(const struct tool_args *args)
         return TOOL_FAILED;
     }
     visit.repair = tool_given(args, "--repair");
-    visit.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    visit.colour = tool_has_colour(STDOUT_FILENO);
     const int r = tong_doctor(visit.repair, each, &visit);
     if (r < 0) {
         return tool_error(args, NULL, r, NULL);

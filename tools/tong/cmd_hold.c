@@ -70,7 +70,7 @@ static int run(const struct tool_args *args)
     const int r =
         tong_open(rx.box.name, TONG_RECEIVE | TONG_CREATE | TONG_EXCL, &options, &rx.box.box);
     if (r != 0) {
-        return tool_error(args, rx.box.name, r, NULL);
+        return tool_make_error(args, rx.box.name, r, &options);
     }
     tool_signals_interrupt(rx.box.box);
     const char *const *const command = (const char *const *)(args->words + args->after);

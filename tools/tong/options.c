@@ -106,3 +106,14 @@ int tool_options_differ(const struct tool_args *args, const char *name, const to
     }
     return tool_error(args, name, -EEXIST, NULL);
 }
+
+int tool_make_error(const struct tool_args *args, const char *name, int error,
+                    const tong_options *options)
+{
+    if (error == -EACCES && (options->mode & 077u)) {
+        return tool_error(args, name, error,
+                          "a --mode for others needs a folder that others may enter, and TONG_DIR "
+                          "set to it");
+    }
+    return tool_error(args, name, error, NULL);
+}

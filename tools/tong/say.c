@@ -24,6 +24,12 @@ bool tool_on_terminal(void)
     return known == 1;
 }
 
+bool tool_has_colour(int fd)
+{
+    const char *const no = getenv("NO_COLOR");
+    return (!no || !*no) && isatty(fd) == 1;
+}
+
 const char *tool_shown(const char *name)
 {
     enum {
@@ -73,7 +79,7 @@ static void write_line(const char *line, size_t len)
 __attribute__((format(printf, 3, 0))) static void
 say_args(const struct tool_args *args, const char *name, const char *format, va_list list)
 {
-    const char *const red = tool_on_terminal() && !getenv("NO_COLOR") ? "\033[31m" : "";
+    const char *const red = tool_has_colour(STDERR_FILENO) ? "\033[31m" : "";
     const char *const plain = *red ? "\033[0m" : "";
     char line[1024];
     int n =

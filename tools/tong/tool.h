@@ -112,10 +112,17 @@ int tool_mailbox_options(const struct tool_args *args, uint32_t owner, tong_opti
 int tool_options_differ(const struct tool_args *args, const char *name,
                         const tong_options *options);
 
+/* Reports why a mailbox with these options was not made. Returns an exit code. */
+int tool_make_error(const struct tool_args *args, const char *name, int error,
+                    const tong_options *options);
+
 /* ------------------------------------------------------------------ say.c: standard error */
 
 /* True if standard error is a terminal. */
 bool tool_on_terminal(void);
+
+/* True if it is a terminal and the user did not say NO_COLOR. */
+bool tool_has_colour(int fd);
 
 /* A name as it can be printed: quoted and escaped where it has to be, shortened where it is long. */
 const char *tool_shown(const char *name);
