@@ -229,7 +229,7 @@ void tg_sys_futex_wake(const tg_a32 *word, int n)
     (void)syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
-uint32_t tg_sys_cpu(void)
+uint32_t tg_sys_cpu_slow(void)
 {
     const int cpu = sched_getcpu();
     return cpu < 0 ? 0 : (uint32_t)cpu;

@@ -11,6 +11,16 @@
 
 #include "base/atomic.h"
 
+#if defined(__has_include)
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#define TG_HAVE_RSEQ 1
+#endif
+#endif
+#ifndef TG_HAVE_RSEQ
+#define TG_HAVE_RSEQ 0
+#endif
+
 #define TG_PAGE 4096u
 
 /* O_CLOEXEC and O_NOFOLLOW are always added. */
@@ -53,8 +63,20 @@ int tg_sys_futex_wait(const tg_a32 *word, uint32_t value, int64_t deadline_ns);
 /* Wake up to n sleepers. Works on read-only mappings. */
 void tg_sys_futex_wake(const tg_a32 *word, int n);
 
-/* The processor this thread runs on now. */
-uint32_t tg_sys_cpu(void);
+uint32_t tg_sys_cpu_slow(void);
+
+/* The processor this thread runs on now: one load where the C library keeps it (rseq). */
+static inline uint32_t tg_sys_cpu(void)
+{
+#if TG_HAVE_RSEQ
+    if (__rseq_size != 0) {
+        const struct rseq *rseq = (const struct rseq *)(const void *)(
+            (const char *)__builtin_thread_pointer() + __rseq_offset);
+        return *(const volatile uint32_t *)&rseq->cpu_id;
+    }
+#endif
+    return tg_sys_cpu_slow();
+}
 
 #define tg_cleanup(f) __attribute__((cleanup(f)))
 #define tg_fd tg_cleanup(tg_sys_closep) int

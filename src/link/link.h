@@ -65,7 +65,7 @@ struct tg_writer {
     uint64_t end_page;    /* of the file */
     uint64_t kept;        /* bytes of segments that are not one-shot */
     uint64_t keep;        /* how many of those may be */
-    uint32_t cpu;
+    uint32_t pid;
     bool is_reserved;
     bool borrowed;        /* the memory is somebody else's (tests) */
     /* Asked before bytes are added to the file. 0 or -ENOSPC. */
@@ -102,9 +102,40 @@ bool tg_writer_fits(const struct tg_writer *w, uint64_t len);
  */
 int tg_writer_reserve(struct tg_writer *w, uint64_t len, const struct tg_link_place *place,
                       uint8_t **ret_data);
+/* Keep the upper half of the numbers known to readers. */
+void tg_writer_note_high(struct tg_writer *w);
+
+static inline struct tg_record *tg_writer_record(const struct tg_writer *w, uint64_t offset)
+{
+    return (struct tg_record *)(void *)(w->base + offset);
+}
+
 /* Publish the reservation, len bytes of it. tg_writer_note_tail() is to follow soon. */
-void tg_writer_commit(struct tg_writer *w, uint64_t len);
-void tg_writer_note_tail(struct tg_writer *w);
+static inline void tg_writer_commit(struct tg_writer *w, uint64_t len)
+{
+    struct tg_record *record = tg_writer_record(w, w->pos);
+    const uint64_t next = w->pos + tg_record_size(len);
+    if ((w->sequence & UINT32_C(0x3fffffff)) == 0) {
+        tg_writer_note_high(w);
+    }
+    tg_store_relaxed(&record->length, (uint32_t)len);
+    tg_store_relaxed(&record->sequence, w->sequence);
+    tg_store_relaxed(&record->pid, w->pid);
+    tg_store_relaxed(&tg_writer_record(w, next)->commit, UINT32_C(0));
+    /* release: payload, length and the zero behind come first (I1 of writer.c); pairs with the
+     * acquire in tg_reader_look. */
+    tg_store_release(&record->commit, TG_COMMITTED);
+    w->sequence++;
+    w->pos = next;
+    w->is_reserved = false;
+}
+
+static inline void tg_writer_note_tail(struct tg_writer *w)
+{
+    /* release, after the commits (I4): pairs with the acquire of a successor or observer. */
+    tg_store_release(&w->head->tail, tg_place(w->sequence, w->pos));
+}
+
 void tg_writer_abort(struct tg_writer *w);
 /* Rendezvous: put the place where the reservation lies, and go past it once it was taken. */
 /* After a take-over: what the sender before offered may be claimed still, nobody here knows where. */

@@ -37,11 +37,6 @@
 #define LONG_SEGMENT_PAGES 1024u          /* 4 MiB: several long messages share one up to here */
 #define CHAIN_WISH 64u                    /* a backlog of more segments than this makes longer ones */
 
-static struct tg_record *record_at(const struct tg_writer *w, uint64_t offset)
-{
-    return (struct tg_record *)(void *)(w->base + offset);
-}
-
 /* ---- the private picture of the table */
 
 static int remember(struct tg_writer *w, uint32_t page, uint32_t pages, uint32_t flags)
@@ -371,7 +366,7 @@ static int find_segment(struct tg_writer *w, uint64_t need, uint32_t *ret_index)
 /* Go on in another segment, if memory for need bytes can be had there. */
 static int jump(struct tg_writer *w, uint32_t index, uint64_t need)
 {
-    struct tg_record *from = record_at(w, w->pos);
+    struct tg_record *from = tg_writer_record(w, w->pos);
     struct tg_writer_segment *left = &w->segments[w->current];
     const uint32_t old = w->current;
     const uint64_t old_pos = w->pos;
@@ -385,7 +380,7 @@ static int jump(struct tg_writer *w, uint32_t index, uint64_t need)
     }
     tg_store_relaxed(&tg_segment_at(w->head, old)->next, index + 1);
     tg_store_relaxed(&tg_segment_at(w->head, index)->next, UINT32_C(0));
-    tg_store_relaxed(&record_at(w, w->pos)->commit, UINT32_C(0));
+    tg_store_relaxed(&tg_writer_record(w, w->pos)->commit, UINT32_C(0));
     /* release: the zero in the new segment and the table's next come first (I1); pairs with the
      * acquire of tg_reader_look. */
     tg_store_release(&from->commit, TG_COMMITTED | TG_JUMP);
@@ -459,6 +454,7 @@ int tg_writer_make(struct tg_writer *w, int dir, const char *temp,
         tg_writer_detach(w);
         return r;
     }
+    w->pid = (uint32_t)getpid();
     write_birth(w, birth);
     w->sequence = birth->sequence;
     enter(w, 0, (uint64_t)TG_LINK_DATA_PAGE * TG_PAGE);
@@ -565,8 +561,9 @@ int tg_writer_take_over(struct tg_writer *w, int dir, int fd, uint64_t owner,
         tg_writer_detach(w);
         return r;
     }
+    w->pid = (uint32_t)getpid();
     tg_store_relaxed(&w->head->blocked, UINT32_C(0));
-    tg_store_relaxed(&w->head->pid, (uint32_t)getpid());
+    tg_store_relaxed(&w->head->pid, w->pid);
     tg_store_relaxed(&w->head->gid, (uint32_t)getegid());
     tg_store_release(&w->head->owner, owner);
     return 0;
@@ -637,30 +634,10 @@ int tg_writer_reserve(struct tg_writer *w, uint64_t len, const struct tg_link_pl
     return 0;
 }
 
-void tg_writer_commit(struct tg_writer *w, uint64_t len)
+void tg_writer_note_high(struct tg_writer *w)
 {
-    struct tg_record *record = record_at(w, w->pos);
-    const uint64_t next = w->pos + tg_record_size(len);
-    if ((w->sequence & UINT32_C(0x3fffffff)) == 0 && w->sequence != 0) {
-        const uint64_t high = tg_load_relaxed(&w->head->high);
-        tg_store_relaxed(&w->head->high, high + (uint32_t)(w->sequence - (uint32_t)high));
-    }
-    tg_store_relaxed(&record->length, (uint32_t)len);
-    tg_store_relaxed(&record->sequence, w->sequence);
-    tg_store_relaxed(&record->pid, (uint32_t)tg_load_relaxed(&w->head->pid));
-    tg_store_relaxed(&record_at(w, next)->commit, UINT32_C(0));
-    /* release: payload, length and the zero behind come first (I1); pairs with the acquire in
-     * tg_reader_look. */
-    tg_store_release(&record->commit, TG_COMMITTED);
-    w->sequence++;
-    w->pos = next;
-    w->is_reserved = false;
-}
-
-void tg_writer_note_tail(struct tg_writer *w)
-{
-    /* release, after the commits (I4): pairs with the acquire of a successor or observer. */
-    tg_store_release(&w->head->tail, tg_place(w->sequence, w->pos));
+    const uint64_t high = tg_load_relaxed(&w->head->high);
+    tg_store_relaxed(&w->head->high, high + (uint32_t)(w->sequence - (uint32_t)high));
 }
 
 void tg_writer_abort(struct tg_writer *w)
@@ -717,9 +694,9 @@ int tg_writer_reserve_offer(struct tg_writer *w, uint64_t len, bool all_finished
             return r;
         }
     }
-    struct tg_record *record = record_at(w, w->pos);
+    struct tg_record *record = tg_writer_record(w, w->pos);
     tg_store_relaxed(&record->length, (uint32_t)len);
-    tg_store_relaxed(&record->pid, (uint32_t)tg_load_relaxed(&w->head->pid));
+    tg_store_relaxed(&record->pid, w->pid);
     w->reserved = need;
     w->is_reserved = true;
     *ret_data = w->base + w->pos + TG_RECORD_HEAD;

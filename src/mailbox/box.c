@@ -487,7 +487,7 @@ void tg_box_note_threads(struct tg_box *box)
     tg_life_mark_threads(box->root);
 }
 
-int tg_box_begin(struct tg_box *box)
+int tg_box_begin_slow(struct tg_box *box)
 {
     if (box->fork_count != tg_fork_count()) {
         return -ECHILD;

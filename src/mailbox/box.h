@@ -22,6 +22,8 @@ struct tg_sender {
     struct tg_gate gate;
     struct tg_writer writer;
     bool has_link;
+    bool is_plain;       /* has_link, and its own room is all that a message needs */
+    uint32_t plain_room;
     bool row_known;      /* the box's row is about this link */
     bool holds_room;     /* taken from the room word, not used yet */
     bool has_reservation;
@@ -130,7 +132,14 @@ struct tg_box {
 /* 0 while the mailbox is alive for this handle; -EIDRM, -EOWNERDEAD. */
 int tg_box_check(struct tg_box *box);
 /* Begin a public call: 0, -ECHILD, or tg_box_check(). */
-int tg_box_begin(struct tg_box *box);
+int tg_box_begin_slow(struct tg_box *box);
+static inline int tg_box_begin(struct tg_box *box)
+{
+    const bool simple = box->fork_count == tg_fork_count() && box->owner == 0 &&
+                        (__libc_single_threaded || box->threads) &&
+                        tg_load_acquire(&box->head->state) == TG_ALIVE;
+    return simple ? 0 : tg_box_begin_slow(box);
+}
 /* Map the bell files of the folder that are not mapped yet. */
 int tg_box_find_users(struct tg_box *box);
 /* Ring a receiver's own bell, as a receiver or as a sender. */

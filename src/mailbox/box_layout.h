@@ -60,9 +60,10 @@ struct tg_box_head {
     uint8_t unused2[32];
     /* offset 256: with every message; the holder */
     tg_a64 tickets;    /* given so far */
-    tg_a32 done_total; /* sum of done over all rows, modulo 2^32. release */
+    tg_a64 done_total; /* messages finished; its low half is the sum of done over all rows, but at
+                          capacity 0. release */
     tg_a32 n_returned; /* entries in state RETURNED */
-    tg_a64 done_ever;  /* messages finished */
+    tg_a32 unused4;
     tg_a64 redelivered; /* messages given back; receivers, atomic add */
     tg_a64 deaths;      /* receivers found dead */
     uint8_t unused3[24];

@@ -31,7 +31,7 @@ struct tg_box_entry *tg_claims_of(struct tg_box *box, uint32_t slot)
 
 void tg_claims_note_done(struct tg_box *box, uint32_t n)
 {
-    tg_store_relaxed(&box->head->done_ever, tg_load_relaxed(&box->head->done_ever) + n);
+    tg_store_release(&box->head->done_total, tg_load_relaxed(&box->head->done_total) + n);
 }
 
 void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t head, uint32_t done)
@@ -50,8 +50,6 @@ void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t he
     tg_store_release(&row->done, done);
     if (box->capacity != 0) {
         tg_claims_note_done(box, done - old_done);
-        tg_store_release(&box->head->done_total,
-                         tg_load_relaxed(&box->head->done_total) + (done - old_done));
     }
     if (!at->ring_due) {
         at->ring_due = true;
@@ -113,7 +111,11 @@ void tg_claims_sum(struct tg_box *box)
     for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
         sum += tg_load_relaxed(&box->rows[i].done);
     }
-    tg_store_release(&box->head->done_total, sum);
+    if (box->capacity != 0) {
+        /* What a dead one had not added yet; never less. */
+        const uint64_t total = tg_load_relaxed(&box->head->done_total);
+        tg_store_release(&box->head->done_total, total + (uint32_t)(sum - (uint32_t)total));
+    }
 }
 
 /* ---- collect */

@@ -83,8 +83,9 @@ static void set_row(struct tg_box *box, struct tg_attached *at)
     tg_store_relaxed(&row->verdict, UINT64_C(0));
     tg_store_relaxed(&row->dropped, UINT64_C(0));
     tg_store_relaxed(&row->done, done);
-    tg_store_release(&box->head->done_total,
-                     tg_load_relaxed(&box->head->done_total) + (done - old));
+    if (box->capacity != 0 && (int32_t)(done - old) > 0) {
+        tg_claims_note_done(box, done - old);
+    }
     tg_store_release(&row->link_id, at->reader.link_id);
     /* Its sender may sleep already, without a row to wait on. */
     box->rx.ring_due = true;

@@ -137,7 +137,7 @@ int tg_room_take(struct tg_box *box, struct tg_waitset *watch)
         help(box, w);
         /* An old one will do (I3): the word is asked only when that one says full. */
         if (difference(w.total, box->tx.done_total_seen) >= (int32_t)box->capacity) {
-            box->tx.done_total_seen = tg_load_acquire(&box->head->done_total);
+            box->tx.done_total_seen = (uint32_t)tg_load_acquire(&box->head->done_total);
         }
         if (difference(w.total, box->tx.done_total_seen) < (int32_t)box->capacity) {
             const uint32_t got = count_of(&mine->got, w, me, GOT);

@@ -324,6 +324,8 @@ int tg_sender_get_link(struct tg_box *box)
     const bool bounded = box->link_capacity != TONG_UNBOUNDED || box->capacity != TONG_UNBOUNDED;
     tx->writer.keep = bounded ? UINT64_C(4) << 20 : UINT64_C(512) << 10;
     tx->has_link = true;
+    tx->is_plain = box->capacity == TONG_UNBOUNDED;
+    tx->plain_room = box->link_capacity;
     tx->row_known = false;
     tx->note = 0;
     tx->want = 1;
@@ -359,6 +361,7 @@ void tg_sender_put_link(struct tg_box *box)
     }
     tg_room_exit(box);
     tx->has_link = false;
+    tx->is_plain = false;
     tg_fd fd = tg_sys_open(box->dir, name, O_RDWR, 0);
     struct brief brief;
     if (fd < 0 || read_brief(fd, &brief) < 0 || brief.link_id != w->link_id ||

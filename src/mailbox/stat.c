@@ -108,7 +108,7 @@ static void copy_options(const struct tg_box_head *head, tong_status *s)
     s->mode = tg_load_relaxed(&head->mode);
     s->max_bytes = tg_load_relaxed(&head->max_bytes);
     s->owner_pid = (int32_t)tg_load_relaxed(&head->owner_pid);
-    s->done = tg_load_relaxed(&head->done_ever);
+    s->done = tg_load_relaxed(&head->done_total);
     s->redelivered = tg_load_relaxed(&head->redelivered);
     s->deaths = tg_load_relaxed(&head->deaths);
     s->backstop_finds = tg_load_relaxed(&head->finds);

@@ -13,7 +13,7 @@
 
 #include "mailbox/box.h"
 
-#define IN_A_ROW 256u
+#define IN_A_ROW 256u /* and as many the short way, see receive.c */
 #define LONG_COPY 65536u
 
 /* ---- hints and counts */

@@ -49,7 +49,11 @@ bool tg_root_temp_is_dead(struct tg_root *root, const char *name);
 int tg_root_temp_open(const struct tg_root *root);
 
 /* Counts the forks this process is the child of; a handle made under another count is dead. */
-uint32_t tg_fork_count(void);
+extern tg_a32 tg_fork_counter;
+static inline uint32_t tg_fork_count(void)
+{
+    return tg_load_relaxed(&tg_fork_counter);
+}
 
 /* ---- life */
 

@@ -21,12 +21,7 @@ static pthread_mutex_t roots_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tg_root *roots;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int once_result;
-static tg_a32 fork_count;
-
-uint32_t tg_fork_count(void)
-{
-    return tg_load_relaxed(&fork_count);
-}
+tg_a32 tg_fork_counter;
 
 static void before_fork(void)
 {
@@ -47,7 +42,7 @@ static void release_all(void)
 /* The child holds no record: its parent's lock must end with its parent. */
 static void after_fork_in_child(void)
 {
-    (void)atomic_fetch_add_explicit(&fork_count, 1, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&tg_fork_counter, 1, memory_order_relaxed);
     for (struct tg_root *r = roots; r != NULL; r = r->next) {
         tg_life_after_fork(r);
     }
