@@ -106,6 +106,17 @@ tong_status kit_stat(const char *name)
     return status;
 }
 
+void kit_end_at(const char *file, int line, tong_mailbox *box, const char *name)
+{
+    const tong_status status = kit_stat(name);
+    if (status.backstop_finds != 0) {
+        kit_fail_at(file, line, "the back-stop ended %llu sleeps in %s",
+                    (unsigned long long)status.backstop_finds, name);
+    }
+    kit_gives_at(file, line, "tong_close(box)", tong_close(box), 0);
+    kit_gives_at(file, line, "tong_remove(name)", tong_remove(name), 0);
+}
+
 int kit_send_u64(tong_mailbox *box, uint64_t value, int64_t timeout_ns)
 {
     return tong_send(box, &value, sizeof(value), timeout_ns);

@@ -129,12 +129,13 @@ static void play(const tong_options *options, uint64_t filled, bool in_place, ui
         kit_true(got[i] == sent || got[i] == sent + 1);
         kit_true(killed & 1u << i || got[i] == EACH);
     }
-    kit_end(box, kit_name("crowd"));
+    kit_ok(tong_close(box));
+    kit_ok(tong_remove(kit_name("crowd")));
 }
 
 static void the_living_get_through_at_capacity_3(void)
 {
-    const uint64_t rounds = kit_count("TONG_TEST_BLOCKED", 30);
+    const uint64_t rounds = kit_count("TONG_TEST_BLOCKED", 60);
     const tong_options options = kit_capacity(3);
     for (uint64_t round = 0; round < rounds; round++) {
         play(&options, 3, false, round);
@@ -146,7 +147,7 @@ static void the_living_get_through_at_capacity_3(void)
 static void the_living_get_through_at_capacity_1_in_place(void)
 {
     kit_needs(KIT_IN_PLACE);
-    const uint64_t rounds = kit_count("TONG_TEST_BLOCKED", 30) / 2 + 1;
+    const uint64_t rounds = kit_count("TONG_TEST_BLOCKED", 60) / 2 + 1;
     const tong_options options = kit_capacity(1);
     for (uint64_t round = 0; round < rounds; round++) {
         play(&options, 1, true, round);
@@ -155,7 +156,7 @@ static void the_living_get_through_at_capacity_1_in_place(void)
 
 static void the_living_get_through_at_a_link_capacity(void)
 {
-    const uint64_t rounds = kit_count("TONG_TEST_BLOCKED", 30) / 2 + 1;
+    const uint64_t rounds = kit_count("TONG_TEST_BLOCKED", 60) / 2 + 1;
     tong_options options = kit_options();
     options.link_capacity = 3;
     for (uint64_t round = 0; round < rounds; round++) {
@@ -165,7 +166,7 @@ static void the_living_get_through_at_a_link_capacity(void)
 
 static void the_living_get_through_at_a_rendezvous(void)
 {
-    const uint64_t rounds = kit_count("TONG_TEST_BLOCKED", 30) / 2 + 1;
+    const uint64_t rounds = kit_count("TONG_TEST_BLOCKED", 60) / 2 + 1;
     const tong_options options = kit_capacity(0);
     for (uint64_t round = 0; round < rounds; round++) {
         play(&options, 0, false, round);
