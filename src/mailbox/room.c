@@ -86,6 +86,10 @@ static uint32_t sent_of_dead(struct tg_box *box, uint32_t link, uint32_t sent)
     tg_link_name(link, name);
     tg_fd fd = tg_sys_open(box->dir, name, O_RDONLY, 0);
     uint32_t from_file = sent;
+    if (fd == -ENOENT) {
+        /* Gone since: whoever removed it stored the exact number first. */
+        sent = tg_load_acquire(&box->room_rows[link].sent);
+    }
     if (fd >= 0 && tg_link_sent(fd, &from_file) == 0 && (int32_t)(from_file - sent) > 0) {
         sent = from_file;
     }

@@ -11,6 +11,8 @@
  * I2  A link is gone only when drained: the box's head has reached its last message.
  * I3  state is stored before the name goes: who has it mapped lets go of it.
  * I4  A name seen after the lock is still this file's only if the file has a name at all (st_nlink).
+ * I5  Of a link that is gone the room file keeps the exact last number, stored before state: the next
+ *     one of the name goes on there, and the sums over all rows stay right.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -143,9 +145,13 @@ static bool is_drained(const struct tg_box_head *box_head, const struct tg_box_r
     return tg_place_sequence(head) == w->sequence;
 }
 
-/* I2, I3. The lock is held. */
-static void make_gone(int dir, const char *name, struct tg_writer *w)
+/* I2, I3. The lock is held. row: of the room file, where the mailbox is bounded; the number stored there
+ * first is where the next link of this name goes on (I5). */
+static void make_gone(int dir, const char *name, struct tg_writer *w, struct tg_room_row *row)
 {
+    if (row != NULL) {
+        tg_store_release(&row->sent, w->sequence);
+    }
     tg_store_release(&w->head->state, (uint32_t)TG_LINK_GONE);
     tg_store_release(&w->head->owner, UINT64_C(0));
     (void)tg_sys_unlink(dir, name);
@@ -238,20 +244,31 @@ static int find_left(struct tg_box *box, struct search *search)
     return r;
 }
 
-/* Numbers go on where the last link of this row stopped, so that sums of them stay right. It was
- * drained, so `done` says where; `sent` may be one behind if its sender died before counting. */
+static struct tg_room_row *room_row(const struct tg_box *box, uint32_t row)
+{
+    const bool bounded = box->capacity != TONG_UNBOUNDED && box->capacity != 0;
+    return bounded && row < tg_load_acquire(&box->room->n_rows) ? &box->room_rows[row] : NULL;
+}
+
+/* Numbers go on where the last link of this row stopped (I5). */
 static uint32_t first_sequence(const struct tg_box *box, uint32_t row)
 {
-    const uint32_t done =
-        row < tg_load_acquire(&box->head->n_rows) ? tg_load_acquire(&box->rows[row].done) : 0;
-    if (box->capacity == 0) {
-        return 0;
+    if (box->capacity == TONG_UNBOUNDED) {
+        return row < tg_load_acquire(&box->head->n_rows) ? tg_load_acquire(&box->rows[row].done)
+                                                         : 0;
     }
-    if (box->capacity == TONG_UNBOUNDED || row >= tg_load_acquire(&box->room->n_rows)) {
-        return done;
+    const struct tg_room_row *r = room_row(box, row);
+    return r != NULL ? tg_load_acquire(&r->sent) : 0;
+}
+
+/* A link just made whose numbers begin in the wrong place: nothing was sent on it. */
+static void unmake_link(struct tg_box *box, const char *name)
+{
+    tg_fd fd = tg_sys_open(box->dir, name, O_RDWR, 0);
+    if (fd >= 0 && tg_sys_lock(fd, true) == 0) {
+        make_gone(box->dir, name, &box->tx.writer, NULL);
     }
-    const uint32_t sent = tg_load_acquire(&box->room_rows[row].sent);
-    return (int32_t)(done - sent) > 0 ? done : sent;
+    tg_writer_detach(&box->tx.writer);
 }
 
 static int make_link(struct tg_box *box, uint32_t row)
@@ -280,8 +297,7 @@ static int make_link(struct tg_box *box, uint32_t row)
     }
     /* Between the look and the rename another link may have come and gone in this row. */
     if (r == 0 && first_sequence(box, row) != birth.sequence) {
-        make_gone(box->dir, name, &tx->writer);
-        tg_writer_detach(&tx->writer);
+        unmake_link(box, name);
         r = -EEXIST;
     }
     return r;
@@ -372,7 +388,7 @@ void tg_sender_put_link(struct tg_box *box)
     }
     const struct tg_link_place place = tg_sender_place(box);
     if (is_drained(box->head, box->rows, w, &place)) {
-        make_gone(box->dir, name, w);
+        make_gone(box->dir, name, w, room_row(box, w->row));
     } else {
         tg_writer_trim(w, fd, &place);
         /* release: all that was sent comes before. */
@@ -427,11 +443,32 @@ static int may_grow(void *arg, uint64_t bytes)
 struct links_sweep {
     struct tg_root *root;
     const struct tg_box_view *view;
+    struct tg_room_head *room; /* of a bounded mailbox */
     uint32_t found;
     uint32_t looked_at;
     uint32_t most;
     bool repair;
 };
+
+static bool map_room(struct links_sweep *sweep)
+{
+    tg_fd fd = tg_sys_open(sweep->view->dir, TG_ROOM_FILE, O_RDWR | O_NONBLOCK, 0);
+    struct stat st;
+    void *p = NULL;
+    if (fd >= 0 && tg_sys_fstat(fd, &st) == 0 && st.st_size == TG_ROOM_SIZE &&
+        tg_sys_map(fd, 0, TG_ROOM_SIZE, true, &p) == 0) {
+        sweep->room = p;
+    }
+    return sweep->room != NULL;
+}
+
+static struct tg_room_row *row_of_room(const struct links_sweep *sweep, uint32_t row)
+{
+    if (sweep->room == NULL || row >= tg_load_acquire(&sweep->room->n_rows)) {
+        return NULL;
+    }
+    return (struct tg_room_row *)(void *)((uint8_t *)sweep->room + TG_ROOM_ROWS_OFF) + row;
+}
 
 /* The lock of fd is held, the link has no sender. */
 static void sweep_left(struct links_sweep *sweep, int fd, const char *name,
@@ -444,14 +481,16 @@ static void sweep_left(struct links_sweep *sweep, int fd, const char *name,
     /* As a successor would: what was committed and not counted is found, and then it is left. */
     if (brief->state == TG_LINK_GONE) {
         sweep->found++;
-        (void)tg_sys_unlink(view->dir, name);
+        if (sweep->repair) {
+            (void)tg_sys_unlink(view->dir, name);
+        }
     } else if (tg_writer_take_over(&w, view->dir, fd, 0, row_place, &row_of) == 0) {
         const struct tg_link_place place =
             tg_row_place(view->head, view->rows, row, brief->link_id);
         if (w.row == row && is_drained(view->head, view->rows, &w, &place)) {
             sweep->found++;
             if (sweep->repair) {
-                make_gone(view->dir, name, &w);
+                make_gone(view->dir, name, &w, row_of_room(sweep, row));
             }
         }
         tg_writer_detach(&w);
@@ -492,6 +531,11 @@ uint32_t tg_links_sweep(struct tg_root *root, const struct tg_box_view *view, ui
                         bool repair)
 {
     struct links_sweep sweep = { .root = root, .view = view, .most = most, .repair = repair };
+    const uint32_t capacity = tg_load_relaxed(&view->head->capacity);
+    if (capacity != 0 && capacity != TONG_UNBOUNDED && !map_room(&sweep)) {
+        return 0; /* without it no link may go (I5) */
+    }
     (void)tg_sys_list(view->dir, sweep_one, &sweep);
+    tg_sys_unmap(sweep.room, TG_ROOM_SIZE);
     return sweep.found;
 }
