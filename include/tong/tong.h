@@ -58,8 +58,8 @@ extern "C" {
 #define TONG_WRITE 0x20u   /* regions: map for writing, too */
 
 /* Capacities. */
-#define TONG_UNBOUNDED UINT32_MAX           /* no limit in messages; max_bytes still holds */
-#define TONG_DEFAULT 0u                     /* of link_capacity, see there */
+#define TONG_UNBOUNDED UINT32_MAX             /* no limit in messages; max_bytes still holds */
+#define TONG_DEFAULT 0u                       /* of link_capacity, see there */
 #define TONG_CAPACITY_MAX ((uint32_t)8388607) /* the largest bounded capacity, 2^23 - 1 */
 
 /* The longest message, bytes. */
@@ -127,7 +127,10 @@ typedef struct tong_slot {
 
 #define TONG_SLOT_INIT                                                                             \
     {                                                                                              \
-        (uint32_t)sizeof(tong_slot), 0u, NULL, 0u, { 0u, 0u }                                      \
+        (uint32_t)sizeof(tong_slot), 0u, NULL, 0u,                                                 \
+        {                                                                                          \
+            0u, 0u                                                                                 \
+        }                                                                                          \
     }
 
 /* Bits of tong_message.verified. */
@@ -149,7 +152,10 @@ typedef struct tong_message {
 
 #define TONG_MESSAGE_INIT                                                                          \
     {                                                                                              \
-        (uint32_t)sizeof(tong_message), 0u, NULL, 0u, 0u, 0u, 0u, 0, 0u, { 0u, 0u }                \
+        (uint32_t)sizeof(tong_message), 0u, NULL, 0u, 0u, 0u, 0u, 0, 0u,                           \
+        {                                                                                          \
+            0u, 0u                                                                                 \
+        }                                                                                          \
     }
 
 /* What tong_stat() and tong_list() tell. Counts are a snapshot; they move while you read. */
@@ -165,23 +171,23 @@ typedef struct tong_status {
     uint64_t max_bytes; /* ... to here */
     char name[TONG_NAME_MAX];
     char carrier[16];
-    uint8_t id[16];             /* a mailbox removed and made again has another id */
-    uint32_t owner_uid;         /* whose files they are */
-    int32_t owner_pid;          /* of a process-owned mailbox, as it says itself; else 0 */
-    uint32_t links;             /* link files, in use or with messages waiting */
-    uint32_t senders;           /* links with a living sender */
-    uint32_t senders_blocked;   /* of these, asleep for want of room */
-    uint32_t receivers;         /* living receivers */
-    uint32_t receivers_asleep;  /* of these, asleep waiting for a message */
-    uint32_t claimed;           /* messages handed out and not done */
-    uint64_t waiting;           /* messages not handed out, returned ones included */
-    uint64_t sent;              /* messages ever committed */
-    uint64_t done;              /* messages ever finished: received, done or skipped */
-    uint64_t dropped;           /* messages dropped because it was full */
-    uint64_t redelivered;       /* messages given back by tong_return or a death */
-    uint64_t deaths;            /* receivers found dead */
-    uint64_t bytes;             /* memory the files of the mailbox take */
-    uint64_t backstop_finds;    /* sleeps that only the back-stop timer ended: 0 is right */
+    uint8_t id[16];            /* a mailbox removed and made again has another id */
+    uint32_t owner_uid;        /* whose files they are */
+    int32_t owner_pid;         /* of a process-owned mailbox, as it says itself; else 0 */
+    uint32_t links;            /* link files, in use or with messages waiting */
+    uint32_t senders;          /* links with a living sender */
+    uint32_t senders_blocked;  /* of these, asleep for want of room */
+    uint32_t receivers;        /* living receivers */
+    uint32_t receivers_asleep; /* of these, asleep waiting for a message */
+    uint32_t claimed;          /* messages handed out and not done */
+    uint64_t waiting;          /* messages not handed out, returned ones included */
+    uint64_t sent;             /* messages ever committed */
+    uint64_t done;             /* messages ever finished: received, done or skipped */
+    uint64_t dropped;          /* messages dropped because it was full */
+    uint64_t redelivered;      /* messages given back by tong_return or a death */
+    uint64_t deaths;           /* receivers found dead */
+    uint64_t bytes;            /* memory the files of the mailbox take */
+    uint64_t backstop_finds;   /* sleeps that only the back-stop timer ended: 0 is right */
 } tong_status;
 
 #define TONG_STATUS_INIT                                                                           \
@@ -492,7 +498,10 @@ typedef struct tong_region_status {
 
 #define TONG_REGION_STATUS_INIT                                                                    \
     {                                                                                              \
-        (uint32_t)sizeof(tong_region_status), 0u, 0u, 0u, 0, 0u, 0u, 0u, { 0 }                     \
+        (uint32_t)sizeof(tong_region_status), 0u, 0u, 0u, 0, 0u, 0u, 0u,                           \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
     }
 
 typedef int tong_region_list_fn(const tong_region_status *status, int error, void *arg);
@@ -508,10 +517,10 @@ TONG_API int tong_region_list(tong_region_list_fn *each, void *arg);
 /* One finding of tong_doctor(). */
 typedef struct tong_finding {
     uint32_t struct_size;
-    uint32_t severity;       /* 0 information, 1 repaired or repairable, 2 needs the user */
-    const char *what;        /* the file or setting */
-    const char *why;         /* one sentence */
-    const char *what_to_do;  /* one sentence, or "" */
+    uint32_t severity;      /* 0 information, 1 repaired or repairable, 2 needs the user */
+    const char *what;       /* the file or setting */
+    const char *why;        /* one sentence */
+    const char *what_to_do; /* one sentence, or "" */
 } tong_finding;
 
 typedef int tong_doctor_fn(const tong_finding *finding, void *arg);

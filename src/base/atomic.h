@@ -44,9 +44,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 /* True if *p was *expected and is now v; otherwise *expected is what it was. */
 #define tg_cas(p, expected, v)                                                                     \
-    (tg_point(), atomic_compare_exchange_strong_explicit((p), (expected), (v),                     \
-                                                         memory_order_seq_cst,                     \
-                                                         memory_order_acquire))
+    (tg_point(), atomic_compare_exchange_strong_explicit(                                          \
+                     (p), (expected), (v), memory_order_seq_cst, memory_order_acquire))
 
 /* A store before it and a load behind it keep their order, for everybody (Dekker). */
 #if defined(__SANITIZE_THREAD__)

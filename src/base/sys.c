@@ -125,8 +125,8 @@ int tg_sys_pread(int fd, void *ret_buf, size_t len, uint64_t off)
 int tg_sys_map(int fd, uint64_t off, size_t len, bool write, void **ret_p)
 {
     tg_point();
-    void *p = mmap(NULL, len, write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd,
-                   (off_t)off);
+    void *p =
+        mmap(NULL, len, write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, (off_t)off);
     if (p == MAP_FAILED) {
         return -errno;
     }
@@ -217,9 +217,9 @@ int tg_sys_futex_wait(const tg_a32 *word, uint32_t value, int64_t deadline_ns)
     const struct timespec at = { .tv_sec = deadline_ns / 1000000000,
                                  .tv_nsec = deadline_ns % 1000000000 };
     tg_point();
-    const int r = answer(syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value,
-                                 deadline_ns == INT64_MAX ? NULL : &at, NULL,
-                                 FUTEX_BITSET_MATCH_ANY));
+    const int r =
+        answer(syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value,
+                       deadline_ns == INT64_MAX ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY));
     return r == -ETIMEDOUT || r == -EINTR ? r : 0;
 }
 

@@ -8,15 +8,15 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
-
-#include "base/atomic.h"
-
 #if defined(__has_include)
 #if __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
 #define TG_HAVE_RSEQ 1
 #endif
 #endif
+
+#include "base/atomic.h"
+
 #ifndef TG_HAVE_RSEQ
 #define TG_HAVE_RSEQ 0
 #endif
@@ -70,8 +70,9 @@ static inline uint32_t tg_sys_cpu(void)
 {
 #if TG_HAVE_RSEQ
     if (__rseq_size != 0) {
-        const struct rseq *rseq = (const struct rseq *)(const void *)(
-            (const char *)__builtin_thread_pointer() + __rseq_offset);
+        const struct rseq *rseq =
+            (const struct rseq *)(const void *)((const char *)__builtin_thread_pointer() +
+                                                __rseq_offset);
         return *(const volatile uint32_t *)&rseq->cpu_id;
     }
 #endif

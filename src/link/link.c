@@ -95,8 +95,8 @@ static int step(const struct tg_link_head *head, int fd, uint64_t *place)
 static uint64_t begin(const struct tg_link_head *head, const struct tg_link_place *place)
 {
     const uint64_t tail = tg_load_acquire(&head->tail);
-    const bool further = place->known && (int32_t)(tg_place_sequence(place->next) -
-                                                   tg_place_sequence(tail)) >= 0;
+    const bool further =
+        place->known && (int32_t)(tg_place_sequence(place->next) - tg_place_sequence(tail)) >= 0;
     return further ? place->next : tail;
 }
 

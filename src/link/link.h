@@ -37,7 +37,7 @@ struct tg_link_place {
 struct tg_writer_segment {
     uint32_t page;
     uint32_t pages;
-    uint8_t *map;  /* a mapping of its own, or NULL */
+    uint8_t *map; /* a mapping of its own, or NULL */
     bool oneshot;
     bool in_chain; /* between the reader's head and the tail */
 };
@@ -55,19 +55,19 @@ struct tg_writer {
     uint32_t chain_first;
     uint32_t chain_end;
     uint32_t chain_room;
-    uint32_t current;     /* segment of pos */
-    uint32_t sequence;    /* of the next message */
-    uint64_t pos;         /* offset of the next record */
-    uint64_t end;         /* of the current segment */
-    uint64_t ready;       /* up to here its memory is reserved */
-    uint8_t *base;        /* address of offset 0, as the current segment is mapped */
-    uint64_t reserved;    /* bytes of the reservation, valid while is_reserved */
-    uint64_t end_page;    /* of the file */
-    uint64_t kept;        /* bytes of segments that are not one-shot */
-    uint64_t keep;        /* how many of those may be */
+    uint32_t current;  /* segment of pos */
+    uint32_t sequence; /* of the next message */
+    uint64_t pos;      /* offset of the next record */
+    uint64_t end;      /* of the current segment */
+    uint64_t ready;    /* up to here its memory is reserved */
+    uint8_t *base;     /* address of offset 0, as the current segment is mapped */
+    uint64_t reserved; /* bytes of the reservation, valid while is_reserved */
+    uint64_t end_page; /* of the file */
+    uint64_t kept;     /* bytes of segments that are not one-shot */
+    uint64_t keep;     /* how many of those may be */
     uint32_t pid;
     bool is_reserved;
-    bool borrowed;        /* the memory is somebody else's (tests) */
+    bool borrowed; /* the memory is somebody else's (tests) */
     /* Asked before bytes are added to the file. 0 or -ENOSPC. */
     int (*may_grow)(void *arg, uint64_t bytes);
     void *arg;
@@ -178,15 +178,15 @@ struct tg_reader {
     uint64_t begin;     /* its bytes */
     uint64_t end;
     const uint8_t *base;
-    uint64_t next; /* place looked at, cached; the truth is in the box */
+    uint64_t next;                  /* place looked at, cached; the truth is in the box */
     const struct tg_record *record; /* at next */
     bool oneshot;                   /* the segment of next may lose its memory to another reader */
-    uint32_t left;       /* the segment that holds the head place, cached; its bytes: */
+    uint32_t left;                  /* the segment that holds the head place, cached; its bytes: */
     uint64_t left_begin;
     uint64_t left_end;
     uint64_t punched; /* of a one-shot segment, the bytes before this were given back */
-    bool damaged;  /* passed over for good */
-    bool borrowed; /* the memory is somebody else's (tests) */
+    bool damaged;     /* passed over for good */
+    bool borrowed;    /* the memory is somebody else's (tests) */
 };
 
 struct tg_message_view {

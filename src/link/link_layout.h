@@ -65,20 +65,20 @@ struct tg_link_head {
     /* once, before the file gets its name */
     tg_a32 magic;
     tg_a32 version;
-    tg_a32 row;        /* N of "link.N" and of the row in the box */
+    tg_a32 row; /* N of "link.N" and of the row in the box */
     tg_a32 unused0;
     uint8_t box_id[16];
-    tg_a64 link_id;    /* random: another file of the same name is another link */
-    tg_a64 first;      /* place of the first record */
+    tg_a64 link_id; /* random: another file of the same name is another link */
+    tg_a64 first;   /* place of the first record */
     /* at a take-over, by whoever holds the file's lock */
-    tg_a64 owner;      /* record number of the sending process; 0: closed. Last, release */
+    tg_a64 owner; /* record number of the sending process; 0: closed. Last, release */
     tg_a32 pid;
     tg_a32 gid;
-    tg_a32 state;      /* enum tg_link_state */
+    tg_a32 state; /* enum tg_link_state */
     uint8_t unused1[60];
     /* offset 128: with every message */
-    tg_a64 tail;       /* place behind the last record, a lower bound: release, after its commit */
-    tg_a64 high;       /* full sequence number of a message not long ago: gives the upper 32 bits */
+    tg_a64 tail; /* place behind the last record, a lower bound: release, after its commit */
+    tg_a64 high; /* full sequence number of a message not long ago: gives the upper 32 bits */
     uint8_t unused2[112];
     /* offset 256: seldom */
     tg_a32 waits;      /* sleeps for room begun; partner: receiver, after it freed room */
@@ -89,12 +89,12 @@ struct tg_link_head {
     tg_a32 cpu;        /* where the sender ran, for spinning */
     tg_a32 want;       /* how much room it wants to be rung for, messages */
     uint8_t unused3[32];
-    tg_a64 oldest;     /* place of the oldest record kept (drop-oldest, everyone) */
+    tg_a64 oldest; /* place of the oldest record kept (drop-oldest, everyone) */
     uint8_t unused4[56];
     /* offset 384: rendezvous */
-    tg_a64 offer;      /* {number:32, offset/16:32}: the message on offer; release: it is whole */
-    tg_a64 withdrawn;  /* highest offer number taken back */
-    tg_a32 offer_len;  /* its length; before offer, release */
+    tg_a64 offer;     /* {number:32, offset/16:32}: the message on offer; release: it is whole */
+    tg_a64 withdrawn; /* highest offer number taken back */
+    tg_a32 offer_len; /* its length; before offer, release */
     uint8_t unused5[108];
 };
 

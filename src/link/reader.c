@@ -67,8 +67,8 @@ int tg_reader_attach(struct tg_reader *r, int dir, uint32_t row, const uint8_t b
     }
     const struct tg_link_head *head = p;
     if (tg_load_acquire(&head->magic) != TG_LINK_MAGIC ||
-        tg_load_relaxed(&head->version) != TG_LINK_VERSION ||
-        tg_load_relaxed(&head->row) != row || memcmp(head->box_id, box_id, 16) != 0) {
+        tg_load_relaxed(&head->version) != TG_LINK_VERSION || tg_load_relaxed(&head->row) != row ||
+        memcmp(head->box_id, box_id, 16) != 0) {
         tg_sys_unmap(p, TG_LINK_WINDOW);
         return -EPROTO;
     }
@@ -132,8 +132,8 @@ static int remember(struct tg_reader *r, uint32_t index)
 }
 
 /* Make the bytes of a segment readable (I2). *ret_base: address of the file's offset 0. */
-static int open_segment(struct tg_reader *r, uint32_t index, uint64_t *ret_begin,
-                        uint64_t *ret_end, const uint8_t **ret_base)
+static int open_segment(struct tg_reader *r, uint32_t index, uint64_t *ret_begin, uint64_t *ret_end,
+                        const uint8_t **ret_base)
 {
     uint32_t page;
     uint32_t pages;

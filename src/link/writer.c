@@ -33,9 +33,9 @@
 #include "link/link.h"
 #include "link/segment.h"
 
-#define SEGMENT_MAX_PAGES 256u            /* 1 MiB: where doubling ends */
-#define LONG_SEGMENT_PAGES 1024u          /* 4 MiB: several long messages share one up to here */
-#define CHAIN_WISH 64u                    /* a backlog of more segments than this makes longer ones */
+#define SEGMENT_MAX_PAGES 256u   /* 1 MiB: where doubling ends */
+#define LONG_SEGMENT_PAGES 1024u /* 4 MiB: several long messages share one up to here */
+#define CHAIN_WISH 64u           /* a backlog of more segments than this makes longer ones */
 
 /* ---- the private picture of the table */
 
@@ -539,8 +539,8 @@ int tg_writer_take_over(struct tg_writer *w, int dir, int fd, uint64_t owner,
     w->dir = dir;
     struct stat st;
     int r = tg_sys_fstat(fd, &st);
-    if (r == 0 && (!S_ISREG(st.st_mode) ||
-                   st.st_size < (off_t)((TG_LINK_DATA_PAGE + 1) * TG_PAGE))) {
+    if (r == 0 &&
+        (!S_ISREG(st.st_mode) || st.st_size < (off_t)((TG_LINK_DATA_PAGE + 1) * TG_PAGE))) {
         r = -EPROTO;
     }
     if (r == 0) {

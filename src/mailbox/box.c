@@ -46,9 +46,8 @@ static int read_options(struct tg_box *box)
     const bool bad_capacity = box->capacity > TONG_CAPACITY_MAX && box->capacity != TONG_UNBOUNDED;
     const bool bad_link = box->link_capacity == 0 || (box->link_capacity > TONG_CAPACITY_MAX &&
                                                       box->link_capacity != TONG_UNBOUNDED);
-    return box->policy == NULL || box->full > TONG_DROP_NEWEST || bad_capacity || bad_link
-               ? -EPROTO
-               : 0;
+    return box->policy == NULL || box->full > TONG_DROP_NEWEST || bad_capacity || bad_link ? -EPROTO
+                                                                                           : 0;
 }
 
 static int map_room(struct tg_box *box)
@@ -329,8 +328,8 @@ static int check_options(const tong_options *o)
         return 0;
     }
     const bool bad_capacity = o->capacity > TONG_CAPACITY_MAX && o->capacity != TONG_UNBOUNDED;
-    const bool bad_link = o->link_capacity > TONG_CAPACITY_MAX &&
-                          o->link_capacity != TONG_UNBOUNDED;
+    const bool bad_link =
+        o->link_capacity > TONG_CAPACITY_MAX && o->link_capacity != TONG_UNBOUNDED;
     if (o->struct_size < sizeof *o || tg_policy_of(o->delivery) == NULL ||
         o->owner > TONG_PROCESS || o->full > TONG_DROP_NEWEST || bad_capacity || bad_link ||
         (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 || o->max_bytes == 0) {
@@ -352,9 +351,8 @@ static int check_arguments(unsigned flags, const tong_options *options)
 /* A mailbox for other users needs a folder that they can reach. */
 static int check_mode(const struct tg_box *box, const tong_options *options)
 {
-    return options != NULL && (options->mode & 0077) != 0 && !tg_root_is_shared(box->root)
-               ? -EACCES
-               : 0;
+    return options != NULL && (options->mode & 0077) != 0 && !tg_root_is_shared(box->root) ? -EACCES
+                                                                                           : 0;
 }
 
 static int open_parts(struct tg_box *box, const tong_options *options)
@@ -428,7 +426,8 @@ static void close_alive(struct tg_box *box)
                                     .rows = box->rows,
                                     .entries = box->entries };
         /* A sender looks at a few only: a thousand of them may close at once. */
-        (void)tg_links_sweep(box->root, &view, (box->flags & TONG_RECEIVE) != 0 ? UINT32_MAX : 16, true);
+        (void)tg_links_sweep(box->root, &view, (box->flags & TONG_RECEIVE) != 0 ? UINT32_MAX : 16,
+                             true);
     }
 }
 
@@ -461,8 +460,7 @@ int tg_box_check(struct tg_box *box)
     if (state != TG_ALIVE) {
         return state == TG_OWNER_GONE ? -EOWNERDEAD : -EIDRM;
     }
-    if (box->owner != 0 && box->owner != box->me &&
-        !tg_life_is_alive(box->root, box->owner)) {
+    if (box->owner != 0 && box->owner != box->me && !tg_life_is_alive(box->root, box->owner)) {
         return -EOWNERDEAD;
     }
     return 0;

@@ -22,26 +22,26 @@ struct tg_sender {
     struct tg_gate gate;
     struct tg_writer writer;
     bool has_link;
-    bool is_plain;       /* has_link, and its own room is all that a message needs */
+    bool is_plain; /* has_link, and its own room is all that a message needs */
     uint32_t plain_room;
-    bool row_known;      /* the box's row is about this link */
-    bool holds_room;     /* taken from the room word, not used yet */
+    bool row_known;  /* the box's row is about this link */
+    bool holds_room; /* taken from the room word, not used yet */
     bool has_reservation;
-    uint32_t done_seen;  /* of the row; never ahead of it */
+    uint32_t done_seen;       /* of the row; never ahead of it */
     uint32_t done_total_seen; /* of the box; never ahead of it */
-    uint32_t want;        /* room to be rung for */
-    uint32_t since_wake;  /* messages sent since the last sleep for room */
-    uint64_t note;       /* the turn rung for last */
-    uint64_t reservation; /* number of the present one */
+    uint32_t want;            /* room to be rung for */
+    uint32_t since_wake;      /* messages sent since the last sleep for room */
+    uint64_t note;            /* the turn rung for last */
+    uint64_t reservation;     /* number of the present one */
     uint64_t reserved_len;
-    int64_t timeout_ns;  /* of the reservation: rendezvous waits in commit */
+    int64_t timeout_ns; /* of the reservation: rendezvous waits in commit */
     pthread_t reserver;
-    uint32_t offer;      /* rendezvous: number of the last offer */
+    uint32_t offer; /* rendezvous: number of the last offer */
     uint32_t cpu;
-    uint32_t spin;       /* pauses before the next sleep */
+    uint32_t spin; /* pauses before the next sleep */
     uint32_t sleeps;
-    uint64_t max_sum;    /* bytes of the mailbox's links when last counted ... */
-    uint64_t added;      /* ... and added by this link since */
+    uint64_t max_sum; /* bytes of the mailbox's links when last counted ... */
+    uint64_t added;   /* ... and added by this link since */
 };
 
 /* ---- the receiving side */
@@ -67,7 +67,7 @@ struct tg_user_bells {
 };
 
 struct tg_receiver {
-    struct tg_gate gate;  /* the right to wait, held asleep too */
+    struct tg_gate gate;   /* the right to wait, held asleep too */
     struct tg_gate short_; /* held with the token; guards all below against other threads */
     uint32_t slot;
     bool has_slot;
@@ -75,16 +75,16 @@ struct tg_receiver {
     uint32_t n_attached;
     uint32_t attached_room;
     struct tg_attached **by_row; /* TG_LINKS_MAX pointers */
-    uint32_t cursor;      /* link looked at first */
-    uint32_t served;      /* messages taken from it in a row */
+    uint32_t cursor;             /* link looked at first */
+    uint32_t served;             /* messages taken from it in a row */
     uint32_t users_seen;
-    uint32_t want_note;   /* sleeps of the senders' front already rung for */
-    uint32_t looks;       /* calls since the others' lives were looked at */
+    uint32_t want_note;           /* sleeps of the senders' front already rung for */
+    uint32_t looks;               /* calls since the others' lives were looked at */
     struct tg_attached *ring_one; /* the only one with ring_due, or NULL */
     bool ring_due;
-    bool ring_always;     /* a new holder rings without condition */
-    bool dirty;           /* a collect could not see every link */
-    bool stale;           /* a row speaks of another file than the one attached */
+    bool ring_always; /* a new holder rings without condition */
+    bool dirty;       /* a collect could not see every link */
+    bool stale;       /* a row speaks of another file than the one attached */
     uint32_t spin;
     uint32_t sleeps;
     uint32_t cpu;
@@ -97,10 +97,10 @@ struct tg_box {
     uint32_t flags;
     uint32_t fork_count;
     uint64_t me;
-    bool joined;    /* has a life */
-    bool writable;  /* the box file is mapped for writing */
-    bool owns;      /* its close ends the mailbox */
-    bool threads;   /* told that several threads use it */
+    bool joined;   /* has a life */
+    bool writable; /* the box file is mapped for writing */
+    bool owns;     /* its close ends the mailbox */
+    bool threads;  /* told that several threads use it */
     uint8_t id[16];
     struct tg_box_head *head;
     struct tg_box_slot *slots;
@@ -274,8 +274,7 @@ void tg_claims_collect_one(struct tg_box *box, struct tg_attached *at);
 struct tg_box_entry *tg_claims_free_entry(struct tg_box *box);
 struct tg_box_entry *tg_claims_of(struct tg_box *box, uint32_t slot);
 /* Set head and done of a link, and ring its sender if it waits for room. */
-void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t head,
-                         uint32_t done);
+void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t head, uint32_t done);
 /* Ring the senders that wait for the room freed since the token was taken; before it is given
  * back. */
 void tg_claims_ring(struct tg_box *box);

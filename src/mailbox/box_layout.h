@@ -50,11 +50,11 @@ struct tg_box_head {
     tg_a64 token;
     uint8_t unused1[56];
     /* offset 192: seldom written, often read; the holder */
-    tg_a64 turn;       /* {slot + 1:16, epoch:48}: whom a sender rings, 0 slot nobody. Partner: send */
-    tg_a32 room;       /* bell of blocked senders of the whole mailbox; atomic add */
-    tg_a32 n_slots;    /* slots ever used: below, their memory is reserved. release */
-    tg_a32 n_rows;     /* rows whose memory is reserved. release */
-    tg_a32 joins;      /* receivers that ever joined */
+    tg_a64 turn;    /* {slot + 1:16, epoch:48}: whom a sender rings, 0 slot nobody. Partner: send */
+    tg_a32 room;    /* bell of blocked senders of the whole mailbox; atomic add */
+    tg_a32 n_slots; /* slots ever used: below, their memory is reserved. release */
+    tg_a32 n_rows;  /* rows whose memory is reserved. release */
+    tg_a32 joins;   /* receivers that ever joined */
     tg_a32 n_sleepers; /* tickets not 0 */
     tg_a32 finds;      /* receivers' sleeps only the back-stop ended */
     uint8_t unused2[32];
@@ -154,8 +154,8 @@ struct tg_room_head {
     tg_a64 word; /* {total:24, n:24, link:15, kind:1}: rooms held, and who changed it last */
     uint8_t unused1[56];
     /* offset 128 */
-    tg_a32 want;         /* sleeps of the front begun; atomic add. Partner: receivers */
-    tg_a32 next_ticket;  /* atomic add */
+    tg_a32 want;        /* sleeps of the front begun; atomic add. Partner: receivers */
+    tg_a32 next_ticket; /* atomic add */
     uint8_t unused2[56];
 };
 
@@ -170,7 +170,7 @@ struct tg_room_row {
     tg_a32 ticket; /* place in the queue of blocked senders, 0 none; its sender */
     tg_a32 nudge;  /* its sender waits here; any sender, atomic add */
     tg_a32 unused0;
-    tg_a64 owner;  /* record number of its sender's process; its sender */
+    tg_a64 owner; /* record number of its sender's process; its sender */
     uint8_t unused1[32];
 };
 

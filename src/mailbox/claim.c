@@ -251,13 +251,12 @@ void tg_claims_collect_one(struct tg_box *box, struct tg_attached *at)
 /* The first claim of a slot reserves the memory of its entries. */
 static int use_one_more(struct tg_box *box, uint32_t used)
 {
-    const uint64_t off = TG_BOX_ENTRIES_OFF +
-                         (uint64_t)box->rx.slot * TG_CLAIMS_MAX * sizeof(struct tg_box_entry);
+    const uint64_t off =
+        TG_BOX_ENTRIES_OFF + (uint64_t)box->rx.slot * TG_CLAIMS_MAX * sizeof(struct tg_box_entry);
     if (used == 0) {
         tg_fd fd = tg_sys_open(box->dir, "box", O_RDWR, 0);
-        const int r = fd < 0 ? fd
-                             : tg_sys_allocate(fd, off,
-                                               TG_CLAIMS_MAX * sizeof(struct tg_box_entry));
+        const int r =
+            fd < 0 ? fd : tg_sys_allocate(fd, off, TG_CLAIMS_MAX * sizeof(struct tg_box_entry));
         if (r < 0) {
             return r;
         }
@@ -322,8 +321,8 @@ static struct tg_box_entry *entry_of(struct tg_box *box, const tong_message *mes
     }
     struct tg_box_entry *entry = tg_claims_of(box, box->rx.slot) + (index - 1);
     *ret_state = tg_load_relaxed(&entry->state);
-    const uint64_t which = (uint64_t)tg_load_relaxed(&entry->row) << 32 |
-                           tg_load_relaxed(&entry->sequence);
+    const uint64_t which =
+        (uint64_t)tg_load_relaxed(&entry->row) << 32 | tg_load_relaxed(&entry->sequence);
     return TG_ENTRY_STATE(*ret_state) == TG_CLAIMED && which == message->private_[1] ? entry : NULL;
 }
 

@@ -356,7 +356,8 @@ static int make_box_file(struct tg_box *box, int dir, const tong_options *o)
 static int make_room_file(struct tg_box *box, int dir, const tong_options *o)
 {
     tg_fd fd = -1;
-    int r = tg_file_make(dir, TG_ROOM_FILE, TG_ROOM_SIZE, TG_PAGE, tg_file_mode(o->mode, true), &fd);
+    int r =
+        tg_file_make(dir, TG_ROOM_FILE, TG_ROOM_SIZE, TG_PAGE, tg_file_mode(o->mode, true), &fd);
     void *p = NULL;
     if (r == 0) {
         r = tg_sys_map(fd, 0, TG_PAGE, true, &p);

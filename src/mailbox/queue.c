@@ -102,8 +102,8 @@ void tg_queue_leave(struct tg_box *box, uint32_t slot)
     if (first == TG_SLOTS_MAX) {
         return;
     }
-    const bool knows_all = tg_load_relaxed(&box->slots[first].joins) ==
-                           tg_load_relaxed(&box->head->joins);
+    const bool knows_all =
+        tg_load_relaxed(&box->slots[first].joins) == tg_load_relaxed(&box->head->joins);
     if (!knows_all || something_there(box)) {
         tg_box_ring_slot(box, first);
     }

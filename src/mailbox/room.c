@@ -104,7 +104,8 @@ static uint32_t sent_of_dead(struct tg_box *box, uint32_t link, uint32_t sent)
 
 /* One other link that holds room it has not used: 1 the word was or may have been changed, look again;
  * 0 it is alive, and watched. */
-static int look_at_holder(struct tg_box *box, uint32_t link, uint64_t seen, struct tg_waitset *watch)
+static int look_at_holder(struct tg_box *box, uint32_t link, uint64_t seen,
+                          struct tg_waitset *watch)
 {
     struct tg_room_row *row = &box->room_rows[link];
     const struct word w = unpack(seen);

@@ -268,8 +268,7 @@ static int place(struct tg_box *box, uint64_t len, uint8_t **ret_data)
 {
     struct tg_sender *tx = &box->tx;
     if (box->capacity == 0) {
-        return tg_writer_reserve_offer(&tx->writer, len, tg_rendezvous_all_finished(box),
-                                       ret_data);
+        return tg_writer_reserve_offer(&tx->writer, len, tg_rendezvous_all_finished(box), ret_data);
     }
     struct tg_link_place row = { .known = false };
     if (!tg_writer_fits(&tx->writer, len)) {
@@ -566,8 +565,7 @@ int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len)
         tg_writer_abort(&box->tx.writer);
     } else if (box->capacity == 0) {
         note_cpu(box);
-        r = tg_rendezvous_send(box, len, tg_deadline(box->tx.timeout_ns),
-                               tg_box_interrupts(box));
+        r = tg_rendezvous_send(box, len, tg_deadline(box->tx.timeout_ns), tg_box_interrupts(box));
     } else {
         commit(box, len);
         tell(box);

@@ -281,8 +281,7 @@ static int make_link(struct tg_box *box, uint32_t row)
     memcpy(birth.box_id, box->id, 16);
     char temp[64];
     char name[TG_LINK_NAME_SIZE];
-    (void)snprintf(temp, sizeof temp, ".new.%016llx.%p", (unsigned long long)box->me,
-                   (void *)box);
+    (void)snprintf(temp, sizeof temp, ".new.%016llx.%p", (unsigned long long)box->me, (void *)box);
     tg_link_name(row, name);
     memset(&tx->writer, 0, sizeof tx->writer);
     tx->writer.may_grow = may_grow;
@@ -504,8 +503,8 @@ static int sweep_one(const char *name, unsigned char type, void *arg)
     unsigned long long id;
     if (sscanf(name, ".new.%16llx.", &id) == 1) {
         struct stat st;
-        if (!tg_life_is_alive(sweep->root, id) &&
-            tg_sys_stat(sweep->view->dir, name, &st) == 0 && st.st_uid == geteuid()) {
+        if (!tg_life_is_alive(sweep->root, id) && tg_sys_stat(sweep->view->dir, name, &st) == 0 &&
+            st.st_uid == geteuid()) {
             sweep->found++;
             if (sweep->repair) {
                 (void)tg_sys_unlink(sweep->view->dir, name);

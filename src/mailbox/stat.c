@@ -37,8 +37,7 @@ static void count_link(const struct count *count, int fd, uint32_t row)
         s->senders_blocked += tg_load_relaxed(&head.blocked);
     }
     const uint64_t id = tg_load_relaxed(&head.link_id);
-    const struct tg_link_place place =
-        tg_row_place(count->view->head, count->view->rows, row, id);
+    const struct tg_link_place place = tg_row_place(count->view->head, count->view->rows, row, id);
     if (s->capacity == 0) {
         const uint32_t offer = (uint32_t)(tg_load_relaxed(&head.offer) >> 32);
         const uint64_t verdict = place.known ? tg_load_relaxed(&count->view->rows[row].verdict) : 0;

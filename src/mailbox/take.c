@@ -137,8 +137,8 @@ static int take_returned(struct tg_box *box, struct tg_take *take)
         return 1;
     }
     const uint32_t row = tg_load_relaxed(&entry->row);
-    struct tg_attached *at = row < TG_LINKS_MAX && box->rx.by_row != NULL ? box->rx.by_row[row]
-                                                                          : NULL;
+    struct tg_attached *at =
+        row < TG_LINKS_MAX && box->rx.by_row != NULL ? box->rx.by_row[row] : NULL;
     if (at == NULL) {
         return -EPROTO;
     }
@@ -175,8 +175,7 @@ static int take_returned(struct tg_box *box, struct tg_take *take)
 
 /* ---- fresh ones */
 
-static int claim_fresh(struct tg_box *box, struct tg_take *take,
-                       const struct tg_message_view *view)
+static int claim_fresh(struct tg_box *box, struct tg_take *take, const struct tg_message_view *view)
 {
     struct tg_box_entry *entry = tg_claims_free_entry(box);
     if (entry == NULL) {

@@ -47,8 +47,8 @@ _Static_assert(TG_LIFE_DEAD == FUTEX_OWNER_DIED && TG_LIFE_WAITERS == FUTEX_WAIT
 
 struct tg_life {
     uint64_t id;
-    int fd;           /* holds the lock */
-    uint8_t *page;    /* the shared page, and behind it the private one with the node */
+    int fd;                   /* holds the lock */
+    uint8_t *page;            /* the shared page, and behind it the private one with the node */
     struct robust_list *node; /* NULL: not in a list */
     struct tg_life *next_in_thread;
     bool closed; /* left for good by another thread; freed at the end of the arming one */
@@ -74,8 +74,7 @@ static struct robust_list *node_place(struct tg_life *life, struct robust_list_h
 {
     size_t len = 0;
     struct robust_list_head *head = NULL;
-    if (syscall(SYS_get_robust_list, 0, &head, &len) != 0 || head == NULL ||
-        len != sizeof *head) {
+    if (syscall(SYS_get_robust_list, 0, &head, &len) != 0 || head == NULL || len != sizeof *head) {
         return NULL;
     }
     const long at = (long)TG_LIFE_WORD_OFF - head->futex_offset;
@@ -222,8 +221,8 @@ static int open_life_dir(struct tg_root *root, bool create)
 static int map_record(int fd, uint8_t **ret_page)
 {
     tg_point();
-    uint8_t *p = mmap(NULL, 2 * TG_LIFE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
+    uint8_t *p =
+        mmap(NULL, 2 * TG_LIFE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) {
         return -errno;
     }
@@ -542,8 +541,7 @@ static bool has_threads(const tg_a32 *word)
 }
 
 /* What a word that can be read means (I5). */
-static bool judge(struct tg_root *root, uint64_t id, const tg_a32 *word, uint32_t seen,
-                  bool surely)
+static bool judge(struct tg_root *root, uint64_t id, const tg_a32 *word, uint32_t seen, bool surely)
 {
     if ((seen & TG_LIFE_DEAD) != 0) {
         return has_threads(word) && is_locked(root, id);

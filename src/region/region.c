@@ -43,8 +43,8 @@ struct tong_region {
     uint32_t seen_waits; /* sleeps for an event that were already woken */
     bool head_writable;
     bool writable;
-    bool holds;  /* the lock */
-    bool owns;   /* its end is the region's end */
+    bool holds; /* the lock */
+    bool owns;  /* its end is the region's end */
     bool joined;
     char name[FILE_NAME_MAX];
 };
@@ -301,10 +301,9 @@ static int check_arguments(size_t size, unsigned flags, const tong_region_option
         (uint64_t)size > (UINT64_C(1) << 40)) {
         return -EINVAL;
     }
-    if (options != NULL &&
-        (options->struct_size < sizeof *options || options->owner > TONG_PROCESS ||
-         (options->mode & ~0666u) != 0 || (options->mode & 0600) != 0600 ||
-         options->reserved != 0)) {
+    if (options != NULL && (options->struct_size < sizeof *options ||
+                            options->owner > TONG_PROCESS || (options->mode & ~0666u) != 0 ||
+                            (options->mode & 0600) != 0600 || options->reserved != 0)) {
         return -EINVAL;
     }
     return 0;

@@ -42,19 +42,19 @@ enum tg_state {
 
 /* The first page of a region's file; the data follow at 4096. */
 struct tg_region_head {
-    tg_a32 magic;       /* TG_REGION_MAGIC */
-    tg_a32 version;     /* TG_REGION_VERSION */
-    tg_a32 state;       /* enum tg_state; its owner's user */
-    tg_a32 owner_kind;  /* enum tong_owner; once */
-    tg_a32 mode;        /* once */
-    tg_a32 owner_pid;   /* once, for people only */
-    tg_a64 size;        /* bytes of data; once */
-    tg_a64 owner;       /* record number of the owning process, 0 the system; once */
+    tg_a32 magic;      /* TG_REGION_MAGIC */
+    tg_a32 version;    /* TG_REGION_VERSION */
+    tg_a32 state;      /* enum tg_state; its owner's user */
+    tg_a32 owner_kind; /* enum tong_owner; once */
+    tg_a32 mode;       /* once */
+    tg_a32 owner_pid;  /* once, for people only */
+    tg_a64 size;       /* bytes of data; once */
+    tg_a64 owner;      /* record number of the owning process, 0 the system; once */
     uint8_t unused0[24];
-    tg_a64 lock;        /* token; anybody who may write, compare-and-swap */
+    tg_a64 lock; /* token; anybody who may write, compare-and-swap */
     uint8_t unused1[56];
-    tg_a32 events;      /* events counted; anybody who may write, atomic add */
-    tg_a32 waits;       /* sleeps for an event begun; whoever waits, atomic add */
+    tg_a32 events; /* events counted; anybody who may write, atomic add */
+    tg_a32 waits;  /* sleeps for an event begun; whoever waits, atomic add */
     uint8_t unused2[56];
 };
 

@@ -16,12 +16,12 @@ struct tg_root {
     uint32_t refs;
     uint32_t mode; /* of the folder */
     int fd;
-    int life_fd; /* of ".life", -1 until needed */
+    int life_fd;          /* of ".life", -1 until needed */
     pthread_mutex_t lock; /* guards what stands below */
     struct tg_life *life;
     uint32_t life_refs;
     uint32_t temp_count;
-    uint32_t watchers; /* threads between watch_begin and watch_end */
+    uint32_t watchers;     /* threads between watch_begin and watch_end */
     struct tg_peer *peers; /* open addressing, n_peer_slots a power of two */
     uint32_t n_peer_slots;
     uint32_t n_peers;
