@@ -1,0 +1,111 @@
+/*
+ * receive.c - messages out of a mailbox, for `receive` and `hold`.
+ *
+ * A message is claimed, written from where it lies, and only then done. If it cannot be written (a
+ * reader of our output that is gone, a full disk, a command that fails) it goes back into the
+ * mailbox for the next receiver: nothing is lost by a receiver's failure.
+ */
+#include "tool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+static int write_parts(struct tool_receive *rx, struct iovec *parts, size_t n)
+{
+    const int r = tool_file_write(&rx->output, parts, n);
+    if (r == 0) {
+        return TOOL_DONE;
+    }
+    if (tool_stopping() || (r == -EPIPE && rx->may_close)) {
+        return TOOL_FAILED;
+    }
+    return tool_failed(rx->box.args, rx->box.name, "cannot write to %s, %s; %s", rx->output.name,
+                       r == -EPIPE ? "nobody reads it any more" : strerror(-r),
+                       rx->owned ? "the mailbox ends, with what waits in it"
+                                 : "the message is back in the mailbox");
+}
+
+static int write_plain(struct tool_receive *rx, const tong_message *m)
+{
+    const char *const data = m->data;
+    char mark = (char)rx->mark;
+    bool marked = rx->mark >= 0;
+    if (!marked && rx->output.terminal) {
+        mark = '\n';
+        marked = m->len == 0 || data[m->len - 1] != '\n';
+    }
+    struct iovec parts[] = {
+        { .iov_base = (char *)(uintptr_t)data, .iov_len = m->len },
+        { .iov_base = &mark, .iov_len = marked ? 1 : 0 },
+    };
+    return write_parts(rx, parts, 2);
+}
+
+static int write_json(struct tool_receive *rx, const tong_message *m)
+{
+    const struct tool_field fields[] = {
+        { .name = "mailbox", .kind = TOOL_TEXT, .text = rx->box.name },
+        { .name = "sequence", .kind = TOOL_NUMBER, .number = m->sequence },
+        { .name = "deliveries", .kind = TOOL_NUMBER, .number = m->deliveries },
+        { .name = "uid", .kind = TOOL_NUMBER, .number = m->uid },
+        { .name = "gid", .kind = TOOL_NUMBER, .number = m->gid },
+        { .name = "pid", .kind = TOOL_SIGNED, .number = (uint64_t)(int64_t)m->pid },
+        { .name = "uid_verified", .kind = TOOL_TRUTH, .number = m->verified & TONG_VERIFIED_UID },
+        { .name = "len", .kind = TOOL_NUMBER, .number = m->len },
+        { .name = "data", .kind = TOOL_BYTES, .text = m->data, .number = m->len },
+    };
+    char *const line = tool_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+    if (!line) {
+        return tool_error(rx->box.args, rx->box.name, -ENOMEM, NULL);
+    }
+    struct iovec part = { .iov_base = line, .iov_len = strlen(line) };
+    const int code = write_parts(rx, &part, 1);
+    free(line);
+    return code;
+}
+
+static int hand_over(struct tool_receive *rx, const tong_message *m)
+{
+    if (rx->exec) {
+        return tool_receive_exec(&rx->box, rx->exec, m);
+    }
+    return rx->json ? write_json(rx, m) : write_plain(rx, m);
+}
+
+static int receive_one(struct tool_receive *rx)
+{
+    tong_message message = TONG_MESSAGE_INIT;
+    int r = tool_box_claim(&rx->box, rx->box.timeout_ns, &message);
+    if (r != 0) {
+        return tool_box_receive_error(&rx->box, r);
+    }
+    tool_watch_total(message.len);
+    const int code = hand_over(rx, &message);
+    r = code == TOOL_DONE ? tong_done(rx->box.box, &message) : tong_return(rx->box.box, &message);
+    return r < 0 && code == TOOL_DONE ? tool_error(rx->box.args, rx->box.name, r, NULL) : code;
+}
+
+int tool_receive_run(struct tool_receive *rx)
+{
+    int code = TOOL_DONE;
+    while (code == TOOL_DONE && rx->count > 0 && !tool_stopping()) {
+        code = receive_one(rx);
+        if (rx->count != UINT64_MAX) {
+            rx->count--;
+        }
+    }
+    return code;
+}
+
+int tool_receive_form(const struct tool_args *args, struct tool_receive *rx)
+{
+    static const char *const forms[] = { "--lines", "--null", "--json", NULL };
+    if (tool_only_one_of(args, forms)) {
+        return TOOL_USAGE;
+    }
+    rx->mark = tool_given(args, "--lines") ? '\n' : tool_given(args, "--null") ? '\0' : -1;
+    rx->json = tool_given(args, "--json");
+    return rx->json ? tool_json_need(args) : 0;
+}
