@@ -401,7 +401,7 @@ int tg_box_claim(struct tg_box *box, int64_t timeout_ns, tong_message *ret_messa
 {
     struct tg_take take = { .how = TG_TAKE_CLAIM };
     const int r = receive(box, &take, timeout_ns);
-    if (r != 1) {
+    if (r != 1 || take.at == NULL || take.entry == NULL) {
         return r;
     }
     const struct tg_reader *reader = &take.at->reader;
