@@ -139,7 +139,7 @@ is 'for this user alone' "$(stat -c %a "$work/made")" 700
 # Limits.
 t 'no descriptors left' 1 '' \
     'tong: send box: the process has no file descriptor left; raise the limit of open files ("ulimit -n")' \
-    sh -c 'ulimit -n 4; exec "$TONG" send box x'
+    sh -c 'exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n 4; exec "$TONG" send box x'
 is 'sends nothing' "$(field box waiting)" ''
 head -c 20000000 /dev/zero >"$work/big"
 t 'no memory' 1 '' \
