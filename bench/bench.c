@@ -6,8 +6,9 @@
  *     A a A b A      when both have the same raw side (one raw figure serves two neighbours)
  *     A a A B b B    otherwise
  *
- * A round of a measure counts when its two raw figures agree within 10 %. Rounds go on until enough
- * count, or three times as many were tried. Time slips by in between, so that a slow minute of the
+ * A round of a measure counts when its two raw figures agree within 10 % and are not ten times the best
+ * one of the run (both sides were put off). Rounds go on until enough count, or three times as many
+ * were tried. Time slips by in between, so that a slow minute of the
  * machine hits all measures alike.
  */
 #ifndef _GNU_SOURCE
@@ -200,6 +201,7 @@ static void print_header(void)
 /* The rounds of one measure. */
 struct rounds {
     size_t n, tried;
+    double best; /* raw figure */
     double ratio[max_rounds], tong[max_rounds], raw[max_rounds];
 };
 
@@ -299,7 +301,8 @@ static void one_round(struct bench_measure *m, struct rounds *r, double *raw_bef
     r->tried++;
     const double smaller = before < after ? before : after;
     const double larger = before < after ? after : before;
-    if (larger > smaller * 1.1) {
+    r->best = r->best > 0 && r->best < smaller ? r->best : smaller;
+    if (larger > smaller * 1.1 || smaller > r->best * 10) {
         return;
     }
     const double raw = (before + after) / 2;

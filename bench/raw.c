@@ -66,27 +66,79 @@ static void line_measured(struct bench_stage *stage, void *arg, unsigned index)
     atomic_store_explicit(&stage->stop, 1, memory_order_release);
 }
 
+/* Spins for a number that is not *seen. False: the run is over. */
+static bool next_of(struct bench_stage *stage, _Atomic uint32_t *word, uint32_t *seen)
+{
+    uint32_t now;
+    while ((now = atomic_load_explicit(word, memory_order_acquire)) == *seen) {
+        bench_pause();
+        if (atomic_load_explicit(&stage->stop, memory_order_relaxed) != 0) {
+            return false;
+        }
+    }
+    *seen = now;
+    return true;
+}
+
 static void line_peer(struct bench_stage *stage, void *arg, unsigned index)
 {
     (void)arg;
     (void)index;
     struct two_words *words = (struct two_words *)stage->rest;
-    for (uint32_t seen = 0;;) {
-        uint32_t now;
-        while ((now = atomic_load_explicit(&words->there, memory_order_acquire)) == seen) {
-            bench_pause();
-            if (atomic_load_explicit(&stage->stop, memory_order_relaxed) != 0) {
-                return;
-            }
-        }
-        seen = now;
-        atomic_store_explicit(&words->back, now, memory_order_release);
+    for (uint32_t seen = 0; next_of(stage, &words->there, &seen);) {
+        atomic_store_explicit(&words->back, seen, memory_order_release);
     }
 }
 
 double raw_line_rtt(void *arg)
 {
     return bench_pair(line_measured, line_peer, 1, sizeof(struct two_words), arg);
+}
+
+struct two_bodies {
+    struct two_words words;
+    _Alignas(64) unsigned char there[64];
+    _Alignas(64) unsigned char back[64];
+};
+
+static void body_ask(void *ctx, unsigned n)
+{
+    struct asker *a = ctx;
+    struct two_bodies *bodies = (struct two_bodies *)(void *)a->words;
+    unsigned char bytes[64] = { 0 };
+    for (unsigned i = 0; i < n; i++) {
+        memcpy(bodies->there, bytes, sizeof bytes);
+        line_ask(a, 1);
+        memcpy(bytes, bodies->back, sizeof bytes);
+        bytes[0]++;
+    }
+}
+
+static void body_measured(struct bench_stage *stage, void *arg, unsigned index)
+{
+    (void)arg;
+    (void)index;
+    struct asker a = { .words = (struct two_words *)stage->rest };
+    stage->result = bench_median(body_ask, &a, 256);
+    atomic_store_explicit(&stage->stop, 1, memory_order_release);
+}
+
+static void body_peer(struct bench_stage *stage, void *arg, unsigned index)
+{
+    (void)arg;
+    (void)index;
+    struct two_bodies *bodies = (struct two_bodies *)stage->rest;
+    for (uint32_t seen = 0; next_of(stage, &bodies->words.there, &seen);) {
+        unsigned char bytes[64];
+        memcpy(bytes, bodies->there, sizeof bytes);
+        memcpy(bodies->back, bytes, sizeof bytes);
+        atomic_store_explicit(&bodies->words.back, seen, memory_order_release);
+    }
+}
+
+double raw_body_rtt(void *arg)
+{
+    return bench_pair(body_measured, body_peer, 1, sizeof(struct two_bodies), arg);
 }
 
 static void futex_ask(void *ctx, unsigned n)

@@ -16,6 +16,9 @@ long raw_futex_wake(_Atomic uint32_t *word, int how_many);
 /* A round trip over two cache lines, each with one writer; both sides spin with `pause`. arg: none. */
 double raw_line_rtt(void *arg);
 
+/* The same with 64 bytes copied in and out on a line of their own beside the flag. arg: none. */
+double raw_body_rtt(void *arg);
+
 /* Where the two ends of a futex round trip run, and how long the asking side rests in between. */
 struct raw_futex_arg {
     int peer_cpu;    /* 0: both on one core; 1: two cores */

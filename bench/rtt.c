@@ -167,6 +167,8 @@ int main(int argc, char **argv)
     struct bench_measure measures[] = {
         { "round trip, 2 CPUs busy, default : 2 lines", trip_sample, t, raw_line_rtt, NULL, 1.5,
           BENCH_TIME, BENCH_NS },
+        { "round trip, 2 CPUs busy, default : 64 bytes and a flag", trip_sample, t, raw_body_rtt,
+          NULL, 0, BENCH_TIME, BENCH_NS },
         { "round trip, 2 CPUs busy, capacity 16 : 2 lines", trip_sample, t + 1, raw_line_rtt, NULL,
           1.5, BENCH_TIME, BENCH_NS },
         { "round trip, 2 CPUs busy, exclusive : 2 lines", trip_sample, t + 2, raw_line_rtt, NULL, 0,

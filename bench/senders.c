@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <tong/tong.h>
@@ -67,6 +68,21 @@ static double fairness_of(const struct taker *t, unsigned n)
     return squares > 0 ? sum * sum / (n * squares) : 0;
 }
 
+static void wait_until_ready(struct bench_stage *stage, unsigned n)
+{
+    const struct timespec a_while = { 0, 1000000 };
+    while (atomic_load_explicit(&stage->ready, memory_order_acquire) < n) {
+        nanosleep(&a_while, NULL);
+    }
+}
+
+/* Everybody has sent one message, and so has its link, before it begins. */
+static void get_ready(struct bench_stage *stage, unsigned n)
+{
+    atomic_fetch_add_explicit(&stage->ready, 1, memory_order_acq_rel);
+    wait_until_ready(stage, n);
+}
+
 static void finish(struct bench_stage *stage, const struct crowd *crowd, const struct taker *t,
                    double ns)
 {
@@ -97,14 +113,18 @@ static void ring_receiver(struct bench_stage *stage, void *arg, unsigned index)
     (void)index;
     static struct taker t;
     t.ring = ring_of(stage);
+    wait_until_ready(stage, ((const struct crowd *)arg)->senders);
     finish(stage, arg, &t, bench_mean(ring_take, &t, 256));
 }
 
 static void ring_sender(struct bench_stage *stage, void *arg, unsigned index)
 {
-    (void)arg;
+    const struct crowd *crowd = arg;
     struct message m = { .sender = index };
     for (struct casring *ring = ring_of(stage);; m.number++) {
+        if (m.number == 1) {
+            get_ready(stage, crowd->senders);
+        }
         casring_send(ring, &m);
     }
 }
@@ -127,17 +147,20 @@ static void box_receiver(struct bench_stage *stage, void *arg, unsigned index)
     const struct crowd *crowd = arg;
     static struct taker t;
     bench_check("tong_open", tong_open(crowd->name, TONG_RECEIVE, NULL, &t.box));
+    wait_until_ready(stage, crowd->senders);
     finish(stage, crowd, &t, bench_mean(box_take, &t, 256));
     tong_close(t.box);
 }
 
 static void box_sender(struct bench_stage *stage, void *arg, unsigned index)
 {
-    (void)stage;
     const struct crowd *crowd = arg;
     tong_mailbox *box;
     bench_check("tong_open", tong_open(crowd->name, TONG_SEND, NULL, &box));
     for (struct message m = { .sender = index };; m.number++) {
+        if (m.number == 1) {
+            get_ready(stage, crowd->senders);
+        }
         const int answer = tong_send(box, &m, sizeof m, TONG_FOREVER);
         if (answer == -EIDRM || answer == -EOWNERDEAD) {
             return;
