@@ -227,7 +227,10 @@ uint64_t tg_reader_full_sequence(const struct tg_reader *r, uint32_t sequence);
  */
 static inline bool tg_reader_hint(const struct tg_reader *r, uint64_t place)
 {
-    if (r->record == NULL || r->oneshot) {
+    if (r->record == NULL) {
+        return true; /* never looked at */
+    }
+    if (r->oneshot) {
         /* relaxed: who acts on it looks again with acquire. */
         return tg_place_sequence(tg_load_relaxed(&r->head->tail)) != tg_place_sequence(place);
     }

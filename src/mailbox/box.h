@@ -79,6 +79,7 @@ struct tg_receiver {
     uint32_t served;             /* messages taken from it in a row */
     uint32_t users_seen;
     uint32_t want_note;           /* sleeps of the senders' front already rung for */
+    uint32_t polls;               /* calls that must not wait and saw nothing */
     uint32_t looks;               /* calls since the others' lives were looked at */
     struct tg_attached *ring_one; /* the only one with ring_due, or NULL */
     bool ring_due;

@@ -59,11 +59,11 @@ struct tg_box_head {
     tg_a32 finds;      /* receivers' sleeps only the back-stop ended */
     uint8_t unused2[32];
     /* offset 256: with every message; the holder */
-    tg_a64 tickets;    /* given so far */
-    tg_a64 done_total; /* messages finished; its low half is the sum of done over all rows, but at
+    tg_a64 tickets;     /* given so far */
+    tg_a64 done_total;  /* messages finished; its low half is the sum of done over all rows, but at
                           capacity 0. release */
-    tg_a32 n_returned; /* entries in state RETURNED */
-    tg_a32 unused4;
+    tg_a32 n_returned;  /* entries in state RETURNED */
+    tg_a32 n_taken;     /* slots with an owner, counted at every join, leave and death */
     tg_a64 redelivered; /* messages given back; receivers, atomic add */
     tg_a64 deaths;      /* receivers found dead */
     uint8_t unused3[24];

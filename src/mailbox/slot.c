@@ -97,6 +97,17 @@ static void give_all_back(struct tg_box *box, uint32_t slot)
     }
 }
 
+/* Counted, not added to: who died half way is made good. */
+static void count_taken(struct tg_box *box)
+{
+    uint32_t taken = 0;
+    const uint32_t n = n_slots(box);
+    for (uint32_t i = 0; i < n; i++) {
+        taken += tg_load_relaxed(&box->slots[i].owner) != 0;
+    }
+    tg_store_relaxed(&box->head->n_taken, taken);
+}
+
 static void reap(struct tg_box *box, uint32_t slot, uint64_t owner)
 {
     give_all_back(box, slot);
@@ -104,6 +115,7 @@ static void reap(struct tg_box *box, uint32_t slot, uint64_t owner)
     tg_queue_leave(box, slot);
     tg_store_relaxed(&box->head->deaths, tg_load_relaxed(&box->head->deaths) + 1);
     tg_store_release(&box->slots[slot].owner, UINT64_C(0));
+    count_taken(box);
     /* The kernel woke one of those who watched; that one may be dead, too. */
     tg_life_wake_watchers(box->root, owner);
 }
@@ -180,6 +192,7 @@ static void take_slot(struct tg_box *box, uint32_t slot)
     tg_store_relaxed(&box->head->joins, tg_load_relaxed(&box->head->joins) + 1);
     /* release: pairs with the acquire of senders that make a list of receivers to watch. */
     tg_store_release(&s->owner, box->me);
+    count_taken(box);
     box->rx.slot = slot;
     box->rx.has_slot = true;
 }
@@ -222,6 +235,7 @@ void tg_slot_leave(struct tg_box *box)
     }
     tg_claims_collect(box, true);
     tg_store_release(&box->slots[box->rx.slot].owner, UINT64_C(0));
+    count_taken(box);
     box->rx.has_slot = false;
     box->rx.ring_due = true;
     tg_queue_nudge_first(box);

@@ -325,6 +325,11 @@ int tg_region_open(const char *name, size_t size, unsigned flags,
     if (r == 0) {
         r = tg_root_get((flags & TONG_CREATE) != 0, &region->root);
     }
+    /* A region for other users needs a folder that they can reach. */
+    if (r == 0 && options != NULL && (options->mode & 0077) != 0 &&
+        !tg_root_is_shared(region->root)) {
+        r = -EACCES;
+    }
     if (r == 0) {
         region->fork_count = tg_fork_count();
         r = tg_life_join(region->root, &region->me);
