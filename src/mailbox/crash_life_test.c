@@ -1,0 +1,322 @@
+/*
+ * Who makes, opens, closes, removes or repairs a mailbox is killed at every point: see
+ * crash_test.h.
+ */
+#include "mailbox/mailbox.h"
+
+#include "kit.h"
+#include "kit_private.h"
+#include "mailbox/crash_test.h"
+
+#define BOTH (TONG_SEND | TONG_RECEIVE)
+
+static int opens(unsigned flags, const tong_options *options, tong_mailbox **ret_box)
+{
+    return tong_open(CRASH_BOX, flags, options, ret_box);
+}
+
+/* ---- making one */
+
+static void create(struct crash_stage *s)
+{
+    s->mine = kit_create(CRASH_BOX, &s->options);
+}
+
+/* It is there, whole, or not at all; then somebody else makes it. */
+static void there_or_made(struct crash_stage *s)
+{
+    const int r = opens(BOTH, &s->options, &s->box);
+    if (r != 0) {
+        kit_gives(r, -ENOENT);
+        kit_true(s->killed);
+        create(s);
+        s->box = s->mine;
+    }
+}
+
+static void a_create(void)
+{
+    const struct crash_scene scene = { .name = "open that creates",
+                                       .options = crash_bounded,
+                                       .absent = true,
+                                       .act = create,
+                                       .finish = there_or_made };
+    crash_all(&scene);
+}
+
+static tong_options process_owned(void)
+{
+    tong_options options = kit_capacity(1);
+    options.owner = TONG_PROCESS;
+    return options;
+}
+
+/* Its owner is dead in any case. */
+static void owner_is_dead(struct crash_stage *s)
+{
+    kit_gives(opens(TONG_SEND, NULL, &s->box), -ENOENT);
+    s->options = kit_capacity(4);
+    create(s);
+    s->box = s->mine;
+}
+
+static void a_process_owned_create(void)
+{
+    const struct crash_scene scene = { .name = "open that creates a process-owned one",
+                                       .options = process_owned,
+                                       .absent = true,
+                                       .act = create,
+                                       .finish = owner_is_dead };
+    crash_all(&scene);
+}
+
+static void create_and_close(struct crash_stage *s)
+{
+    create(s);
+    kit_ok(tong_close(s->mine));
+}
+
+static void a_process_owned_create_and_close(void)
+{
+    const struct crash_scene scene = { .name = "create and close of a process-owned one",
+                                       .options = process_owned,
+                                       .absent = true,
+                                       .act = create_and_close,
+                                       .finish = owner_is_dead };
+    crash_all(&scene);
+}
+
+/* ---- opening what is there */
+
+static void open_and_close(struct crash_stage *s)
+{
+    kit_ok(tong_close(kit_open(CRASH_BOX, BOTH | TONG_CREATE, &s->options)));
+}
+
+static void an_open_and_close(void)
+{
+    const struct crash_scene scene = { .name = "open and close of one that is there",
+                                       .options = crash_bounded,
+                                       .before = crash_send_three,
+                                       .act = open_and_close };
+    crash_all(&scene);
+}
+
+/* What a dead owner left is taken away by an open that creates. */
+static int dying_owner(void *arg)
+{
+    struct crash_stage *s = arg;
+    const tong_options options = process_owned();
+    s->mine = kit_create(CRASH_BOX, &options);
+    kit_ok(crash_send(s, s->mine, 16, 0));
+    atomic_store(&s->world->message[16].promised, 0); /* it goes with the mailbox */
+    _exit(0);
+}
+
+static void owner_dies(struct crash_stage *s)
+{
+    struct kit_child child = kit_spawn(dying_owner, s);
+    kit_join(&child);
+}
+
+static void a_create_over_a_dead_one(void)
+{
+    const struct crash_scene scene = { .name = "open that creates where a dead one lies",
+                                       .options = crash_bounded,
+                                       .absent = true,
+                                       .before = owner_dies,
+                                       .act = create,
+                                       .finish = there_or_made };
+    crash_all(&scene);
+}
+
+/* ---- ending one */
+
+/* Its name is free and nothing of it is left. */
+static void nothing_is_there(struct crash_stage *s)
+{
+    kit_gives(opens(TONG_SEND, NULL, &s->mine), -ENOENT);
+    crash_entries_are("", ".life .lock .tmp");
+}
+
+static void remove_it(struct crash_stage *s)
+{
+    (void)s;
+    kit_ok(tong_remove(CRASH_BOX));
+}
+
+/* The sleeper is told that it was removed, or goes on in one that is alive. */
+static void sleeper_is_told(struct crash_stage *s)
+{
+    kit_ok(tong_close(s->box));
+    s->box = NULL;
+    const int r = opens(TONG_SEND, NULL, &s->sender);
+    if (r == 0) {
+        kit_true(s->killed);
+        crash_end_receiver(s);
+        kit_equal(atomic_load(&s->world->answer[0]), (int)CRASH_END);
+        kit_ok(tong_close(s->sender));
+        s->sender = NULL;
+        remove_it(s);
+    } else {
+        kit_gives(r, -ENOENT);
+        kit_join(&s->helper[0]);
+        kit_gives(atomic_load(&s->world->answer[0]), -EIDRM);
+    }
+    nothing_is_there(s);
+}
+
+static void a_remove_beside_a_sleeper(void)
+{
+    const struct crash_scene scene = { .name = "remove, a receiver asleep",
+                                       .options = crash_bounded,
+                                       .before = crash_start_receiver,
+                                       .act = remove_it,
+                                       .finish = sleeper_is_told,
+                                       .gone = true };
+    crash_all(&scene);
+}
+
+static void full_and_blocked(struct crash_stage *s)
+{
+    s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    for (uint32_t id = 8; id < 12; id++) {
+        kit_ok(crash_send(s, s->sender, id, 0));
+    }
+    s->helper[1] = kit_spawn(crash_blocked, s);
+    kit_until_blocked(CRASH_BOX, 1);
+}
+
+static void blocked_is_told(struct crash_stage *s)
+{
+    tong_mailbox *box = NULL;
+    const int r = opens(BOTH, NULL, &box);
+    if (r == 0) {
+        kit_true(s->killed);
+        kit_gives(crash_receive(s, box, 0), 8);
+        kit_join(&s->helper[1]);
+        kit_gives(atomic_load(&s->world->answer[1]), 0);
+        kit_ok(tong_close(box));
+        remove_it(s);
+    } else {
+        kit_gives(r, -ENOENT);
+        kit_join(&s->helper[1]);
+        kit_gives(atomic_load(&s->world->answer[1]), -EIDRM);
+    }
+    kit_gives(crash_send(s, s->sender, 13, 0), -EIDRM);
+    kit_ok(tong_close(s->sender));
+    kit_ok(tong_close(s->box));
+    s->sender = NULL;
+    s->box = NULL;
+    nothing_is_there(s);
+}
+
+static void a_remove_beside_a_blocked_sender(void)
+{
+    const struct crash_scene scene = { .name = "remove, a sender blocked",
+                                       .options = crash_bounded,
+                                       .before = full_and_blocked,
+                                       .act = remove_it,
+                                       .finish = blocked_is_told,
+                                       .gone = true };
+    crash_all(&scene);
+}
+
+/* The victim owns a full mailbox in which somebody is blocked. */
+static void own_a_full_one(struct crash_stage *s)
+{
+    create(s);
+    kit_ok(crash_send(s, s->mine, 0, 0));
+    kit_event_set(&s->world->event[1]);
+    kit_event_wait(&s->world->event[2]);
+}
+
+static void blocked_in_it(struct crash_stage *s, struct kit_child *victim)
+{
+    (void)victim;
+    kit_event_wait(&s->world->event[1]);
+    s->helper[1] = kit_spawn(crash_blocked, s);
+    kit_until_blocked(CRASH_BOX, 1);
+    kit_event_set(&s->world->event[2]);
+}
+
+static void close_mine(struct crash_stage *s)
+{
+    kit_ok(tong_close(s->mine));
+}
+
+/* Told by nobody but the kernel, if the owner was killed early. */
+static void owners_end_is_told(struct crash_stage *s)
+{
+    kit_join(&s->helper[1]);
+    kit_gives(atomic_load(&s->world->answer[1]), -EOWNERDEAD);
+    nothing_is_there(s);
+}
+
+static void an_owners_close(void)
+{
+    const struct crash_scene scene = { .name = "close of its owner, a sender blocked",
+                                       .options = process_owned,
+                                       .absent = true,
+                                       .ready = own_a_full_one,
+                                       .act = close_mine,
+                                       .meanwhile = blocked_in_it,
+                                       .finish = owners_end_is_told,
+                                       .gone = true };
+    crash_all(&scene);
+}
+
+/* ---- clearing away */
+
+static int dies_with_claims(void *arg)
+{
+    struct crash_stage *s = arg;
+    tong_mailbox *box = kit_open(CRASH_BOX, BOTH, NULL);
+    kit_ok(crash_send(s, box, 16, 0));
+    kit_gives(crash_claim(s, box, 0, &s->claim[0]), 16);
+    tg_point_arm(12);
+    (void)tong_open("half", BOTH | TONG_CREATE, NULL, &s->mine);
+    _exit(1);
+}
+
+static void much_to_clear(struct crash_stage *s)
+{
+    struct kit_child child = kit_spawn(dies_with_claims, s);
+    kit_true(WIFSIGNALED(kit_join_status(&child)));
+}
+
+static int ignore(const tong_finding *finding, void *arg)
+{
+    (void)finding;
+    (void)arg;
+    return 0;
+}
+
+static void repair(struct crash_stage *s)
+{
+    (void)s;
+    kit_true(tong_doctor(1, ignore, NULL) >= 0);
+}
+
+static void a_doctor(void)
+{
+    const struct crash_scene scene = { .name = "doctor that repairs",
+                                       .options = crash_bounded,
+                                       .before = much_to_clear,
+                                       .act = repair };
+    crash_all(&scene);
+}
+
+static const struct kit_test tests[] = {
+    KIT_TEST_LONG(a_create, 240),
+    KIT_TEST_LONG(a_process_owned_create, 240),
+    KIT_TEST_LONG(a_process_owned_create_and_close, 240),
+    KIT_TEST_LONG(an_open_and_close, 240),
+    KIT_TEST_LONG(a_create_over_a_dead_one, 240),
+    KIT_TEST_LONG(a_remove_beside_a_sleeper, 240),
+    KIT_TEST_LONG(a_remove_beside_a_blocked_sender, 240),
+    KIT_TEST_LONG(an_owners_close, 240),
+    KIT_TEST_LONG(a_doctor, 240),
+};
+
+KIT_MAIN(tests)

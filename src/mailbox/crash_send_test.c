@@ -1,0 +1,380 @@
+/*
+ * A sender is killed at every point of what it does: see crash_test.h.
+ */
+#include "mailbox/mailbox.h"
+
+#include "kit.h"
+#include "kit_private.h"
+#include "mailbox/crash_test.h"
+
+/* ---- into its own link */
+
+static void own_link_ready(struct crash_stage *s)
+{
+    crash_open_sender(s);
+    kit_ok(crash_send(s, s->mine, 0, 0));
+}
+
+static void send_one(struct crash_stage *s)
+{
+    kit_ok(crash_send(s, s->mine, 1, 0));
+}
+
+static void a_send_bounded(void)
+{
+    const struct crash_scene scene = {
+        .name = "send, bounded", .options = crash_bounded, .ready = own_link_ready, .act = send_one
+    };
+    crash_all(&scene);
+}
+
+static void a_send_unbounded(void)
+{
+    const struct crash_scene scene = { .name = "send, unbounded",
+                                       .options = crash_unbounded,
+                                       .ready = own_link_ready,
+                                       .act = send_one };
+    crash_all(&scene);
+}
+
+static void a_send_link_bounded(void)
+{
+    const struct crash_scene scene = { .name = "send, bounded for each sender",
+                                       .options = crash_link_bounded,
+                                       .ready = own_link_ready,
+                                       .act = send_one };
+    crash_all(&scene);
+}
+
+/* ---- the first send makes a link */
+
+static void a_first_send_bounded(void)
+{
+    const struct crash_scene scene = { .name = "first send: new link, bounded",
+                                       .options = crash_bounded,
+                                       .ready = crash_open_sender,
+                                       .act = send_one };
+    crash_all(&scene);
+}
+
+static void a_first_send_unbounded(void)
+{
+    const struct crash_scene scene = { .name = "first send: new link, unbounded",
+                                       .options = crash_unbounded,
+                                       .ready = crash_open_sender,
+                                       .act = send_one };
+    crash_all(&scene);
+}
+
+/* ---- the first send takes a dead one's link over */
+
+static int predecessor(void *arg)
+{
+    struct crash_stage *s = arg;
+    tong_mailbox *box = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    tong_slot slot = TONG_SLOT_INIT;
+    kit_ok(crash_send(s, box, 16, 0));
+    kit_ok(crash_send(s, box, 17, 0));
+    kit_ok(tong_reserve(box, 100, 0, &slot));
+    kit_event_set(&s->world->event[0]);
+    kit_await_death();
+}
+
+static void leave_a_link(struct crash_stage *s)
+{
+    struct kit_child child = kit_spawn(predecessor, s);
+    kit_event_wait(&s->world->event[0]);
+    kit_kill(&child);
+}
+
+static void a_take_over_bounded(void)
+{
+    const struct crash_scene scene = { .name = "first send: take-over, bounded",
+                                       .options = crash_bounded,
+                                       .before = leave_a_link,
+                                       .ready = crash_open_sender,
+                                       .act = send_one };
+    crash_all(&scene);
+}
+
+static void a_take_over_unbounded(void)
+{
+    const struct crash_scene scene = { .name = "first send: take-over, unbounded",
+                                       .options = crash_unbounded,
+                                       .before = leave_a_link,
+                                       .ready = crash_open_sender,
+                                       .act = send_one };
+    crash_all(&scene);
+}
+
+/* ---- long messages: segments, one-shot ones among them */
+
+static void send_long(struct crash_stage *s)
+{
+    for (uint32_t id = CRASH_LONG; id < CRASH_LONG + 5; id++) {
+        kit_ok(crash_send(s, s->mine, id, 0));
+    }
+}
+
+static tong_options no_bound(void)
+{
+    tong_options options = kit_options();
+    options.link_capacity = TONG_UNBOUNDED;
+    return options;
+}
+
+static void sends_of_long_messages(void)
+{
+    const struct crash_scene scene = { .name = "sends of long messages",
+                                       .options = no_bound,
+                                       .ready = own_link_ready,
+                                       .act = send_long };
+    crash_all(&scene);
+}
+
+/* ---- in place, and several */
+
+static void write_in_place(struct crash_stage *s)
+{
+    struct crash_message *m = &s->world->message[1];
+    tong_slot slot = TONG_SLOT_INIT;
+    kit_ok(tong_reserve(s->mine, 500, 0, &slot));
+    kit_payload_write(slot.data, crash_len(1), 1, 1);
+    atomic_store(&m->offered, 1);
+    kit_ok(tong_commit(s->mine, &slot, crash_len(1)));
+    atomic_store(&m->promised, 1);
+    kit_ok(tong_reserve(s->mine, 5000, 0, &slot));
+    kit_ok(tong_abort(s->mine, &slot));
+}
+
+static void reserve_commit_abort(void)
+{
+    const struct crash_scene scene = { .name = "reserve, commit; reserve, abort",
+                                       .options = crash_bounded,
+                                       .ready = own_link_ready,
+                                       .act = write_in_place };
+    crash_all(&scene);
+}
+
+static void send_three(struct crash_stage *s)
+{
+    static uint8_t bytes[3][64];
+    struct iovec messages[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        messages[i] = (struct iovec){ .iov_base = bytes[i], .iov_len = crash_len(i + 1) };
+        kit_payload_write(bytes[i], crash_len(i + 1), i + 1, i + 1);
+        atomic_store(&s->world->message[i + 1].offered, 1);
+    }
+    kit_gives(tong_send_many(s->mine, messages, 3, 0), 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        atomic_store(&s->world->message[i + 1].promised, 1);
+    }
+}
+
+static void send_many(void)
+{
+    const struct crash_scene scene = {
+        .name = "send_many", .options = crash_bounded, .ready = own_link_ready, .act = send_three
+    };
+    crash_all(&scene);
+}
+
+/* ---- full, with another sender behind */
+
+/* Four messages fill the mailbox. */
+static void fill_up(struct crash_stage *s)
+{
+    s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    for (uint32_t id = 8; id < 12; id++) {
+        kit_ok(crash_send(s, s->sender, id, 0));
+    }
+}
+
+static void send_waiting(struct crash_stage *s)
+{
+    kit_ok(crash_send(s, s->mine, 1, TONG_FOREVER));
+}
+
+static void send_until_time_out(struct crash_stage *s)
+{
+    const int r = crash_send(s, s->mine, 1, TONG_MS(1));
+    kit_true(r == 0 || r == -ETIMEDOUT);
+}
+
+/* The victim blocks or dies; another one blocks behind it; then there is room. */
+static void one_behind_and_room(struct crash_stage *s, struct kit_child *victim)
+{
+    kit_until(crash_has_ended(victim) || kit_stat(CRASH_BOX).senders_blocked == 1);
+    s->helper[1] = kit_spawn(crash_blocked, s);
+    kit_until(kit_stat(CRASH_BOX).senders_blocked == (crash_has_ended(victim) ? 1u : 2u));
+    if (s->box == NULL) {
+        s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
+    }
+    kit_true(crash_receive(s, s->box, KIT_PATIENCE) >= 0);
+}
+
+/* Whoever is blocked gets through: one room is free for it, or comes when the dead one's message is
+ * received. */
+static void both_get_through(struct crash_stage *s)
+{
+    struct crash_message *m = s->world->message;
+    if (atomic_load(&m[1].promised) != 0 || kit_stat(CRASH_BOX).waiting == 4) {
+        kit_true(crash_receive(s, s->box, KIT_PATIENCE) >= 0);
+    }
+    kit_until(atomic_load(&m[24].promised) != 0);
+    kit_join(&s->helper[1]);
+}
+
+static void a_blocked_send(void)
+{
+    const struct crash_scene scene = { .name = "blocked send, one behind it",
+                                       .options = crash_bounded,
+                                       .before = fill_up,
+                                       .ready = crash_open_sender,
+                                       .act = send_waiting,
+                                       .meanwhile = one_behind_and_room,
+                                       .finish = both_get_through };
+    crash_all(&scene);
+}
+
+static void one_behind(struct crash_stage *s, struct kit_child *victim)
+{
+    s->helper[1] = kit_spawn(crash_blocked, s);
+    kit_until(crash_has_ended(victim));
+    kit_until_blocked(CRASH_BOX, 1);
+    if (s->box == NULL) {
+        s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
+    }
+    kit_true(crash_receive(s, s->box, KIT_PATIENCE) >= 0);
+}
+
+static void a_send_that_times_out(void)
+{
+    const struct crash_scene scene = { .name = "blocked send timing out, one behind it",
+                                       .options = crash_bounded,
+                                       .before = fill_up,
+                                       .ready = crash_open_sender,
+                                       .act = send_until_time_out,
+                                       .meanwhile = one_behind,
+                                       .finish = both_get_through };
+    crash_all(&scene);
+}
+
+/* ---- full by what a dead sender took and did not use */
+
+static int reserver(void *arg)
+{
+    struct crash_stage *s = arg;
+    tong_mailbox *box = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    tong_slot slot = TONG_SLOT_INIT;
+    kit_ok(tong_reserve(box, 100, 0, &slot));
+    kit_event_set(&s->world->event[0]);
+    kit_await_death();
+}
+
+static void reserved_and_dead(struct crash_stage *s)
+{
+    s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    for (uint32_t id = 8; id < 10; id++) {
+        kit_ok(crash_send(s, s->sender, id, 0));
+    }
+    struct kit_child child = kit_spawn(reserver, s);
+    kit_event_wait(&s->world->event[0]);
+    kit_kill(&child);
+}
+
+static void reclaim_ready(struct crash_stage *s)
+{
+    /* A link of its own, before anybody could be taken over: the dead one's is in row 1. */
+    crash_open_sender(s);
+}
+
+static void send_two(struct crash_stage *s)
+{
+    kit_ok(crash_send(s, s->mine, 1, 0));
+    kit_ok(crash_send(s, s->mine, 2, 0));
+}
+
+static void a_send_that_reclaims(void)
+{
+    const struct crash_scene scene = { .name = "sends into room a dead sender held",
+                                       .options = crash_bounded,
+                                       .before = reserved_and_dead,
+                                       .ready = reclaim_ready,
+                                       .act = send_two };
+    crash_all(&scene);
+}
+
+/* ---- the close of a sender */
+
+static void close_mine(struct crash_stage *s)
+{
+    kit_ok(tong_close(s->mine));
+}
+
+static void a_senders_close(void)
+{
+    const struct crash_scene scene = { .name = "close of a sender, its message waits",
+                                       .options = crash_bounded,
+                                       .ready = own_link_ready,
+                                       .act = close_mine };
+    crash_all(&scene);
+}
+
+static void drained_ready(struct crash_stage *s)
+{
+    own_link_ready(s);
+    tong_mailbox *box = kit_open(CRASH_BOX, TONG_RECEIVE, NULL);
+    kit_gives(crash_receive(s, box, KIT_PATIENCE), 0);
+    kit_ok(tong_close(box));
+}
+
+static void a_drained_senders_close(void)
+{
+    const struct crash_scene scene = { .name = "close of a sender, drained",
+                                       .options = crash_unbounded,
+                                       .ready = drained_ready,
+                                       .act = close_mine };
+    crash_all(&scene);
+}
+
+/* ---- rendezvous */
+
+static void a_rendezvous_send(void)
+{
+    const struct crash_scene scene = { .name = "rendezvous send to a sleeping receiver",
+                                       .options = crash_rendezvous,
+                                       .before = crash_start_receiver,
+                                       .ready = crash_open_sender,
+                                       .act = send_waiting,
+                                       .finish = crash_end_receiver };
+    crash_all(&scene);
+}
+
+static void withdraw_one(struct crash_stage *s)
+{
+    kit_gives(crash_send(s, s->mine, 1, TONG_MS(1)), -ETIMEDOUT);
+}
+
+static void a_rendezvous_withdrawal(void)
+{
+    const struct crash_scene scene = { .name = "rendezvous send that is withdrawn",
+                                       .options = crash_rendezvous,
+                                       .ready = crash_open_sender,
+                                       .act = withdraw_one };
+    crash_all(&scene);
+}
+
+static const struct kit_test tests[] = {
+    KIT_TEST_LONG(a_send_bounded, 240),          KIT_TEST_LONG(a_send_unbounded, 240),
+    KIT_TEST_LONG(a_send_link_bounded, 240),     KIT_TEST_LONG(a_first_send_bounded, 240),
+    KIT_TEST_LONG(a_first_send_unbounded, 240),  KIT_TEST_LONG(a_take_over_bounded, 240),
+    KIT_TEST_LONG(a_take_over_unbounded, 240),   KIT_TEST_LONG(sends_of_long_messages, 240),
+    KIT_TEST_LONG(reserve_commit_abort, 240),    KIT_TEST_LONG(send_many, 240),
+    KIT_TEST_LONG(a_blocked_send, 240),          KIT_TEST_LONG(a_send_that_times_out, 240),
+    KIT_TEST_LONG(a_send_that_reclaims, 240),    KIT_TEST_LONG(a_senders_close, 240),
+    KIT_TEST_LONG(a_drained_senders_close, 240), KIT_TEST_LONG(a_rendezvous_send, 240),
+    KIT_TEST_LONG(a_rendezvous_withdrawal, 240),
+};
+
+KIT_MAIN(tests)

@@ -1,0 +1,483 @@
+/*
+ * What the crash tests of the mailbox share.
+ *
+ * A scene is one operation. For every crash point of it: a fresh mailbox, a victim that is killed
+ * at that point inside the operation, and then the survivors' side:
+ *
+ *   C1  nobody hangs: every wait has a deadline, and the back-stop is off
+ *   C2  what was promised is received, but for what the victim may have consumed unseen
+ *   C3  nothing is received that was not sent, or was refused
+ *   C4  nothing is consumed twice; what is handed out again is marked
+ *   C5  the capacity is exact: so many messages fit, and not one more
+ *   C6  after the last close and a visit nothing is left but the mailbox itself
+ *
+ * Each point is visited in four variants: bit 0, the survivor has the mailbox open before or comes
+ * after the death; bit 1, it receives or it claims. TONG_TEST_LONG=1 takes all four at every
+ * point, otherwise one of them in turn. Include kit.h and kit_private.h before this header.
+ */
+#ifndef TG_MAILBOX_CRASH_TEST_H
+#define TG_MAILBOX_CRASH_TEST_H
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/point.h"
+
+#define CRASH_BOX "box"
+#define CRASH_IDS 64u
+#define CRASH_SENDER 8u /* ids of one sender: [8 k, 8 k + 8) */
+#define CRASH_LONG 40u  /* ids from here are long messages */
+#define CRASH_END 63u   /* ends a helper */
+#define CRASH_POINTS_MOST 4000u
+
+/* What all processes know of one message. */
+struct crash_message {
+    _Atomic uint32_t offered;  /* its send began */
+    _Atomic uint32_t promised; /* its send returned 0 */
+    _Atomic uint32_t refused;  /* its send returned something else */
+    _Atomic uint32_t handed;   /* claims of it */
+    _Atomic uint32_t consumed; /* received, or claimed and done */
+};
+
+struct crash_world {
+    struct crash_message message[CRASH_IDS];
+    _Atomic int32_t answer[2]; /* of the helpers */
+    kit_event event[4];
+    _Atomic uint32_t points;
+};
+
+struct crash_stage {
+    const struct crash_scene *scene;
+    struct crash_world *world;
+    tong_options options;
+    unsigned long n;
+    unsigned variant;
+    tong_mailbox *box;    /* the survivor's, to send and receive */
+    tong_mailbox *sender; /* the test's own */
+    tong_mailbox *mine;   /* the victim's */
+    tong_mailbox *extra;
+    tong_message claim[4];
+    struct kit_child helper[2];
+    bool killed;
+};
+
+struct crash_scene {
+    const char *name;
+    tong_options (*options)(void);
+    uint32_t lost;                        /* messages the victim may have consumed unseen */
+    void (*before)(struct crash_stage *); /* the survivor, before the victim is there */
+    void (*ready)(struct crash_stage *);  /* the victim, safe */
+    void (*act)(struct crash_stage *);    /* the victim, killed inside */
+    void (*meanwhile)(struct crash_stage *, struct kit_child *victim);
+    void (*finish)(struct crash_stage *); /* the survivor, before it drains */
+    bool absent;                          /* nothing is there before the victim */
+    bool gone; /* the scene ends the mailbox: finish looks at everything */
+};
+
+/* ---- messages */
+
+static inline size_t crash_len(uint32_t id)
+{
+    static const size_t lens[] = { 5000, 70000, 100000, 700000, 1500000 };
+    return id < CRASH_LONG || id == CRASH_END ? 32 + id : lens[(id - CRASH_LONG) % 5];
+}
+
+#define CRASH_LEN_MOST 1500000u
+static uint8_t crash_buffer[CRASH_LEN_MOST];
+
+static inline int crash_send(struct crash_stage *s, tong_mailbox *box, uint32_t id,
+                             int64_t timeout_ns)
+{
+    struct crash_message *m = &s->world->message[id];
+    kit_payload_write(crash_buffer, crash_len(id), id, id);
+    atomic_store(&m->offered, 1);
+    const int r = tong_send(box, crash_buffer, crash_len(id), timeout_ns);
+    atomic_store(r == 0 ? &m->promised : &m->refused, 1);
+    return r;
+}
+
+static inline uint32_t crash_know(const void *data, size_t len)
+{
+    struct kit_payload head = { 0 };
+    if (len < KIT_PAYLOAD_MIN || !kit_payload_read(data, len, &head) || head.sender >= CRASH_IDS ||
+        len != crash_len(head.sender)) {
+        kit_fail("a message of %zu bytes is damaged (says %u)", len, head.sender);
+    }
+    return head.sender;
+}
+
+/* The id of the message, or the error. */
+static inline int crash_receive(struct crash_stage *s, tong_mailbox *box, int64_t timeout_ns)
+{
+    const ssize_t r = tong_receive(box, crash_buffer, CRASH_LEN_MOST, timeout_ns);
+    if (r < 0) {
+        return (int)r;
+    }
+    const uint32_t id = crash_know(crash_buffer, (size_t)r);
+    atomic_fetch_add(&s->world->message[id].consumed, 1);
+    return (int)id;
+}
+
+static inline int crash_claim(struct crash_stage *s, tong_mailbox *box, int64_t timeout_ns,
+                              tong_message *ret_message)
+{
+    *ret_message = (tong_message)TONG_MESSAGE_INIT;
+    const int r = tong_claim(box, timeout_ns, ret_message);
+    if (r < 0) {
+        return r;
+    }
+    const uint32_t id = crash_know(ret_message->data, ret_message->len);
+    if (atomic_fetch_add(&s->world->message[id].handed, 1) != 0 && ret_message->deliveries < 2) {
+        kit_fail("message %u is handed out again without a mark", id);
+    }
+    return (int)id;
+}
+
+static inline void crash_done(struct crash_stage *s, tong_mailbox *box, int id,
+                              tong_message *message)
+{
+    kit_ok(tong_done(box, message));
+    atomic_fetch_add(&s->world->message[id].consumed, 1);
+}
+
+/* ---- the survivor's looks */
+
+static inline bool crash_is(const struct crash_stage *s, unsigned bit)
+{
+    return (s->variant >> bit & 1) != 0;
+}
+
+/* Take all that is there, new messages of one sender in their order. With a time-out, however short:
+ * what a sender killed inside its send committed is found by a look under the token only. */
+static inline void crash_drain(struct crash_stage *s, tong_mailbox *box)
+{
+    int last[CRASH_IDS / CRASH_SENDER];
+    memset(last, -1, sizeof(last));
+    for (;;) {
+        tong_message message = TONG_MESSAGE_INIT;
+        const bool by_claim = crash_is(s, 1);
+        const int id = by_claim ? crash_claim(s, box, 1, &message) : crash_receive(s, box, 1);
+        if (id < 0) {
+            kit_gives(id, -ETIMEDOUT);
+            return;
+        }
+        int *const before = &last[(unsigned)id / CRASH_SENDER];
+        if (by_claim && message.deliveries == 1 && id <= *before) {
+            kit_fail("message %d comes behind %d", id, *before);
+        }
+        *before = id;
+        if (by_claim) {
+            crash_done(s, box, id, &message);
+        }
+    }
+}
+
+/* C2 to C4. */
+static inline void crash_settle(const struct crash_stage *s)
+{
+    uint32_t missing = 0;
+    uint32_t last = 0;
+    for (uint32_t id = 0; id < CRASH_IDS; id++) {
+        struct crash_message *m = &s->world->message[id];
+        const uint32_t consumed = atomic_load(&m->consumed);
+        if (consumed != 0 && (atomic_load(&m->offered) == 0 || atomic_load(&m->refused) != 0)) {
+            kit_fail("message %u was never sent and yet received", id);
+        }
+        if (consumed > 1) {
+            kit_fail("message %u was consumed %u times", id, consumed);
+        }
+        if (atomic_load(&m->promised) != 0 && consumed == 0) {
+            last = id;
+            missing++;
+        }
+    }
+    if (missing > (s->killed ? s->scene->lost : 0)) {
+        kit_fail("%u promised messages were lost, message %u among them", missing, last);
+    }
+}
+
+static inline int crash_take_one(void *arg)
+{
+    (void)arg;
+    tong_mailbox *box = kit_open(CRASH_BOX, TONG_RECEIVE, NULL);
+    kit_equal(kit_receive_u64(box), 7);
+    kit_ok(tong_close(box));
+    return 0;
+}
+
+/* C5. Rendezvous: one goes through, and none without a receiver. */
+static inline void crash_fill(const struct crash_stage *s)
+{
+    tong_mailbox *box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
+    const tong_status status = kit_stat(CRASH_BOX);
+    uint32_t room = status.capacity < status.link_capacity ? status.capacity : status.link_capacity;
+    if (s->options.capacity == 0) {
+        kit_gives(kit_send_u64(box, 7, 0), -EAGAIN);
+        struct kit_child taker = kit_spawn(crash_take_one, NULL);
+        kit_ok(kit_send_u64(box, 7, KIT_PATIENCE));
+        kit_join(&taker);
+        room = 0;
+    }
+    const bool bounded = room != TONG_UNBOUNDED;
+    room = bounded ? room : 100;
+    for (uint32_t i = 0; i < room; i++) {
+        const int r = kit_send_u64(box, i, 0);
+        if (r != 0) {
+            kit_fail("%u of %u messages fit: %s", i, room, tong_strerror(r));
+        }
+    }
+    if (bounded) {
+        kit_gives(kit_send_u64(box, room, 0), -EAGAIN);
+    }
+    for (uint32_t i = 0; i < room; i++) {
+        kit_equal(kit_receive_u64(box), i);
+    }
+    kit_is_empty(box);
+    kit_equal(kit_stat(CRASH_BOX).backstop_finds, 0);
+    kit_ok(tong_close(box));
+}
+
+static inline void crash_entries_are(const char *folder, const char *wanted)
+{
+    const char *found = kit_entries(kit_path(folder));
+    if (strcmp(found, wanted) != 0) {
+        kit_fail("left in %s: \"%s\", wanted: \"%s\"", folder, found, wanted);
+    }
+}
+
+/* C6. */
+static inline void crash_look_at_folder(bool gone)
+{
+    if (!gone) {
+        char wanted[64];
+        kit_ok(tong_close(kit_open(CRASH_BOX, TONG_RECEIVE, NULL)));
+        snprintf(wanted, sizeof(wanted), "bell.%u box room", (unsigned)geteuid());
+        crash_entries_are(CRASH_BOX, wanted);
+    }
+    crash_entries_are(".life", "");
+    crash_entries_are(".tmp", "");
+}
+
+/* ---- helpers: survivors that sleep */
+
+/* Receives until CRASH_END or an error, which is answer[0]. */
+static inline int crash_receiver(void *arg)
+{
+    struct crash_stage *s = arg;
+    tong_mailbox *box = kit_open(CRASH_BOX, TONG_RECEIVE, NULL);
+    int id;
+    do {
+        id = crash_receive(s, box, TONG_FOREVER);
+    } while (id >= 0 && id != (int)CRASH_END);
+    atomic_store(&s->world->answer[0], id);
+    kit_ok(tong_close(box));
+    return 0;
+}
+
+static inline void crash_start_receiver(struct crash_stage *s)
+{
+    s->helper[0] = kit_spawn(crash_receiver, s);
+    kit_until_asleep(CRASH_BOX, 1);
+}
+
+/* Nothing that was promised waits. What a dead sender had not promised may. */
+static inline bool crash_all_received(const struct crash_stage *s)
+{
+    if (s->scene->lost != 0) {
+        const tong_status status = kit_stat(CRASH_BOX);
+        return status.waiting == 0 && status.claimed == 0;
+    }
+    bool all = true;
+    for (uint32_t id = 0; id < CRASH_IDS; id++) {
+        struct crash_message *m = &s->world->message[id];
+        all = all && (atomic_load(&m->promised) == 0 || atomic_load(&m->consumed) != 0);
+    }
+    return all;
+}
+
+/* The sleeping receiver gets every promised message without being asked to (C1), and ends. */
+static inline void crash_end_receiver(struct crash_stage *s)
+{
+    kit_until(crash_all_received(s));
+    if (s->sender == NULL) {
+        s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    }
+    kit_ok(crash_send(s, s->sender, CRASH_END, KIT_PATIENCE));
+    kit_join(&s->helper[0]);
+}
+
+/* Sends 24, for ever; answer[1]. */
+static inline int crash_blocked(void *arg)
+{
+    struct crash_stage *s = arg;
+    tong_mailbox *box = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    const int r = crash_send(s, box, 24, TONG_FOREVER);
+    atomic_store(&s->world->answer[1], r);
+    kit_ok(tong_close(box));
+    return 0;
+}
+
+static inline bool crash_has_ended(const struct kit_child *child)
+{
+    siginfo_t info = { .si_pid = 0 };
+    kit_ok(waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT));
+    return info.si_pid != 0;
+}
+
+/* ---- one point of one scene */
+
+static inline int crash_victim(void *arg)
+{
+    struct crash_stage *s = arg;
+    if (s->scene->ready != NULL) {
+        s->scene->ready(s);
+    }
+    tg_point_arm(s->n);
+    s->scene->act(s);
+    atomic_store(&s->world->points, (uint32_t)tg_point_count());
+    tg_point_arm(0);
+    fflush(NULL);
+    _exit(0); /* a death as well: its handles are never closed */
+}
+
+static inline void crash_check(struct crash_stage *s)
+{
+    if (s->scene->finish != NULL) {
+        s->scene->finish(s);
+    }
+    if (!s->scene->gone) {
+        if (s->box == NULL) {
+            s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
+        }
+        crash_drain(s, s->box);
+        crash_settle(s);
+    }
+    kit_ok(tong_close(s->extra));
+    kit_ok(tong_close(s->sender));
+    kit_ok(tong_close(s->box));
+    if (!s->scene->gone) {
+        crash_fill(s);
+    }
+    crash_look_at_folder(s->scene->gone);
+    if (!s->scene->gone) {
+        kit_ok(tong_remove(CRASH_BOX));
+    }
+}
+
+/* True if the victim was killed; false: the operation has fewer points. */
+static inline bool crash_once(const struct crash_scene *scene, struct crash_world *world,
+                              unsigned long n, unsigned variant)
+{
+    struct crash_stage s = { .scene = scene, .world = world, .n = n, .variant = variant };
+    memset(world, 0, sizeof(*world));
+    s.options = scene->options();
+    if (!scene->absent) {
+        tong_mailbox *first = kit_create(CRASH_BOX, &s.options);
+        if (crash_is(&s, 0)) {
+            s.box = first;
+        } else {
+            kit_ok(tong_close(first));
+        }
+    }
+    if (scene->before != NULL) {
+        scene->before(&s);
+    }
+    struct kit_child victim = kit_spawn(crash_victim, &s);
+    if (scene->meanwhile != NULL) {
+        scene->meanwhile(&s, &victim);
+    }
+    const int status = kit_join_status(&victim);
+    s.killed = WIFSIGNALED(status);
+    if (s.killed ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) != 0) {
+        kit_fail("the victim failed by itself (status 0x%x)", status);
+    }
+    crash_check(&s);
+    return s.killed;
+}
+
+static inline bool crash_long(void)
+{
+    const char *text = getenv("TONG_TEST_LONG");
+    return text != NULL && text[0] == '1';
+}
+
+/* All points of a scene. CRASH_AT=n visits that one only. */
+static inline void crash_all(const struct crash_scene *scene)
+{
+    setenv("TONG_TEST_NO_BACKSTOP", "1", 1);
+    struct crash_world *world = kit_shared(sizeof(*world));
+    static char where[160];
+    kit_test_name = where; /* what fails says at which point */
+    const char *only = getenv("CRASH_AT");
+    const unsigned long step = crash_long() || only != NULL ? 1 : 4;
+    unsigned kills = 0;
+    unsigned long points = 0;
+    for (unsigned variant = 0; variant < 4; variant++) {
+        unsigned long n = only != NULL ? strtoul(only, NULL, 10) : step == 1 ? 1 : variant + 1;
+        for (;; n += step) {
+            if (n > CRASH_POINTS_MOST) {
+                kit_fail("the operation does not end after %u points", CRASH_POINTS_MOST);
+            }
+            snprintf(where, sizeof(where), "%s: CRASH_AT=%lu, variant %u", scene->name, n, variant);
+            const bool killed = crash_once(scene, world, n, variant);
+            kills += killed;
+            points = atomic_load(&world->points) > points ? atomic_load(&world->points) : points;
+            if (!killed || only != NULL) {
+                break;
+            }
+        }
+    }
+    printf("%-52s %4lu points %5u kills\n", scene->name, points, kills);
+}
+
+/* ---- options */
+
+static inline tong_options crash_bounded(void)
+{
+    return kit_capacity(4);
+}
+
+static inline tong_options crash_unbounded(void)
+{
+    return kit_options();
+}
+
+static inline tong_options crash_link_bounded(void)
+{
+    tong_options options = kit_options();
+    options.link_capacity = 4;
+    return options;
+}
+
+static inline tong_options crash_rendezvous(void)
+{
+    return kit_capacity(0);
+}
+
+/* ---- common acts */
+
+static inline void crash_open_sender(struct crash_stage *s)
+{
+    s->mine = kit_open(CRASH_BOX, TONG_SEND, NULL);
+}
+
+static inline void crash_open_receiver(struct crash_stage *s)
+{
+    s->mine = kit_open(CRASH_BOX, TONG_RECEIVE, NULL);
+}
+
+/* Three messages of the test wait. */
+static inline void crash_send_three(struct crash_stage *s)
+{
+    s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    for (uint32_t id = 8; id < 11; id++) {
+        kit_ok(crash_send(s, s->sender, id, 0));
+    }
+}
+
+#endif
