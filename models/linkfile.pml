@@ -6,7 +6,7 @@
  * Mutants (each must fail): -DSWEEP with -DM_NO_NLINK (who gets the lock does not ask whether the file still has its name)
  *           -DM_NO_RECHECK (nor whether it is still left)   -DM_NO_DRAIN (removes what is not drained)   -DM_UNLINK_FIRST (name
  *           first, GONE after: receivers never let go)   -DM_OWNER_FIRST (owner 0 and unlocked before GONE)
- *           -DM_TRUST_TAIL (drained by the dead one's tail alone)   -DM_SENT_ONLY (numbers go on from `sent` alone);
+ *           -DM_TRUST_TAIL (drained by the dead one's tail alone)   -DM_NO_SENT (who removes does not write the last number down);
  *           default with -DM_NO_AGAIN (first number not read again when the name is there)   -DM_NO_TELL (receivers are not told);
  *           -DNR=2 with -DM_NO_ROWCHECK (a receiver uses a row without asking whose it is)
  *
@@ -28,7 +28,7 @@
 #ifndef NR
 #define NR 1
 #endif
-#define NF 8
+#define NF 7
 #define GONE 1
 #define NONE 9
 #define W 2                     /* who clears away */
@@ -60,6 +60,9 @@ inline place(f) {
 inline unlink(f) { atomic { assert(name == f); name = 0 } }
 inline make_gone(f) {
     assert(comm[f] == delivered || first[f] == comm[f]);        /* drained, or never used */
+#ifndef M_NO_SENT
+    if :: q > sent -> sent = q :: else fi;
+#endif
 #ifdef M_UNLINK_FIRST
     unlink(f);
     state[f] = GONE; owner[f] = 0
@@ -114,15 +117,13 @@ proctype Sender(byte me) {
         fi
     :: name == 0 ->
         q = sent;
-#ifndef M_SENT_ONLY
-        if :: done > q -> q = done :: else fi;
-#endif
         atomic { nfiles++; f = nfiles; assert(f < NF); state[f] = 0; owner[f] = me + 1; first[f] = q; tail[f] = q; comm[f] = q };
-        atomic { if :: name == 0 -> name = f :: else -> owner[f] = 0; f = 0 fi };
+        atomic { if :: name == 0 -> name = f
+            :: else -> owner[f] = 0; first[f] = 0; tail[f] = 0; comm[f] = 0; if :: nfiles == f -> nfiles-- :: else fi; f = 0 fi };
         if
         :: f != 0 ->
 #ifndef M_NO_AGAIN
-            h = sent; if :: done > h && rid != f -> h = done :: else fi;
+            h = sent;
             if
             :: h != q -> atomic { LOCKFREE(f) -> flock[f] = me + 1 }; make_gone(f); flock[f] = 0; f = 0
             :: else -> break
