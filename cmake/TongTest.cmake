@@ -18,7 +18,7 @@ function(tong_register name)
         set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "TONG=$<TARGET_FILE:tong_tool>")
     endif()
     # These want every processor for themselves.
-    if("stress" IN_LIST arg_LABELS)
+    if("stress" IN_LIST arg_LABELS OR "model" IN_LIST arg_LABELS)
         set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
     endif()
 endfunction()
@@ -105,6 +105,12 @@ function(tong_add_abi_tests)
     endforeach()
 endfunction()
 
+# docs/format.md against the shared structs.
+function(tong_add_format_tests)
+    tong_register(format.layout LABELS abi COMMAND
+        "${PROJECT_SOURCE_DIR}/tests/format/layout.sh" "${PROJECT_SOURCE_DIR}" "${CMAKE_C_COMPILER}")
+endfunction()
+
 # The command as a user types it: tests/cli/stream.sh is cli.stream. TONG is its path.
 function(tong_add_cli_tests)
     file(GLOB scripts CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cli/*.sh")
@@ -121,13 +127,15 @@ endfunction()
 function(tong_add_model_tests)
     find_program(TONG_SPIN spin)
     if(TONG_SPIN AND EXISTS "${PROJECT_SOURCE_DIR}/models/run" AND NOT TONG_SANITIZE)
-        tong_register(models LABELS model TIMEOUT 600 COMMAND "${PROJECT_SOURCE_DIR}/models/run")
+        tong_register(models LABELS model TIMEOUT 1200
+            COMMAND "${PROJECT_SOURCE_DIR}/models/run" quick)
     endif()
 endfunction()
 
 function(tong_add_all_tests)
     tong_add_layers_tests()
     tong_add_abi_tests()
+    tong_add_format_tests()
     tong_add_cli_tests()
     tong_add_model_tests()
     find_package(PkgConfig QUIET)
