@@ -116,7 +116,7 @@ function begin_file() {
     body = 0
     own = ""
     own_path = FILENAME
-    if (sub(/\.c$/, ".h", own_path) && own_path in there) {
+    if (!is_test && sub(/\.c$/, ".h", own_path) && own_path in there) {
         own = own_path
         sub(/^src\//, "", own)
         sub(/^include\//, "", own)
