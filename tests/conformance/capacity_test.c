@@ -1,5 +1,6 @@
 /* How much is kept: bounded over the whole mailbox, bounded for each sender, unbounded, dropping. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kit.h"
@@ -134,6 +135,7 @@ static void capacity_1000_is_reached_by_eight_senders_and_not_passed(void)
         kit_true(accepted <= 1000);
     }
     kit_equal(accepted, 1000);
+    printf("capacity 1000: eight senders filled it to %u\n", accepted);
     kit_equal(kit_stat(kit_name("thousand")).waiting, 1000);
     kit_end(box, kit_name("thousand"));
 }
@@ -198,6 +200,8 @@ static void capacity_1000_holds_while_eight_senders_and_a_receiver_race(void)
         kit_join(&children[i]);
     }
     kit_is_empty(box);
+    printf("capacity 1000, eight senders and a receiver: %llu messages, at most %llu at once\n",
+           (unsigned long long)total, (unsigned long long)atomic_load(&flow->most));
     kit_true(atomic_load(&flow->most) <= CAPACITY);
     kit_true(atomic_load(&flow->most) > CAPACITY / 16 * 15 - 2 * SENDERS);
     kit_end(box, kit_name("flow"));
