@@ -8,7 +8,7 @@
  * Rules of every call:
  *   - It returns 0 or more, or a negative errno; tong_strerror() gives the text. errno is not used.
  *   - Times are relative nanoseconds on the monotonic clock: TONG_MS(5), TONG_SEC(2).
- *     0 never waits, TONG_FOREVER has no limit, another negative time is -EINVAL.
+ *     0 does not wait for the other side, TONG_FOREVER has no limit, another negative time is -EINVAL.
  *   - Outputs stand last, are called ret_, and keep their value when the call fails.
  *   - Structs begin with struct_size, set by their INIT macro.
  *   - The library starts no thread, installs no signal handler, prints nothing, never aborts.
@@ -80,8 +80,10 @@ enum tong_owner {
 
 /* What a send does when there is no room. */
 enum tong_full {
-    TONG_BLOCK = 0,      /* wait for room, up to the time-out */
-    TONG_DROP_NEWEST = 1 /* drop the message being sent, count it, return TONG_DROPPED */
+    TONG_BLOCK = 0, /* wait for room, up to the time-out */
+    TONG_DROP_NEWEST =
+        1 /* drop the message being sent, count it, return TONG_DROPPED; at capacity 0
+                            that is: unless a receiver waits */
 };
 
 /* Positive answers. */
@@ -106,8 +108,9 @@ typedef struct tong_options {
                                TONG_UNBOUNDED, or TONG_DEFAULT: 1024 where capacity is
                                TONG_UNBOUNDED, otherwise no limit of its own */
     uint32_t message_size;  /* bytes every message has; 0 = any length up to TONG_MESSAGE_MAX */
-    uint32_t mode;          /* permissions as in chmod: 0600; group bits need a shared folder */
-    uint64_t max_bytes;     /* memory the messages may take; beyond it a send gives -ENOSPC */
+    uint32_t mode;          /* permissions as in chmod, 0600 and more of 0666; more needs a folder
+                               that others may use, else -EACCES */
+    uint64_t max_bytes; /* memory the messages may take, not 0; beyond it a send gives -ENOSPC */
 } tong_options;
 
 #define TONG_OPTIONS_INIT                                                                          \
@@ -142,7 +145,8 @@ typedef struct tong_message {
     uint32_t deliveries; /* 1 the first time; more: it was handed out before and not done */
     const void *data;    /* read here; aligned to 16 bytes; valid until done or returned */
     size_t len;          /* bytes */
-    uint64_t sequence;   /* counts the messages of this sender's link from 0 */
+    uint64_t sequence;   /* number in its sender's link: by one more each time (at capacity 0 by one
+                            or more); a later sender in the link's place goes on with it */
     uint32_t uid;        /* the sender's user; see verified */
     uint32_t gid;        /* the sender's group, as it says itself */
     int32_t pid;         /* the sender's process, as it says itself, in its own namespace */
@@ -220,7 +224,7 @@ typedef struct tong_status {
  * Threads  any. Crash: a caller that dies inside leaves nothing that hinders another one.
  * Memory   a handle; tong_close() frees it. A receiver's slot is taken here, a sender's link at
  *          its first message. One file descriptor a handle, three a process.
- * Cost     about 40 system calls.
+ * Cost     about 30 system calls to open, 85 to create.
  */
 TONG_API int tong_open(const char *name, unsigned flags, const tong_options *options,
                        tong_mailbox **ret_box);
@@ -232,7 +236,8 @@ TONG_API int tong_open(const char *name, unsigned flags, const tong_options *opt
  * reservation is given up. If this process owns the mailbox and created it with this handle,
  * the mailbox ends for everyone, with what waits in it.
  *
- * Blocks   no. NULL is allowed. No other thread may be inside a call on the handle.
+ * Blocks   no, but for a receiver that is stopped inside a call. NULL is allowed. No other thread
+ *          may be inside a call on the handle.
  * Returns  0, or -ECHILD: in a forked child; the memory is freed all the same, nothing else touched.
  */
 TONG_API int tong_close(tong_mailbox *box);
@@ -282,8 +287,10 @@ TONG_API int tong_send(tong_mailbox *box, const void *data, size_t len, int64_t 
  * tong_send_many - put several messages into a mailbox, in order.
  *
  * Shape    messages[i] is iov_base[0..iov_len). Each is a message of its own.
- * Blocks   for room for the first one only; the others go as far as there is room.
- * Returns  how many were sent, 1..n (0 for n 0), or an error of tong_send() that met the first.
+ * Blocks   for room for the first one only; the others go as far as there is room. Where the mailbox
+ *          is TONG_DROP_NEWEST, those without room are dropped and counted, and it goes on.
+ * Returns  how many were sent (0 only if all were dropped, or for n 0), or an error of tong_send()
+ *          that met the first.
  * Cost     one fence and at most one wake-up for all.
  */
 TONG_API ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages, size_t n,
@@ -295,7 +302,8 @@ TONG_API ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages,
  * Shape    *ret_slot (TONG_SLOT_INIT): data, 16-byte aligned, len bytes to write.
  * Blocks   as tong_send(); one reservation a handle at a time, other senders on it wait. A thread
  *          that has one gets -EINVAL from its next send or reserve on the handle.
- * Returns  0 or an error of tong_send(). At capacity 0 it waits for nobody; tong_commit does.
+ * Returns  0 or an error of tong_send(); -EAGAIN also where tong_send would drop. At capacity 0 it
+ *          waits for nobody; tong_commit does.
  * Crash    killed before tong_commit(): never sent, the room is free again.
  */
 TONG_API int tong_reserve(tong_mailbox *box, size_t len, int64_t timeout_ns, tong_slot *ret_slot);
@@ -407,7 +415,8 @@ TONG_API int tong_stat(const char *name, tong_status *ret_status);
 typedef int tong_list_fn(const tong_status *status, int error, void *arg);
 
 /*
- * tong_list - look at all mailboxes of the folder, in the order of their names.
+ * tong_list - look at all mailboxes of the folder, in the order of their names; whatever has a name
+ * that a mailbox could have is told of.
  * Returns  0, what each returned, or -EACCES, -ENOMEM, -EMFILE. No folder yet: 0, no mailbox.
  */
 TONG_API int tong_list(tong_list_fn *each, void *arg);
@@ -535,7 +544,7 @@ typedef int tong_doctor_fn(const tong_finding *finding, void *arg);
 TONG_API int tong_doctor(int repair, tong_doctor_fn *each, void *arg);
 
 /* tong_folder - the folder of this process's mailboxes: $TONG_DIR, else /dev/shm/tong-UID.
- * Returns its length without the NUL, or -ENAMETOOLONG if size is too small. Needs not exist. */
+ * Returns its length without the NUL, or -ENAMETOOLONG if size is too small. It need not exist. */
 TONG_API int tong_folder(char *ret_path, size_t size);
 
 /* tong_strerror - one sentence for an answer of this library, never NULL. Accepts both signs. */

@@ -72,6 +72,7 @@ static int map_room(struct tg_box *box)
     box->room = p;
     box->room_rows = (struct tg_room_row *)(void *)((uint8_t *)p + TG_ROOM_ROWS_OFF);
     return tg_load_acquire(&box->room->magic) == TG_ROOM_MAGIC &&
+                   tg_load_relaxed(&box->room->version) == TG_BOX_VERSION &&
                    memcmp(box->room->box_id, box->id, 16) == 0
                ? 0
                : -EPROTO;
@@ -102,6 +103,7 @@ static int map_bells(struct tg_box *box, const char *name, uint32_t uid)
     }
     const struct tg_bells *bells = p;
     if (tg_load_acquire(&bells->magic) != TG_BELL_MAGIC ||
+        tg_load_relaxed(&bells->version) != TG_BOX_VERSION ||
         memcmp(bells->box_id, box->id, 16) != 0) {
         tg_sys_unmap(p, TG_BELLS_SIZE);
         return 0;
@@ -159,7 +161,7 @@ static int make_own_bells(struct tg_box *box)
     char name[32];
     char temp[64];
     (void)snprintf(name, sizeof name, "bell.%u", (unsigned)geteuid());
-    (void)snprintf(temp, sizeof temp, ".new.%016llx.bell", (unsigned long long)box->me);
+    (void)snprintf(temp, sizeof temp, ".new.%016llx.%p", (unsigned long long)box->me, (void *)box);
     int r = tg_box_make_bells(box, box->dir, temp, box->mode);
     if (r == 0) {
         r = tg_sys_rename(box->dir, temp, name, false);
@@ -218,6 +220,10 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
     }
     if (r == 0 && (box->flags & TONG_SEND) != 0 && box->ring == UINT32_MAX) {
         r = make_own_bells(box);
+        /* The name is somebody else's file, or there are too many users. */
+        if (r == 0 && box->ring == UINT32_MAX) {
+            r = box->n_users == TG_USERS_MAX ? -EUSERS : -EPROTO;
+        }
     }
     return r;
 }

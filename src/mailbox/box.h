@@ -274,6 +274,8 @@ void tg_claims_collect_one(struct tg_box *box, struct tg_attached *at);
 /* A free entry of the own slot, or NULL. */
 struct tg_box_entry *tg_claims_free_entry(struct tg_box *box);
 struct tg_box_entry *tg_claims_of(struct tg_box *box, uint32_t slot);
+/* The link an entry is of, if it is attached. */
+struct tg_attached *tg_claims_link_of(const struct tg_box *box, const struct tg_box_entry *entry);
 /* Set head and done of a link, and ring its sender if it waits for room. */
 void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t head, uint32_t done);
 /* Ring the senders that wait for the room freed since the token was taken; before it is given

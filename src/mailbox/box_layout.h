@@ -84,7 +84,7 @@ struct tg_box_slot {
     tg_a32 cpu;     /* where it ran, for spinning; its receiver */
     tg_a32 pid;     /* for people only */
     tg_a32 waiting; /* 1 while it waits, for senders at capacity 0; a hint; its receiver */
-    uint8_t unused[84];
+    uint8_t unused[88];
 };
 
 _Static_assert(sizeof(struct tg_box_slot) == 128, "format: slot");

@@ -62,7 +62,8 @@ static void ring_link(const struct tg_box *box, struct tg_attached *at, bool alw
 {
     const struct tg_link_head *head = at->reader.head;
     at->ring_due = false;
-    const uint32_t waits = tg_load_relaxed(&head->waits);
+    /* acquire: `want` was stored before it; an older one would skip a ring for good. */
+    const uint32_t waits = tg_load_acquire(&head->waits);
     if (waits == at->waits_note) {
         return;
     }
@@ -120,7 +121,7 @@ void tg_claims_sum(struct tg_box *box)
 
 /* ---- collect */
 
-static struct tg_attached *link_of(const struct tg_box *box, const struct tg_box_entry *entry)
+struct tg_attached *tg_claims_link_of(const struct tg_box *box, const struct tg_box_entry *entry)
 {
     const uint32_t row = tg_load_relaxed(&entry->row);
     return row < TG_LINKS_MAX && box->rx.by_row != NULL ? box->rx.by_row[row] : NULL;
@@ -147,7 +148,7 @@ static void free_released(struct tg_box *box, struct tg_box_entry *entry, uint32
     if (TG_ENTRY_STATE(state) != TG_RELEASED) {
         return;
     }
-    struct tg_attached *at = link_of(box, entry);
+    struct tg_attached *at = tg_claims_link_of(box, entry);
     if (at == NULL) {
         /* Its link cannot be seen now: it stays RELEASED for a collect that can. */
         box->rx.dirty = true;
@@ -179,7 +180,7 @@ static void count_entry(struct tg_box *box, struct tg_box_entry *entry, uint32_t
     if (TG_ENTRY_STATE(state) == TG_FREE) {
         return;
     }
-    struct tg_attached *at = link_of(box, entry);
+    struct tg_attached *at = tg_claims_link_of(box, entry);
     if (at == NULL || !at->touched) {
         return;
     }
@@ -193,10 +194,10 @@ static void count_entry(struct tg_box *box, struct tg_box_entry *entry, uint32_t
 
 static void count_returned(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
 {
-    if (TG_ENTRY_STATE(state) == TG_RETURNED) {
+    const struct tg_attached *at = tg_claims_link_of(box, entry);
+    if (TG_ENTRY_STATE(state) == TG_RETURNED && at != NULL && !at->reader.damaged) {
         tg_store_relaxed(&box->head->n_returned, tg_load_relaxed(&box->head->n_returned) + 1);
     }
-    (void)entry;
 }
 
 /* The number behind the last message handed out of a link. */
@@ -298,7 +299,7 @@ static void finish(struct tg_box *box, struct tg_box_entry *entry, uint32_t stat
     if (!tg_box_lock_or_pend(box)) {
         return;
     }
-    struct tg_attached *at = link_of(box, entry);
+    struct tg_attached *at = tg_claims_link_of(box, entry);
     if (TG_ENTRY_STATE(state) == TG_RELEASED && at != NULL && tg_links_is_current(box, at) &&
         TG_ENTRY_STATE(tg_load_relaxed(&entry->state)) == TG_RELEASED) {
         /* The common case: nobody else's entries are touched by it. */

@@ -246,8 +246,6 @@ static int get_room(struct tg_box *box, int64_t deadline, uint32_t interrupts)
         return 0;
     }
     if (box->full == TONG_DROP_NEWEST) {
-        struct tg_link_head *head = box->tx.writer.head;
-        tg_store_relaxed(&head->dropped, tg_load_relaxed(&head->dropped) + 1);
         return TONG_DROPPED;
     }
     if (deadline == 0) {
@@ -322,12 +320,8 @@ static void commit(struct tg_box *box, uint64_t len)
 /* After the commits: promise them. */
 static void tell(struct tg_box *box)
 {
-    struct tg_writer *w = &box->tx.writer;
     tg_sender_ring(box, false);
-    tg_writer_note_tail(w);
-    /* The receiver polls the line of the next head; the one behind it is fetched for writing now,
-     * while nobody waits for it. A hint to the processor, whatever lies there. */
-    ;
+    tg_writer_note_tail(&box->tx.writer);
 }
 
 /* ---- the call */
@@ -417,11 +411,26 @@ static int send_one(struct tg_box *box, const void *data, size_t len, const stru
         memcpy(to, data, len);
     }
     if (box->capacity == 0) {
+        const bool drop = box->full == TONG_DROP_NEWEST;
         note_cpu(box);
-        return tg_rendezvous_send(box, len, call->deadline, call->interrupts);
+        r = tg_rendezvous_send(box, len, drop ? 0 : call->deadline, call->interrupts);
+        return drop && r == -EAGAIN ? TONG_DROPPED : r;
     }
     commit(box, len);
     return 0;
+}
+
+static int send_or_drop(struct tg_box *box, const void *data, size_t len, const struct call *call)
+{
+    if (send_short(box, data, len)) {
+        return 0;
+    }
+    const int r = send_one(box, data, len, call);
+    if (r == TONG_DROPPED) {
+        struct tg_link_head *head = box->tx.writer.head;
+        tg_store_relaxed(&head->dropped, tg_load_relaxed(&head->dropped) + 1);
+    }
+    return r;
 }
 
 int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeout_ns)
@@ -434,7 +443,7 @@ int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeou
     if (r < 0) {
         return r;
     }
-    r = send_short(box, data, len) ? 0 : send_one(box, data, len, &call);
+    r = send_or_drop(box, data, len, &call);
     if (r == 0 && box->capacity != 0) {
         tell(box);
     }
@@ -454,13 +463,10 @@ ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_
         return r;
     }
     size_t sent = 0;
-    while (sent < n && r == 0) {
-        r = check_length(box, messages[sent].iov_len);
+    for (size_t i = 0; i < n && r >= 0; i++) {
+        r = check_length(box, messages[i].iov_len);
         if (r == 0) {
-            const struct iovec *m = &messages[sent];
-            r = send_short(box, m->iov_base, m->iov_len)
-                    ? 0
-                    : send_one(box, m->iov_base, m->iov_len, &call);
+            r = send_or_drop(box, messages[i].iov_base, messages[i].iov_len, &call);
         }
         sent += r == 0;
         call.deadline = 0;
@@ -469,7 +475,7 @@ ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_
         tell(box);
     }
     tg_gate_leave(&box->tx.gate);
-    return sent != 0 || n == 0 ? (ssize_t)sent : r;
+    return sent != 0 || r >= 0 ? (ssize_t)sent : r;
 }
 
 /* ---- in place */
@@ -487,6 +493,9 @@ int tg_box_reserve(struct tg_box *box, size_t len, int64_t timeout_ns, tong_slot
     struct tg_sender *tx = &box->tx;
     uint8_t *to;
     r = prepare(box, len, call.deadline, call.interrupts, &to);
+    if (r == TONG_DROPPED) {
+        r = -EAGAIN; /* there is no message yet that could be dropped */
+    }
     if (r == 0) {
         tx->has_reservation = true;
         tx->reserver = pthread_self();

@@ -45,14 +45,13 @@ static uint32_t count_link(struct tg_box *box, struct tg_attached *at)
         return tg_rendezvous_hint(at) ? 1 : 0;
     }
     const uint64_t next = tg_load_relaxed(&at->row->next);
+    struct tg_message_view view;
+    if (tg_reader_look(&at->reader, next, &view) != 1) {
+        return 0; /* the commit word decides, whatever tail says */
+    }
     const uint32_t tail = tg_place_sequence(tg_load_acquire(&at->reader.head->tail));
     const int32_t behind = (int32_t)(tail - tg_place_sequence(next));
-    if (behind > 0) {
-        return (uint32_t)behind;
-    }
-    /* tail is a lower bound: the commit word decides. */
-    struct tg_message_view view;
-    return tg_reader_look(&at->reader, next, &view) == 1 ? 1 : 0;
+    return behind > 1 ? (uint32_t)behind : 1;
 }
 
 uint32_t tg_take_count(struct tg_box *box, uint32_t most)
@@ -66,6 +65,7 @@ uint32_t tg_take_count(struct tg_box *box, uint32_t most)
 
 /* ---- returned ones */
 
+/* The first that can be read: one of a damaged link hinders nobody. */
 static struct tg_box_entry *find_returned(struct tg_box *box, uint32_t *ret_state)
 {
     const uint32_t n = tg_load_relaxed(&box->head->n_slots);
@@ -74,7 +74,8 @@ static struct tg_box_entry *find_returned(struct tg_box *box, uint32_t *ret_stat
         const uint32_t used = tg_load_acquire(&box->slots[i].entries);
         for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
             *ret_state = tg_load_acquire(&e[k].state);
-            if (TG_ENTRY_STATE(*ret_state) == TG_RETURNED) {
+            const struct tg_attached *at = tg_claims_link_of(box, &e[k]);
+            if (TG_ENTRY_STATE(*ret_state) == TG_RETURNED && at != NULL && !at->reader.damaged) {
                 return &e[k];
             }
         }
@@ -136,12 +137,7 @@ static int take_returned(struct tg_box *box, struct tg_take *take)
     if (take->how == TG_TAKE_LOOK) {
         return 1;
     }
-    const uint32_t row = tg_load_relaxed(&entry->row);
-    struct tg_attached *at =
-        row < TG_LINKS_MAX && box->rx.by_row != NULL ? box->rx.by_row[row] : NULL;
-    if (at == NULL) {
-        return -EPROTO;
-    }
+    struct tg_attached *at = tg_claims_link_of(box, entry);
     take->at = at;
     take->len = tg_load_relaxed(&entry->length);
     take->sequence = tg_load_relaxed(&entry->sequence);
@@ -153,6 +149,7 @@ static int take_returned(struct tg_box *box, struct tg_take *take)
     int r = tg_reader_find(&at->reader, (uint64_t)tg_load_relaxed(&entry->offset) << 4,
                            (uint32_t)take->len, &take->data);
     if (r < 0) {
+        at->reader.damaged = r == -EPROTO;
         return r;
     }
     if (take->how == TG_TAKE_CLAIM) {

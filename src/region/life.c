@@ -486,6 +486,11 @@ static int map_peer(struct tg_root *root, uint64_t id, uint8_t **ret_page)
     }
     void *p;
     r = tg_sys_map(fd, 0, TG_LIFE_SIZE, false, &p);
+    const struct tg_life_record *rec = p;
+    if (r == 0 && (tg_load_acquire(&rec->magic) != TG_LIFE_MAGIC || rec->id != id)) {
+        tg_sys_unmap(p, TG_LIFE_SIZE);
+        r = -EPROTO;
+    }
     if (r == 0) {
         *ret_page = p;
     }

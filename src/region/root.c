@@ -102,13 +102,13 @@ static int open_folder(bool create, int *ret_fd, struct stat *ret_st)
         return r;
     }
     if (path[0] != '/') {
-        return -EINVAL;
+        return -EACCES;
     }
     tg_fd fd = tg_sys_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
     if (fd == -ENOENT && create) {
         r = tg_sys_mkdir(AT_FDCWD, path, 0700);
         if (r < 0 && r != -EEXIST) {
-            return r;
+            return r == -ENOENT ? -EACCES : r; /* nothing to make it in */
         }
         fd = tg_sys_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
     }
