@@ -211,8 +211,7 @@ static uint64_t switches_of(const char *path)
     uint64_t sum = 0;
     while (fgets(line, sizeof(line), file)) {
         unsigned long long n = 0;
-        if (sscanf(line, "voluntary_ctxt_switches: %llu", &n) == 1 ||
-            sscanf(line, "nonvoluntary_ctxt_switches: %llu", &n) == 1) {
+        if (sscanf(line, "voluntary_ctxt_switches: %llu", &n) == 1) {
             sum += n;
         }
     }

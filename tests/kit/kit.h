@@ -161,7 +161,8 @@ typedef struct kit_barrier {
 } kit_barrier;
 void kit_barrier_wait(kit_barrier *barrier, uint32_t n);
 
-/* Context switches of all threads of a process since it began, from /proc/PID/status. */
+/* How often the threads of a process went to sleep since it began, from /proc/PID/status. (Switches
+ * that others force upon it are the machine's.) */
 uint64_t kit_switches(pid_t pid);
 
 /* Is the main thread of the process asleep (state S)? How many threads of the process are? */
