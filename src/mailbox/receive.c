@@ -27,89 +27,11 @@ struct call {
     int64_t deadline;
     uint32_t interrupts; /* as the call began */
     bool queued;
+    bool spun;
     uint32_t sleeps;
 };
 
-/* ---- the common case in one piece */
-
-/* One receiver, and the link looked at first has a message: what can be asked without the token. */
-static inline struct tg_attached *short_way(struct tg_box *box)
-{
-    struct tg_receiver *rx = &box->rx;
-    if (rx->cursor >= rx->n_attached || rx->served >= SHORT_MOST || box->threads ||
-        box->capacity == 0) {
-        return NULL;
-    }
-    struct tg_attached *at = rx->attached[rx->cursor];
-    const struct tg_reader *r = &at->reader;
-    /* acquire: pairs with the commit. */
-    return r->record != NULL && !r->oneshot && tg_load_acquire(&r->record->commit) == TG_COMMITTED
-               ? at
-               : NULL;
-}
-
-/* Under the token: nothing needs the long way. */
-static inline bool is_short(const struct tg_box *box, const struct tg_attached *at)
-{
-    const struct tg_box_head *head = box->head;
-    const struct tg_box_row *row = at->row;
-    const uint64_t next = tg_load_relaxed(&row->next);
-    return tg_load_relaxed(&head->n_taken) == 1 && tg_load_relaxed(&head->n_returned) == 0 &&
-           !tg_links_stale(box) && tg_load_relaxed(&row->link_id) == at->reader.link_id &&
-           next == at->reader.next && tg_load_relaxed(&row->head) == next;
-}
-
-/*
- * Copy the next message of one link, alone with it: the steps of tg_take_one() and
- * tg_claims_free_room() for a receiver that is the only one, without claims. False: nothing was
- * done, go the long way.
- */
-static bool take_short(struct tg_box *box, struct tg_take *take)
-{
-    struct tg_attached *at = short_way(box);
-    uint64_t free_ = 0;
-    if (at == NULL || !tg_cas(&box->head->token, &free_, box->me)) {
-        return false;
-    }
-    struct tg_reader *r = &at->reader;
-    struct tg_message_view view;
-    const bool ok = is_short(box, at) && tg_reader_look(r, r->next, &view) == 1 &&
-                    view.len <= take->size && view.len < SHORT_LEN &&
-                    tg_place_offset(view.next) < r->left_end && r->begin == r->left_begin;
-    if (ok) {
-        struct tg_box_row *row = at->row;
-        memcpy(take->buf, view.data, view.len);
-        take->len = view.len;
-        /* As in consume_fresh and tg_claims_free_room, and in their order. */
-        tg_store_release(&row->next, view.next);
-        tg_reader_advance(r, &view);
-        tg_store_release(&row->head, view.next);
-        tg_store_release(&row->done, view.sequence + 1);
-        tg_store_release(&box->head->done_total, tg_load_relaxed(&box->head->done_total) + 1);
-        at->ring_due = true;
-        box->rx.ring_one = at;
-        box->rx.served++;
-        tg_claims_ring(box);
-    }
-    while (!tg_token_unlock(&box->head->token, box->me)) {
-        tg_claims_collect(box, false);
-        tg_claims_ring(box);
-    }
-    return ok;
-}
-
 /* ---- spinning */
-
-static bool sender_runs_elsewhere(struct tg_box *box, uint32_t cpu)
-{
-    bool r = false;
-    (void)tg_gate_enter(&box->rx.short_, TG_NEVER, NULL, 0);
-    for (uint32_t i = 0; i < box->rx.n_attached; i++) {
-        r |= tg_load_relaxed(&box->rx.attached[i]->reader.head->cpu) != cpu;
-    }
-    tg_gate_leave(&box->rx.short_);
-    return r;
-}
 
 /* Other threads of this handle may attach and forget links meanwhile. */
 static bool hint(struct tg_box *box)
@@ -123,16 +45,23 @@ static bool hint(struct tg_box *box)
     return r;
 }
 
-/* A message of more than some bytes ends in the next line. Asked for at every turn, it comes
- * together with the line of the head, and not behind it. */
-static inline void prefetch_next(const struct tg_receiver *rx)
+static bool sender_runs_elsewhere(struct tg_box *box, uint32_t cpu)
 {
-    if (rx->cursor < rx->n_attached && rx->attached[rx->cursor]->reader.record != NULL) {
-        __builtin_prefetch((const char *)rx->attached[rx->cursor]->reader.record + 64, 0);
+    bool r = false;
+    if (box->threads) {
+        (void)tg_gate_enter(&box->rx.short_, TG_NEVER, NULL, 0);
     }
+    for (uint32_t i = 0; i < box->rx.n_attached; i++) {
+        r |= tg_load_relaxed(&box->rx.attached[i]->reader.head->cpu) != cpu;
+    }
+    if (box->threads) {
+        tg_gate_leave(&box->rx.short_);
+    }
+    return r;
 }
 
-static bool spin(struct tg_box *box)
+/* How many pauses the next spin may take; 0: none, the senders run on this processor. */
+static uint32_t spin_budget(struct tg_box *box)
 {
     struct tg_receiver *rx = &box->rx;
     const uint32_t cpu = tg_sys_cpu();
@@ -141,21 +70,148 @@ static bool spin(struct tg_box *box)
         tg_store_relaxed(&box->slots[rx->slot].cpu, cpu);
     }
     if (!sender_runs_elsewhere(box, cpu)) {
-        return false;
+        return 0;
     }
     rx->sleeps++;
-    const uint32_t budget = rx->spin == 0 || rx->sleeps % 16 == 0 ? SPIN_MOST : rx->spin;
-    for (uint32_t i = 0; i < budget; i++) {
-        /* The link that spoke last is asked every time, the others now and then. */
-        if (short_way(box) != NULL || (i % 8 == 0 && hint(box))) {
-            rx->spin = SPIN_MOST;
-            return true;
-        }
-        prefetch_next(rx);
+    return rx->spin == 0 || rx->sleeps % 16 == 0 ? SPIN_MOST : rx->spin;
+}
+
+static void note_spin(struct tg_receiver *rx, uint32_t budget, bool found)
+{
+    const uint32_t half = budget / 2 < SPIN_LEAST ? SPIN_LEAST : budget / 2;
+    rx->spin = found ? SPIN_MOST : half;
+}
+
+static bool spin(struct tg_box *box)
+{
+    const uint32_t budget = spin_budget(box);
+    bool found = false;
+    for (uint32_t i = 0; i < budget && !found; i++) {
+        found = hint(box);
         tg_pause();
     }
-    rx->spin = budget / 2 < SPIN_LEAST ? SPIN_LEAST : budget / 2;
-    return false;
+    if (budget != 0) {
+        note_spin(&box->rx, budget, found);
+    }
+    return found;
+}
+
+/* ---- the short way: the common case in one piece */
+
+/*
+ * One receiver, one thread, no claims: copy the next message of the link looked at first. The steps
+ * are those of tg_take_one() and tg_claims_free_room(), in their order. Whatever else there may be to
+ * do sends it the long way, with nothing done.
+ *
+ * Alone, the token is held while it spins: then only the copy stands between the message and the
+ * caller. It looks at the token every few turns and gives it up when somebody wants it.
+ */
+static inline struct tg_attached *short_link(struct tg_box *box)
+{
+    struct tg_receiver *rx = &box->rx;
+    if (rx->cursor >= rx->n_attached || rx->served >= SHORT_MOST || box->threads ||
+        box->capacity == 0) {
+        return NULL;
+    }
+    struct tg_attached *at = rx->attached[rx->cursor];
+    return at->reader.record != NULL && !at->reader.oneshot ? at : NULL;
+}
+
+/* Under the token: nothing needs the long way. */
+static inline bool is_short(const struct tg_box *box, const struct tg_attached *at)
+{
+    const struct tg_box_head *head = box->head;
+    const struct tg_box_row *row = at->row;
+    const uint64_t next = tg_load_relaxed(&row->next);
+    return tg_load_relaxed(&head->n_taken) == 1 && tg_load_relaxed(&head->n_returned) == 0 &&
+           !tg_links_stale(box) && tg_load_relaxed(&row->link_id) == at->reader.link_id &&
+           next == at->reader.next && tg_load_relaxed(&row->head) == next;
+}
+
+static inline bool is_committed(const struct tg_record *record)
+{
+    /* acquire: pairs with the commit. */
+    return tg_load_acquire(&record->commit) == TG_COMMITTED;
+}
+
+/* Token held. */
+static bool spin_short(struct tg_box *box, const struct tg_attached *at, uint32_t budget)
+{
+    const struct tg_record *record = at->reader.record;
+    bool found = false;
+    for (uint32_t i = 0; i < budget && !found; i++) {
+        found = is_committed(record);
+        /* A message of more than some bytes ends in the next line: asked for at every turn, it
+         * comes together with the line of the head and not behind it. */
+        __builtin_prefetch((const char *)record + 64);
+        if (!found) {
+            tg_pause();
+        }
+        if (i % 16 == 15 && (tg_load_relaxed(&box->head->token) != box->me || tg_links_stale(box) ||
+                             tg_load_relaxed(&box->head->state) != TG_ALIVE)) {
+            break;
+        }
+    }
+    note_spin(&box->rx, budget, found);
+    return found;
+}
+
+/* Token held, the record is committed. */
+static inline bool consume_short(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
+{
+    struct tg_reader *r = &at->reader;
+    struct tg_box_row *row = at->row;
+    struct tg_message_view view;
+    if (tg_reader_look(r, r->next, &view) != 1 || view.len > take->size || view.len >= SHORT_LEN ||
+        tg_place_offset(view.next) >= r->left_end || r->begin != r->left_begin) {
+        return false;
+    }
+    memcpy(take->buf, view.data, view.len);
+    take->len = view.len;
+    tg_store_release(&row->next, view.next);
+    tg_reader_advance(r, &view);
+    tg_store_release(&row->head, view.next);
+    tg_store_release(&row->done, view.sequence + 1);
+    tg_store_release(&box->head->done_total, tg_load_relaxed(&box->head->done_total) + 1);
+    at->ring_due = true;
+    box->rx.ring_one = at;
+    box->rx.served++;
+    tg_claims_ring(box);
+    return true;
+}
+
+/* True: taken. wait: it may spin; *ret_spun: it did. */
+static bool take_short(struct tg_box *box, struct tg_take *take, bool wait, bool *ret_spun)
+{
+    struct tg_attached *at = short_link(box);
+    if (at == NULL) {
+        return false;
+    }
+    const bool ready = is_committed(at->reader.record);
+    uint32_t budget = 0;
+    if (!ready) {
+        budget = wait && box->rx.n_attached == 1 ? spin_budget(box) : 0;
+        if (budget == 0) {
+            return false;
+        }
+    }
+    uint64_t free_ = 0;
+    if (!tg_cas(&box->head->token, &free_, box->me)) {
+        return false;
+    }
+    bool ok = is_short(box, at);
+    if (ok && !ready) {
+        *ret_spun = true;
+        ok = spin_short(box, at, budget);
+    }
+    if (ok) {
+        ok = consume_short(box, at, take);
+    }
+    while (!tg_token_unlock(&box->head->token, box->me)) {
+        tg_claims_collect(box, false);
+        tg_claims_ring(box);
+    }
+    return ok;
 }
 
 /* ---- one look, token held */
@@ -283,10 +339,14 @@ static bool looks_closer(struct tg_box *box)
 
 static int receive_turns(struct tg_box *box, struct tg_take *take, struct call *call)
 {
-    bool may_spin = call->deadline != 0;
+    bool may_spin = call->deadline != 0 && !call->spun;
     for (;;) {
-        if (take->how == TG_TAKE_COPY && !call->queued && take_short(box, take)) {
-            return 1;
+        if (take->how == TG_TAKE_COPY && !call->queued) {
+            bool spun = false;
+            if (take_short(box, take, may_spin, &spun)) {
+                return 1;
+            }
+            may_spin = may_spin && !spun;
         }
         int r = tg_box_check(box);
         if (r < 0) {
@@ -375,13 +435,14 @@ static int finish_copy(struct tg_box *box, struct tg_take *take)
     return r < 0 ? r : 1;
 }
 
-static int receive(struct tg_box *box, struct tg_take *take, int64_t timeout_ns)
+static int receive(struct tg_box *box, struct tg_take *take, int64_t timeout_ns, bool spun)
 {
     struct call call;
     int r = enter(box, timeout_ns, &call);
     if (r < 0) {
         return r;
     }
+    call.spun = spun;
     r = receive_gated(box, take, &call);
     if (r == 1) {
         r = finish_copy(box, take);
@@ -393,21 +454,27 @@ static int receive(struct tg_box *box, struct tg_take *take, int64_t timeout_ns)
 ssize_t tg_box_receive(struct tg_box *box, void *buf, size_t size, int64_t timeout_ns)
 {
     struct tg_take take = { .how = TG_TAKE_COPY, .buf = buf, .size = size };
-    const int r = receive(box, &take, timeout_ns);
+    bool spun = false;
+    /* With one thread nobody else is inside: the gate is free. */
+    if (__libc_single_threaded && box->rx.has_slot && tg_box_begin(box) == 0 &&
+        take_short(box, &take, timeout_ns != 0, &spun)) {
+        return (ssize_t)take.len;
+    }
+    const int r = receive(box, &take, timeout_ns, spun);
     return r == 1 ? (ssize_t)take.len : r;
 }
 
 ssize_t tg_box_skip(struct tg_box *box)
 {
     struct tg_take take = { .how = TG_TAKE_SKIP };
-    const int r = receive(box, &take, 0);
+    const int r = receive(box, &take, 0, false);
     return r == 1 ? (ssize_t)take.len : r;
 }
 
 int tg_box_claim(struct tg_box *box, int64_t timeout_ns, tong_message *ret_message)
 {
     struct tg_take take = { .how = TG_TAKE_CLAIM };
-    const int r = receive(box, &take, timeout_ns);
+    const int r = receive(box, &take, timeout_ns, false);
     if (r != 1 || take.at == NULL || take.entry == NULL) {
         return r;
     }

@@ -437,6 +437,12 @@ int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeou
 {
     struct call call;
     int r = check_length(box, len);
+    /* With one thread nobody else is inside: the gate is free. */
+    if (__libc_single_threaded && r == 0 && !box->tx.has_reservation && tg_box_begin(box) == 0 &&
+        send_short(box, data, len)) {
+        tell(box);
+        return 0;
+    }
     if (r == 0) {
         r = enter(box, timeout_ns, &call);
     }
