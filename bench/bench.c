@@ -451,6 +451,18 @@ static void choose_cpus(const char *asked)
     }
 }
 
+/* How many rounds, and how long each. */
+static void choose_length(void)
+{
+    if (bench.rounds == 0) {
+        bench.rounds = bench.quick ? 3 : 11;
+    }
+    if (bench.rounds > max_rounds / 3) {
+        bench.rounds = max_rounds / 3;
+    }
+    bench.sample_ns = bench.quick ? 40000000 : 200000000;
+}
+
 void bench_begin(int argc, char **argv, const char *about)
 {
     static const struct option options[] = {
@@ -502,13 +514,7 @@ void bench_begin(int argc, char **argv, const char *about)
         usage(stderr, about);
         exit(2);
     }
-    if (bench.rounds == 0) {
-        bench.rounds = bench.quick ? 3 : 11;
-    }
-    if (bench.rounds > max_rounds / 3) {
-        bench.rounds = max_rounds / 3;
-    }
-    bench.sample_ns = bench.quick ? 40000000 : 200000000;
+    choose_length();
     choose_cpus(cpus);
     folder_make();
     began = machine_look();

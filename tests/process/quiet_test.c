@@ -51,6 +51,14 @@ static int block_at_a_lock(void *arg)
     return tong_region_lock(region, TONG_FOREVER);
 }
 
+static void backstop_found_nothing(void)
+{
+    static const char *const names[] = { "empty", "empty2", "full", "meet" };
+    for (size_t i = 0; i < 4; i++) {
+        kit_equal(kit_stat(kit_name(names[i])).backstop_finds, 0);
+    }
+}
+
 static void who_waits_makes_at_most_one_context_switch_a_second(void)
 {
     enum {
@@ -100,10 +108,7 @@ static void who_waits_makes_at_most_one_context_switch_a_second(void)
         kit_true(switches <= SECONDS + 1);
         kit_until(kit_sleeps(children[i].pid));
     }
-    static const char *const names[] = { "empty", "empty2", "full", "meet" };
-    for (size_t i = 0; i < 4; i++) {
-        kit_equal(kit_stat(kit_name(names[i])).backstop_finds, 0);
-    }
+    backstop_found_nothing();
     for (size_t i = 0; i < CHILDREN; i++) {
         kit_kill(&children[i]);
     }
