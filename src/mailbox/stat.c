@@ -155,48 +155,6 @@ int tg_box_stat(const char *name, tong_status *ret_status)
 
 /* ---- list */
 
-struct names {
-    char (*name)[TONG_NAME_MAX];
-    size_t n;
-    size_t room;
-};
-
-static int collect_name(const char *file, unsigned char type, void *arg)
-{
-    struct names *names = arg;
-    (void)type;
-    if (tg_name_check(file) < 0) {
-        return 0;
-    }
-    if (names->n == names->room) {
-        const size_t room = names->room == 0 ? 16 : 2 * names->room;
-        void *p = realloc(names->name, room * sizeof *names->name);
-        if (p == NULL) {
-            return -ENOMEM;
-        }
-        names->name = p;
-        names->room = room;
-    }
-    memset(names->name[names->n], 0, TONG_NAME_MAX);
-    memcpy(names->name[names->n], file, strlen(file));
-    names->n++;
-    return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-static int collect_names(struct tg_root *root, struct names *names)
-{
-    const int r = tg_sys_list(tg_root_fd(root), collect_name, names);
-    if (names->n != 0) {
-        qsort(names->name, names->n, sizeof *names->name, by_name);
-    }
-    return r;
-}
-
 int tg_box_list(tong_list_fn *each, void *arg)
 {
     struct tg_root *root;
@@ -204,8 +162,8 @@ int tg_box_list(tong_list_fn *each, void *arg)
     if (r < 0) {
         return r == -ENOENT ? 0 : r;
     }
-    struct names names = { 0 };
-    r = collect_names(root, &names);
+    struct tg_names names = { 0 };
+    r = tg_names_read(root, false, &names);
     for (size_t i = 0; r == 0 && i < names.n; i++) {
         tong_status status = TONG_STATUS_INIT;
         memcpy(status.name, names.name[i], TONG_NAME_MAX);
@@ -214,7 +172,7 @@ int tg_box_list(tong_list_fn *each, void *arg)
             r = each(&status, error, arg);
         }
     }
-    free(names.name);
+    tg_names_free(&names);
     tg_root_put(root);
     return r;
 }
@@ -320,14 +278,14 @@ static int check_all(struct doctor *doctor, struct tg_root *root, const char *pa
     if (r == 0) {
         r = tell_count(doctor, tg_box_sweep(root, repair), ".tmp: folders", repair);
     }
-    struct names names = { 0 };
+    struct tg_names names = { 0 };
     if (r == 0) {
-        r = collect_names(root, &names);
+        r = tg_names_read(root, false, &names);
     }
     for (size_t i = 0; r == 0 && i < names.n; i++) {
         r = check_mailbox(doctor, root, names.name[i], repair);
     }
-    free(names.name);
+    tg_names_free(&names);
     return r;
 }
 

@@ -581,39 +581,6 @@ int tg_region_stat(const char *name, tong_region_status *ret_status)
     return r;
 }
 
-struct names {
-    char (*name)[TONG_NAME_MAX];
-    size_t n;
-    size_t room;
-};
-
-static int collect_name(const char *file, unsigned char type, void *arg)
-{
-    struct names *names = arg;
-    (void)type;
-    if (file[0] != '+' || tg_name_check(file + 1) < 0) {
-        return 0;
-    }
-    if (names->n == names->room) {
-        const size_t room = names->room == 0 ? 16 : 2 * names->room;
-        void *p = realloc(names->name, room * sizeof *names->name);
-        if (p == NULL) {
-            return -ENOMEM;
-        }
-        names->name = p;
-        names->room = room;
-    }
-    memset(names->name[names->n], 0, TONG_NAME_MAX);
-    memcpy(names->name[names->n], file + 1, strlen(file + 1));
-    names->n++;
-    return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
 int tg_region_list(tong_region_list_fn *each, void *arg)
 {
     if (each == NULL) {
@@ -624,11 +591,8 @@ int tg_region_list(tong_region_list_fn *each, void *arg)
     if (r < 0) {
         return r == -ENOENT ? 0 : r;
     }
-    struct names names = { 0 };
-    r = tg_sys_list(tg_root_fd(root), collect_name, &names);
-    if (names.n != 0) {
-        qsort(names.name, names.n, sizeof *names.name, by_name);
-    }
+    struct tg_names names = { 0 };
+    r = tg_names_read(root, true, &names);
     for (size_t i = 0; r == 0 && i < names.n; i++) {
         tong_region_status status = TONG_REGION_STATUS_INIT;
         char file[FILE_NAME_MAX] = "+";
@@ -639,7 +603,7 @@ int tg_region_list(tong_region_list_fn *each, void *arg)
             r = each(&status, error, arg);
         }
     }
-    free(names.name);
+    tg_names_free(&names);
     tg_root_put(root);
     return r;
 }

@@ -131,6 +131,18 @@ int tg_file_make(int dir, const char *name, uint64_t size, uint64_t reserved, ui
 /* Permissions of files for a mailbox or region of that mode. */
 uint32_t tg_file_mode(uint32_t mode, bool all_write);
 
+/* ---- names.c: what is in the folder, in the order of names */
+
+struct tg_names {
+    char (*name)[TONG_NAME_MAX];
+    size_t n;
+    size_t room;
+};
+
+/* Append the names of all regions, or of all that may be mailboxes. 0, -ENOMEM, -EMFILE, ... */
+int tg_names_read(const struct tg_root *root, bool regions, struct tg_names *names);
+void tg_names_free(struct tg_names *names);
+
 /* ---- named regions: behind tong_region_*, see tong.h */
 
 int tg_region_open(const char *name, size_t size, unsigned flags,
