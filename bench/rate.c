@@ -2,8 +2,8 @@
  * rate.c - how many messages one sender and one receiver pass on two CPUs.
  *
  * Against a plain ring that copies in and out, spins, and knows nothing else (informative), and
- * unbounded against bounded: there a window keeps the sender at most half of what the bounded one
- * holds ahead, so that neither is ever full and no backlog grows.
+ * unbounded against bounded: there a window of about 64 KiB keeps the sender close, so that neither is
+ * ever full and no backlog grows.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -20,8 +20,7 @@
 enum {
     most_bytes = 65536,
     many = 32,
-    window = 512,
-    window_step = 64
+    window_step = 32 /* messages between two notes of how many were taken */
 };
 
 enum manner {
@@ -34,7 +33,7 @@ struct stream {
     const tong_options *options;
     uint32_t size;
     enum manner manner;
-    bool windowed;
+    uint32_t window; /* messages the sender may be ahead; 0: as many as fit */
     char name[TONG_NAME_MAX];
 };
 
@@ -126,7 +125,7 @@ static void take(void *ctx, unsigned n)
     struct end *e = ctx;
     for (unsigned i = 0; i < n;) {
         const unsigned some = take_some(e);
-        if (e->stream->windowed && (e->number & (window_step - 1)) < some) {
+        if (e->stream->window != 0 && (e->number & (window_step - 1)) < some) {
             atomic_store_explicit(taken_word(e), e->number, memory_order_release);
         }
         i += some;
@@ -153,7 +152,7 @@ static void receiver(struct bench_stage *stage, void *arg, unsigned index)
     const unsigned batch = e.stream->size > 4096 ? many : 32 * many;
     /* Windowed, nobody sleeps and every batch is alike; else bursts and sleeps belong to the rate. */
     stage->result =
-        e.stream->windowed ? bench_median(take, &e, batch) : bench_mean(take, &e, batch);
+        e.stream->window != 0 ? bench_median(take, &e, batch) : bench_mean(take, &e, batch);
     atomic_store_explicit(&stage->stop, 1, memory_order_release);
     bench_check("tong_remove", tong_remove(e.stream->name));
     tong_close(e.box);
@@ -221,7 +220,7 @@ static bool put(struct end *e)
 /* False when the sample is over. Sender and receiver are on two CPUs: spinning is right. */
 static bool window_opens(struct end *e)
 {
-    while (e->number - e->taken >= window) {
+    while (e->number - e->taken >= e->stream->window) {
         e->taken = atomic_load_explicit(taken_word(e), memory_order_acquire);
         if (atomic_load_explicit(&e->stage->stop, memory_order_relaxed) != 0) {
             return false;
@@ -238,7 +237,7 @@ static void sender(struct bench_stage *stage, void *arg, unsigned index)
     e = (struct end){ .stage = stage, .stream = arg };
     make_buffers(&e);
     bench_check("tong_open", tong_open(e.stream->name, TONG_SEND, NULL, &e.box));
-    while ((!e.stream->windowed || window_opens(&e)) && put(&e)) {
+    while ((e.stream->window == 0 || window_opens(&e)) && put(&e)) {
     }
     tong_close(e.box);
 }
@@ -267,11 +266,11 @@ int main(int argc, char **argv)
     bounded.capacity = 1024;
 
     static struct stream w[] = {
-        { .options = &unbounded, .size = 64, .windowed = true },
-        { .options = &plain, .size = 64, .windowed = true },
-        { .options = &bounded, .size = 64, .windowed = true },
-        { .options = &unbounded, .size = 1024, .windowed = true },
-        { .options = &plain, .size = 1024, .windowed = true },
+        { .options = &unbounded, .size = 64, .window = 512 },
+        { .options = &plain, .size = 64, .window = 512 },
+        { .options = &bounded, .size = 64, .window = 512 },
+        { .options = &unbounded, .size = 1024, .window = 64 },
+        { .options = &plain, .size = 1024, .window = 64 },
     };
     struct bench_measure windowed[] = {
         { "unbounded : link_capacity 1024, no backlog, 64 B", box_sample, w, box_sample, w + 1, 0.9,
