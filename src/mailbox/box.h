@@ -218,6 +218,8 @@ void tg_room_exit(struct tg_box *box);
 
 /* Tell the receiver whose turn it is. After the commit. */
 void tg_sender_ring(struct tg_box *box, bool always);
+/* Spin for a while, if a receiver runs on another processor: whether it is ready now. */
+bool tg_sender_spin(struct tg_box *box, bool (*ready)(struct tg_box *box));
 /* Sleep until a receiver may have freed room. 0, -ETIMEDOUT, -EINTR, -ECANCELED. */
 int tg_sender_sleep(struct tg_box *box, int64_t deadline, uint32_t interrupts,
                     bool (*ready)(struct tg_box *box));

@@ -138,28 +138,10 @@ static void make_offer(struct tg_box *box, uint64_t len)
     tg_sender_ring(box, false);
 }
 
-static bool spin(struct tg_box *box)
-{
-    const uint32_t cpu = box->tx.cpu;
-    bool elsewhere = false;
-    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
-    for (uint32_t i = 0; i < n && i < 8; i++) {
-        const uint32_t other = tg_load_relaxed(&box->slots[i].cpu);
-        elsewhere |= other != UINT32_MAX && other != cpu;
-    }
-    for (uint32_t i = 0; elsewhere && i < 512; i++) {
-        if (has_verdict(box)) {
-            return true;
-        }
-        tg_pause();
-    }
-    return false;
-}
-
 /* Wait until the offer is decided. 0 decided; else why the wait is over. */
 static int wait_for_verdict(struct tg_box *box, int64_t deadline, uint32_t interrupts)
 {
-    bool spun = spin(box);
+    const bool spun = tg_sender_spin(box, has_verdict);
     for (;;) {
         if (spun || has_verdict(box)) {
             return 0;

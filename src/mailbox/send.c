@@ -189,7 +189,7 @@ static bool receiver_runs_elsewhere(const struct tg_box *box, uint32_t cpu)
     return false;
 }
 
-static bool spin(struct tg_box *box, bool (*ready)(struct tg_box *box))
+bool tg_sender_spin(struct tg_box *box, bool (*ready)(struct tg_box *box))
 {
     struct tg_sender *tx = &box->tx;
     if (!receiver_runs_elsewhere(box, tg_sys_cpu())) {
@@ -218,7 +218,7 @@ static void choose_want(struct tg_box *box)
 
 static int wait_for_room(struct tg_box *box, int64_t deadline, uint32_t interrupts)
 {
-    if (spin(box, has_room)) {
+    if (tg_sender_spin(box, has_room)) {
         return 0;
     }
     choose_want(box);
