@@ -272,7 +272,7 @@ void bench_value(const char *name, double value, const char *unit, double at_mos
         return;
     }
     char text[32], goal[32] = "";
-    snprintf(text, sizeof text, "%.4g %s", value, unit);
+    snprintf(text, sizeof text, "%.6g %s", value, unit);
     if (at_most > 0) {
         snprintf(goal, sizeof goal, "<= %.3g", at_most);
     }
