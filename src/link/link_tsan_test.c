@@ -13,15 +13,6 @@
 
 #define ROOM 256u
 
-#if defined(__SANITIZE_THREAD__)
-/* The counter of crash points is a plain one: no test arms it in a process with threads. */
-__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "race:tg_point_pass";
-}
-#endif
-
 struct race {
     struct rig rig;
     uint64_t n;
