@@ -479,7 +479,8 @@ TONG_API int tong_region_lock(tong_region *region, int64_t timeout_ns);
 TONG_API int tong_region_unlock(tong_region *region);
 
 /* tong_region_notify - count one event and wake all who wait for one. No system call if nobody
- * waits. 0, -EBADF (opened without TONG_WRITE), -ECHILD. */
+ * waits. Killed between the two: who waits notices within a second, or 8 s after long idling. 0, -EBADF
+ * (opened without TONG_WRITE), -ECHILD. */
 TONG_API int tong_region_notify(tong_region *region);
 
 /*
