@@ -213,6 +213,39 @@ static void a_reservation_counts_until_it_is_aborted(void)
     kit_end(box, "box");
 }
 
+/* ---- blocked senders tell each other */
+
+static int sends_one(void *arg)
+{
+    _Atomic uint32_t *sent = arg;
+    tong_mailbox *box = kit_open("box", TONG_SEND, NULL);
+    kit_ok(kit_send_u64(box, 2, TONG_FOREVER));
+    atomic_fetch_add(sent, 1);
+    kit_await_death(); /* its life is no help to the one behind it */
+}
+
+static void each_blocked_sender_gets_through_in_turn(void)
+{
+    const tong_options options = kit_capacity(1);
+    _Atomic uint32_t *sent = kit_shared(sizeof(*sent));
+    struct kit_child children[4];
+    kit_ok(setenv("TONG_TEST_NO_BACKSTOP", "1", 1));
+    tong_mailbox *box = kit_create("box", &options);
+    kit_ok(kit_send_u64(box, 2, 0));
+    for (uint32_t i = 0; i < 4; i++) {
+        children[i] = kit_spawn(sends_one, sent);
+        kit_until_blocked("box", i + 1);
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        kit_equal(kit_receive_u64(box), 2);
+        kit_until(atomic_load(sent) == i + 1);
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        kit_kill(&children[i]);
+    }
+    kit_end(box, "box");
+}
+
 /* ---- limits */
 
 static void a_receiver_has_64_claims(void)
@@ -472,6 +505,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_slot_is_given_again_as_another_generation),
     KIT_TEST(who_sleeps_and_gives_up_leaves_nothing),
     KIT_TEST(a_reservation_counts_until_it_is_aborted),
+    KIT_TEST(each_blocked_sender_gets_through_in_turn),
     KIT_TEST(a_receiver_has_64_claims),
     KIT_TEST(random_calls_agree_with_a_plain_model),
 };

@@ -527,6 +527,78 @@ static void a_done_that_frees_room(void)
     crash_all(&scene);
 }
 
+static void offer_gets_through(struct crash_stage *s)
+{
+    if (s->box == NULL) {
+        s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
+    }
+    crash_drain(s, s->box);
+    kit_until(atomic_load(&s->world->message[24].promised) != 0);
+    kit_join(&s->helper[1]);
+}
+
+/* Its own link is full: four messages, and the fifth is blocked. */
+static int fills_its_link(void *arg)
+{
+    struct crash_stage *s = arg;
+    tong_mailbox *box = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    for (uint32_t id = 8; id < 12; id++) {
+        kit_ok(crash_send(s, box, id, 0));
+    }
+    kit_ok(crash_send(s, box, 24, TONG_FOREVER));
+    kit_ok(tong_close(box));
+    return 0;
+}
+
+static void full_link(struct crash_stage *s)
+{
+    s->helper[1] = kit_spawn(fills_its_link, s);
+    kit_until_blocked(CRASH_BOX, 1);
+}
+
+static bool link_is_full(void)
+{
+    struct tg_root *root;
+    struct tg_box_view view;
+    kit_ok(tg_root_get(false, &root));
+    kit_ok(tg_box_view_open(root, CRASH_BOX, false, &view));
+    const bool full = tg_load_acquire(&view.rows[0].done) == 0;
+    tg_box_view_close(&view);
+    tg_root_put(root);
+    return full;
+}
+
+static void full_link_gets_through(struct crash_stage *s)
+{
+    struct crash_message *m = s->world->message;
+    kit_until(atomic_load(&m[24].promised) != 0 || link_is_full());
+    offer_gets_through(s);
+}
+
+static void a_receive_that_frees_a_link(void)
+{
+    const struct crash_scene scene = { .name = "receive beside a sender blocked by its link",
+                                       .options = crash_link_bounded,
+                                       .lost = 1,
+                                       .before = full_link,
+                                       .ready = crash_open_receiver,
+                                       .act = receive_one,
+                                       .finish = full_link_gets_through };
+    crash_all(&scene);
+}
+
+static void a_done_that_frees_a_link(void)
+{
+    const struct crash_scene scene = { .name = "done beside a sender blocked by its link",
+                                       .options = crash_link_bounded,
+                                       .lost = 1,
+                                       .before = full_link,
+                                       .ready = claim_ready,
+                                       .act = finish_first,
+                                       .finish = full_link_gets_through };
+    crash_all(&scene);
+}
+
 /* ---- rendezvous */
 
 static void one_offered(struct crash_stage *s)
@@ -538,16 +610,6 @@ static void one_offered(struct crash_stage *s)
 static void receive_offered(struct crash_stage *s)
 {
     kit_gives(crash_receive(s, s->mine, KIT_PATIENCE), 24);
-}
-
-static void offer_gets_through(struct crash_stage *s)
-{
-    if (s->box == NULL) {
-        s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
-    }
-    crash_drain(s, s->box);
-    kit_until(atomic_load(&s->world->message[24].promised) != 0);
-    kit_join(&s->helper[1]);
 }
 
 static void a_rendezvous_receive(void)
@@ -566,6 +628,24 @@ static void claim_offered(struct crash_stage *s)
 {
     kit_gives(crash_claim(s, s->mine, KIT_PATIENCE, &s->claim[0]), 24);
     crash_done(s, s->mine, 24, &s->claim[0]);
+}
+
+static void claim_and_return_offered(struct crash_stage *s)
+{
+    kit_gives(crash_claim(s, s->mine, KIT_PATIENCE, &s->claim[0]), 24);
+    kit_ok(tong_return(s->mine, &s->claim[0]));
+    kit_gives(crash_claim(s, s->mine, KIT_PATIENCE, &s->claim[0]), 24);
+}
+
+static void a_rendezvous_return(void)
+{
+    const struct crash_scene scene = { .name = "rendezvous claim, return, claim",
+                                       .options = crash_rendezvous,
+                                       .before = one_offered,
+                                       .ready = crash_open_receiver,
+                                       .act = claim_and_return_offered,
+                                       .finish = offer_gets_through };
+    crash_all(&scene);
 }
 
 static void a_rendezvous_claim(void)
@@ -604,7 +684,10 @@ static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_receive_that_frees_room, 240),
     KIT_TEST_LONG(a_done_that_frees_room, 240),
     KIT_TEST_LONG(a_rendezvous_receive, 240),
+    KIT_TEST_LONG(a_receive_that_frees_a_link, 240),
+    KIT_TEST_LONG(a_done_that_frees_a_link, 240),
     KIT_TEST_LONG(a_rendezvous_claim, 240),
+    KIT_TEST_LONG(a_rendezvous_return, 240),
 };
 
 KIT_MAIN(tests)

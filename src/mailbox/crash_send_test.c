@@ -305,6 +305,68 @@ static void a_send_that_reclaims(void)
     crash_all(&scene);
 }
 
+/* ---- a sender with a link of its own counts what the victim took */
+
+static void other_link(struct crash_stage *s)
+{
+    s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    kit_ok(crash_send(s, s->sender, 8, 0));
+}
+
+/* So many fit, and not one more. */
+static void fits_exactly(struct crash_stage *s, uint32_t first, uint64_t room)
+{
+    for (uint32_t id = first; id < first + room; id++) {
+        kit_ok(crash_send(s, s->sender, id, 0));
+    }
+    kit_gives(kit_send_u64(s->sender, 0, 0), -EAGAIN);
+}
+
+static void rest_fits_exactly(struct crash_stage *s)
+{
+    fits_exactly(s, 9, 4 - kit_stat(CRASH_BOX).waiting);
+    if (s->box == NULL) {
+        s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
+    }
+    crash_drain(s, s->box);
+    fits_exactly(s, 16, 4);
+}
+
+static void a_send_beside_another_sender(void)
+{
+    const struct crash_scene scene = { .name = "send, another sender fills the rest",
+                                       .options = crash_bounded,
+                                       .before = other_link,
+                                       .ready = own_link_ready,
+                                       .act = send_one,
+                                       .finish = rest_fits_exactly };
+    crash_all(&scene);
+}
+
+static void received_by_another(struct crash_stage *s)
+{
+    other_link(s);
+    s->extra = kit_open(CRASH_BOX, TONG_RECEIVE, NULL);
+}
+
+/* The receiver takes what the victim committed before anybody counts its rooms. */
+static void all_fits_exactly(struct crash_stage *s)
+{
+    crash_drain(s, s->extra);
+    fits_exactly(s, 16, 4);
+}
+
+static void a_send_received_before_it_is_counted(void)
+{
+    const struct crash_scene scene = { .name = "send, received before another one counts",
+                                       .options = crash_bounded,
+                                       .before = received_by_another,
+                                       .ready = own_link_ready,
+                                       .act = write_in_place,
+                                       .finish = all_fits_exactly };
+    crash_all(&scene);
+}
+
 /* ---- the close of a sender */
 
 static void close_mine(struct crash_stage *s)
@@ -351,6 +413,92 @@ static void a_rendezvous_send(void)
     crash_all(&scene);
 }
 
+/* One is dead with its offer open; a successor settles it. */
+static void offered_and_dead(struct crash_stage *s)
+{
+    struct kit_child child = kit_spawn(crash_blocked, s);
+    kit_until_blocked(CRASH_BOX, 1);
+    kit_kill(&child);
+}
+
+static int takes_all(void *arg)
+{
+    struct crash_stage *s = arg;
+    tong_mailbox *box = kit_open(CRASH_BOX, TONG_RECEIVE, NULL);
+    int id;
+    do {
+        id = crash_receive(s, box, KIT_PATIENCE);
+    } while (id == 24);
+    kit_true(id == 1 || id == (int)CRASH_END);
+    kit_ok(tong_close(box));
+    return 0;
+}
+
+static void receiver_for_the_successor(struct crash_stage *s, struct kit_child *victim)
+{
+    (void)victim;
+    s->helper[0] = kit_spawn(takes_all, s);
+}
+
+/* The victim's message came through, or another one ends the receiver. */
+static void successor_is_received(struct crash_stage *s)
+{
+    struct crash_message *m = s->world->message;
+    if (atomic_load(&m[1].promised) == 0) {
+        s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
+        while (!crash_has_ended(&s->helper[0])) {
+            const int r = crash_send(s, s->sender, CRASH_END, TONG_MS(20));
+            kit_true(r == 0 || r == -ETIMEDOUT);
+            if (r == 0) {
+                break;
+            }
+            atomic_store(&m[CRASH_END].refused, 0);
+        }
+    }
+    kit_join(&s->helper[0]);
+}
+
+static void a_rendezvous_take_over(void)
+{
+    const struct crash_scene scene = { .name = "rendezvous send: take-over of an open offer",
+                                       .options = crash_rendezvous,
+                                       .before = offered_and_dead,
+                                       .ready = crash_open_sender,
+                                       .act = send_waiting,
+                                       .meanwhile = receiver_for_the_successor,
+                                       .finish = successor_is_received };
+    crash_all(&scene);
+}
+
+/* ---- its own link is full */
+
+static void fill_own_link(struct crash_stage *s)
+{
+    crash_open_sender(s);
+    for (uint32_t id = 8; id < 12; id++) {
+        kit_ok(crash_send(s, s->mine, id, 0));
+    }
+}
+
+static void blocked_or_dead_and_room(struct crash_stage *s, struct kit_child *victim)
+{
+    kit_until(crash_has_ended(victim) || kit_stat(CRASH_BOX).senders_blocked == 1);
+    if (s->box == NULL) {
+        s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
+    }
+    kit_gives(crash_receive(s, s->box, KIT_PATIENCE), 8);
+}
+
+static void a_send_blocked_by_its_link(void)
+{
+    const struct crash_scene scene = { .name = "send blocked by its own link",
+                                       .options = crash_link_bounded,
+                                       .ready = fill_own_link,
+                                       .act = send_waiting,
+                                       .meanwhile = blocked_or_dead_and_room };
+    crash_all(&scene);
+}
+
 static void withdraw_one(struct crash_stage *s)
 {
     kit_gives(crash_send(s, s->mine, 1, TONG_MS(1)), -ETIMEDOUT);
@@ -366,15 +514,27 @@ static void a_rendezvous_withdrawal(void)
 }
 
 static const struct kit_test tests[] = {
-    KIT_TEST_LONG(a_send_bounded, 240),          KIT_TEST_LONG(a_send_unbounded, 240),
-    KIT_TEST_LONG(a_send_link_bounded, 240),     KIT_TEST_LONG(a_first_send_bounded, 240),
-    KIT_TEST_LONG(a_first_send_unbounded, 240),  KIT_TEST_LONG(a_take_over_bounded, 240),
-    KIT_TEST_LONG(a_take_over_unbounded, 240),   KIT_TEST_LONG(sends_of_long_messages, 240),
-    KIT_TEST_LONG(reserve_commit_abort, 240),    KIT_TEST_LONG(send_many, 240),
-    KIT_TEST_LONG(a_blocked_send, 240),          KIT_TEST_LONG(a_send_that_times_out, 240),
-    KIT_TEST_LONG(a_send_that_reclaims, 240),    KIT_TEST_LONG(a_senders_close, 240),
-    KIT_TEST_LONG(a_drained_senders_close, 240), KIT_TEST_LONG(a_rendezvous_send, 240),
+    KIT_TEST_LONG(a_send_bounded, 240),
+    KIT_TEST_LONG(a_send_unbounded, 240),
+    KIT_TEST_LONG(a_send_link_bounded, 240),
+    KIT_TEST_LONG(a_first_send_bounded, 240),
+    KIT_TEST_LONG(a_first_send_unbounded, 240),
+    KIT_TEST_LONG(a_take_over_bounded, 240),
+    KIT_TEST_LONG(a_take_over_unbounded, 240),
+    KIT_TEST_LONG(sends_of_long_messages, 240),
+    KIT_TEST_LONG(reserve_commit_abort, 240),
+    KIT_TEST_LONG(send_many, 240),
+    KIT_TEST_LONG(a_blocked_send, 240),
+    KIT_TEST_LONG(a_send_that_times_out, 240),
+    KIT_TEST_LONG(a_send_that_reclaims, 240),
+    KIT_TEST_LONG(a_send_beside_another_sender, 240),
+    KIT_TEST_LONG(a_send_received_before_it_is_counted, 240),
+    KIT_TEST_LONG(a_senders_close, 240),
+    KIT_TEST_LONG(a_drained_senders_close, 240),
+    KIT_TEST_LONG(a_rendezvous_send, 240),
+    KIT_TEST_LONG(a_rendezvous_take_over, 240),
     KIT_TEST_LONG(a_rendezvous_withdrawal, 240),
+    KIT_TEST_LONG(a_send_blocked_by_its_link, 240),
 };
 
 KIT_MAIN(tests)

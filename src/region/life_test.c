@@ -381,6 +381,27 @@ static void fork_and_wait(void)
     kit_await_death();
 }
 
+static void mark_fork_and_wait(void)
+{
+    tg_life_mark_threads(root); /* so that the lock is asked, too */
+    fork_and_wait();
+}
+
+static void a_forked_child_keeps_no_lock(void)
+{
+    uint64_t id;
+    pid_t grandchild;
+    go = kit_shared(sizeof(*go));
+    join();
+    struct kit_child child = start(mark_fork_and_wait, &id);
+    kit_read_report(&child, &grandchild, sizeof(grandchild));
+    kit_event_wait(go);
+    kit_kill(&child);
+    kit_until(!tg_life_is_alive(root, id));
+    kit_ok(kill(grandchild, SIGKILL));
+    leave();
+}
+
 static void a_forked_child_does_not_keep_its_parent_alive(void)
 {
     uint64_t id;
@@ -487,6 +508,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(another_thread_arms_the_word_again),
     KIT_TEST(with_threads_word_and_lock_together_say_dead),
     KIT_TEST(a_forked_child_does_not_keep_its_parent_alive),
+    KIT_TEST(a_forked_child_keeps_no_lock),
     KIT_TEST(a_sweep_takes_the_records_of_the_dead_only),
     KIT_TEST(killed_while_joining_or_leaving_it_leaves_nothing_alive),
 };
