@@ -103,8 +103,8 @@ static bool spin(struct tg_box *box)
  * are those of tg_take_one() and tg_claims_free_room(), in their order. Whatever else there may be to
  * do sends it the long way, with nothing done.
  *
- * Alone, the token is held while it spins: then only the copy stands between the message and the
- * caller. It looks at the token every few turns and gives it up when somebody wants it.
+ * It spins without the token, on the one commit word: taken before (which would save a
+ * compare-and-swap behind the message) a round trip was measured half as long again.
  */
 static inline struct tg_attached *short_link(struct tg_box *box)
 {
@@ -134,7 +134,6 @@ static inline bool is_committed(const struct tg_record *record)
     return tg_load_acquire(&record->commit) == TG_COMMITTED;
 }
 
-/* Token held. */
 static bool spin_short(struct tg_box *box, const struct tg_attached *at, uint32_t budget)
 {
     const struct tg_record *record = at->reader.record;
@@ -195,15 +194,17 @@ static bool take_short(struct tg_box *box, struct tg_take *take, bool wait, bool
             return false;
         }
     }
+    if (!ready) {
+        *ret_spun = true;
+        if (!spin_short(box, at, budget)) {
+            return false;
+        }
+    }
     uint64_t free_ = 0;
     if (!tg_cas(&box->head->token, &free_, box->me)) {
         return false;
     }
     bool ok = is_short(box, at);
-    if (ok && !ready) {
-        *ret_spun = true;
-        ok = spin_short(box, at, budget);
-    }
     if (ok) {
         ok = consume_short(box, at, take);
     }
