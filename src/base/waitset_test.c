@@ -3,8 +3,13 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/sys.h"
@@ -142,6 +147,84 @@ static void a_signal_handler_ends_the_sleep(void)
     }
 }
 
+/* ---- without futex_waitv */
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+
+/* From now on the call answers this error, as an old kernel or a container makes it. */
+static bool forbid_waitv(uint32_t error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex_waitv, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = { .len = 4, .filter = code };
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
+           syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno == (int)error;
+}
+
+struct forbidden {
+    struct nap *nap;
+    uint32_t error;
+};
+
+static int sleeps_without_waitv(void *arg)
+{
+    const struct forbidden *forbidden = arg;
+    const char can = forbid_waitv(forbidden->error) ? 'y' : 'n';
+    kit_report(&can, 1);
+    return can == 'y' ? sleeper(forbidden->nap) : 0;
+}
+
+static void without_waitv_every_word_ends_the_sleep_all_the_same(void)
+{
+    static const uint32_t errors[] = { ENOSYS, EPERM };
+    for (uint32_t k = 0; k < 4; k++) {
+        struct forbidden forbidden = { kit_shared(sizeof(struct nap)), errors[k % 2] };
+        char can;
+        forbidden.nap->n = 2;
+        struct kit_child child = kit_spawn(sleeps_without_waitv, &forbidden);
+        kit_read_report(&child, &can, 1);
+        if (can != 'y') {
+            kit_join(&child);
+            kit_skip("a process may not forbid itself system calls here");
+        }
+        kit_until(kit_sleeps(child.pid));
+        (void)tg_add(&forbidden.nap->word[k / 2], 1);
+        tg_sys_futex_wake(&forbidden.nap->word[k / 2], INT_MAX);
+        kit_event_wait(&forbidden.nap->woken);
+        kit_join(&child);
+    }
+}
+
+static int times_out_without_waitv(void *arg)
+{
+    const struct forbidden *forbidden = arg;
+    struct tg_waitset set;
+    if (!forbid_waitv(forbidden->error)) {
+        return 0; /* the test above says so */
+    }
+    tg_waitset_clear(&set);
+    tg_waitset_add(&set, &forbidden->nap->word[0], 0);
+    tg_waitset_add(&set, &forbidden->nap->word[1], 0);
+    const int64_t deadline = tg_deadline(TONG_MS(12)); /* more than one piece */
+    kit_gives(tg_waitset_sleep(&set, deadline), -ETIMEDOUT);
+    kit_true(tg_now_ns() >= deadline);
+    return 0;
+}
+
+static void without_waitv_the_time_runs_out_all_the_same(void)
+{
+    struct forbidden forbidden = { kit_shared(sizeof(struct nap)), ENOSYS };
+    struct kit_child child = kit_spawn(times_out_without_waitv, &forbidden);
+    kit_join(&child);
+}
+
 /* ---- soon */
 
 static void soon_ends_the_sleep_without_a_word(void)
@@ -161,6 +244,8 @@ static const struct kit_test tests[] = {
     KIT_TEST(without_a_change_the_time_runs_out),
     KIT_TEST(a_wake_of_any_word_ends_the_sleep),
     KIT_TEST(a_signal_handler_ends_the_sleep),
+    KIT_TEST(without_waitv_every_word_ends_the_sleep_all_the_same),
+    KIT_TEST(without_waitv_the_time_runs_out_all_the_same),
     KIT_TEST(soon_ends_the_sleep_without_a_word),
 };
 
