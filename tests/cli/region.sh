@@ -11,7 +11,9 @@ t 'without a size' 2 '' 'tong: region: create needs --size N, 1 or more bytes; *
     "$TONG" region create none
 t 'ls' 0 board '' "$TONG" region ls
 t 'stat' 0 '*size *4096*mode *0600*locked *no' '' "$TONG" region stat board
-t 'a mode' 0 '*mode *0644*' '' sh -c '"$TONG" region create quiet --size 1 --mode 0644 && "$TONG" region stat quiet'
+t 'a mode for others in a folder of one user' 1 '' '*' "$TONG" region create quiet --size 1 --mode 0644
+t 'makes nothing' 4 '' '*' "$TONG" region stat quiet
+t 'a mode' 0 '*mode *0600*' '' sh -c '"$TONG" region create quiet --size 1 --mode 0600 && "$TONG" region stat quiet'
 "$TONG" region rm quiet
 t 'a region is no mailbox' 4 '' '*' "$TONG" stat board
 t 'and they may share a name' 0 '' '' "$TONG" create board

@@ -145,7 +145,8 @@ int tool_box_reserve(struct tool_box *box, size_t len, tong_slot *ret_slot)
         r = tong_reserve(box->box, len, box->timeout_ns, ret_slot);
     } while (r < 0 && call_again(box, &wait, &r));
     tool_watch_go_on();
-    return (int)r;
+    /* Asked to wait it would have waited: the mailbox is one that drops. */
+    return r == -EAGAIN && box->timeout_ns != 0 ? TONG_DROPPED : (int)r;
 }
 
 int tool_box_commit(struct tool_box *box, tong_slot *slot, size_t len)
