@@ -114,8 +114,10 @@ void tg_claims_sum(struct tg_box *box)
     }
     if (box->capacity != 0) {
         /* What a dead one had not added yet; never less. */
-        const uint64_t total = tg_load_relaxed(&box->head->done_total);
-        tg_store_release(&box->head->done_total, total + (uint32_t)(sum - (uint32_t)total));
+        const int32_t missing = (int32_t)(sum - (uint32_t)tg_load_relaxed(&box->head->done_total));
+        if (missing > 0) {
+            tg_claims_note_done(box, (uint32_t)missing);
+        }
     }
 }
 

@@ -247,6 +247,14 @@ static int look(struct tg_box *box, const struct call *call, struct tg_take *tak
     }
     look_after_others(box, false);
     r = is_our_turn(box, call) ? tg_take_one(box, take) : 0;
+    if (r == 0 && box->rx.stale) {
+        /* A row spoke of another file than the one attached. */
+        r = tg_links_refresh(box);
+        if (r < 0) {
+            return tg_box_gone(box, r);
+        }
+        r = is_our_turn(box, call) ? tg_take_one(box, take) : 0;
+    }
     if (r == 0 && tg_load_relaxed(&box->head->n_slots) > 1) {
         look_after_others(box, true);
         r = is_our_turn(box, call) ? tg_take_one(box, take) : 0;
