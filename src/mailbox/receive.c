@@ -139,20 +139,20 @@ static bool spin_short(struct tg_box *box, const struct tg_attached *at, uint32_
     const struct tg_record *record = at->reader.record;
     bool found = false;
     for (uint32_t i = 0; i < budget && !found; i++) {
-        found = is_committed(record);
+        /* A jump ends the wait, too: it is the long way's, and so is what else may have come. */
+        found = tg_load_relaxed(&record->commit) != 0 || (i % 16 == 15 && hint(box));
         /* A message of more than some bytes ends in the next line: asked for at every turn, it
          * comes together with the line of the head and not behind it. */
         __builtin_prefetch((const char *)record + 64);
         if (!found) {
             tg_pause();
         }
-        if (i % 16 == 15 && (tg_load_relaxed(&box->head->token) != box->me || tg_links_stale(box) ||
-                             tg_load_relaxed(&box->head->state) != TG_ALIVE)) {
+        if (i % 16 == 15 && tg_load_relaxed(&box->head->state) != TG_ALIVE) {
             break;
         }
     }
     note_spin(&box->rx, budget, found);
-    return found;
+    return found && is_committed(record);
 }
 
 /* Token held, the record is committed. */

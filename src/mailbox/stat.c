@@ -17,6 +17,8 @@ struct count {
     struct tg_root *root;
     const struct tg_box_view *view;
     tong_status *status;
+    uint8_t
+        seen[TG_LINKS_MAX / 8]; /* a name that comes anew while the folder is read is told twice */
 };
 
 static void count_link(const struct count *count, int fd, uint32_t row)
@@ -56,7 +58,7 @@ static void count_link(const struct count *count, int fd, uint32_t row)
 
 static int count_file(const char *name, unsigned char type, void *arg)
 {
-    const struct count *count = arg;
+    struct count *count = arg;
     (void)type;
     tg_fd fd = tg_sys_open(count->view->dir, name, O_RDONLY | O_NONBLOCK, 0);
     struct stat st;
@@ -65,7 +67,8 @@ static int count_file(const char *name, unsigned char type, void *arg)
     }
     count->status->bytes += (uint64_t)st.st_blocks * 512;
     const int row = tg_link_row(name);
-    if (row >= 0) {
+    if (row >= 0 && (count->seen[row / 8] & (1u << (row % 8))) == 0) {
+        count->seen[row / 8] |= (uint8_t)(1u << (row % 8));
         count_link(count, fd, (uint32_t)row);
     }
     return 0;
