@@ -30,6 +30,7 @@ struct tg_sender {
     uint32_t done_seen;       /* of the row; never ahead of it */
     uint32_t done_total_seen; /* of the box; never ahead of it */
     uint32_t want;            /* room to be rung for */
+    uint32_t quota;           /* rooms it may take beside a queue */
     uint32_t since_wake;      /* messages sent since the last sleep for room */
     uint64_t note;            /* the turn rung for last */
     uint64_t reservation;     /* number of the present one */
@@ -203,6 +204,8 @@ struct tg_link_place tg_row_place(const struct tg_box_head *head, const struct t
 
 /* Take one room: 0, -EAGAIN full; watch (may be NULL) gets the lives that hold unused room. */
 int tg_room_take(struct tg_box *box, struct tg_waitset *watch);
+/* For a receiver: whether the front of the queue shall be woken for what is free. */
+bool tg_room_is_enough(const struct tg_box *box);
 /* Give a room that was taken and not used back. */
 void tg_room_give_back(struct tg_box *box);
 /* Before a sleep for room: stand in the queue and fill the waitset. 1: look again first. */

@@ -156,7 +156,9 @@ struct tg_room_head {
     /* offset 128 */
     tg_a32 want;        /* sleeps of the front begun; atomic add. Partner: receivers */
     tg_a32 next_ticket; /* atomic add */
-    uint8_t unused2[56];
+    tg_a32 queued;      /* ticket of one that queues, 0 nobody; any sender, a hint */
+    tg_a32 wish;        /* rooms the front wants at a time; the front, before want */
+    uint8_t unused2[48];
 };
 
 _Static_assert(offsetof(struct tg_room_head, word) == 64, "format: room word");

@@ -290,6 +290,7 @@ struct model {
     tong_mailbox *receiver[RECEIVERS];
     tong_slot slot[SENDERS];
     bool reserved[SENDERS];
+    uint32_t reopened[SENDERS]; /* a handle opened anew is another sender: it may get another link */
     tong_message claim[RECEIVERS][CAPACITY];
     uint64_t claimed[RECEIVERS][CAPACITY]; /* numbers */
     uint32_t n_claims[RECEIVERS];
@@ -319,7 +320,8 @@ static uint32_t used(const struct model *m)
 
 static void add(struct model *m, uint32_t sender)
 {
-    m->known[m->n++] = (struct known){ .state = WAITING, .sender = sender };
+    m->known[m->n++] = (struct known){ .state = WAITING,
+                                       .sender = sender + SENDERS * m->reopened[sender] };
 }
 
 static void do_send(struct model *m, uint32_t who)
@@ -435,6 +437,7 @@ static void do_reopen(struct model *m, uint32_t who)
     } else {
         kit_ok(tong_close(m->sender[who]));
         m->reserved[who] = false;
+        m->reopened[who]++;
         m->sender[who] = kit_open("box", TONG_SEND, NULL);
     }
 }

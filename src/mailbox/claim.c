@@ -94,8 +94,9 @@ void tg_claims_ring(struct tg_box *box)
             }
         }
     }
-    const uint32_t want = tg_load_relaxed(&box->room->want);
-    if (want != rx->want_note || rx->ring_always) {
+    /* acquire: `wish` was stored before it. */
+    const uint32_t want = tg_load_acquire(&box->room->want);
+    if (rx->ring_always || (want != rx->want_note && tg_room_is_enough(box))) {
         rx->want_note = want;
         (void)tg_add(&box->head->room, 1);
         tg_sys_futex_wake(&box->head->room, INT_MAX);

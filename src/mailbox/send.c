@@ -69,11 +69,30 @@ static bool has_room(struct tg_box *box)
     if (!link_has_room(box)) {
         return false;
     }
-    if (box->capacity == TONG_UNBOUNDED || box->tx.holds_room) {
+    struct tg_sender *tx = &box->tx;
+    if (box->capacity == TONG_UNBOUNDED || tx->holds_room) {
         return true;
     }
-    box->tx.holds_room = tg_room_take(box, NULL) == 0;
-    return box->tx.holds_room;
+    /* While others queue, who has had its share stands at the end: else those that run would take
+     * every room before one that was woken for it. */
+    const bool queued = tg_load_relaxed(&box->room->queued) != 0;
+    if (queued && tx->quota == 0) {
+        return false;
+    }
+    tx->holds_room = tg_room_take(box, NULL) == 0;
+    tx->quota -= queued && tx->holds_room ? 1 : 0;
+    return tx->holds_room;
+}
+
+/* For a call that must not wait: room is room, whoever queues. */
+static bool has_room_now(struct tg_box *box)
+{
+    struct tg_sender *tx = &box->tx;
+    if (!has_room(box) && box->capacity != TONG_UNBOUNDED && link_has_room(box)) {
+        tx->holds_room = tg_room_take(box, NULL) == 0;
+        return tx->holds_room;
+    }
+    return has_room(box);
 }
 
 void tg_sender_watch_receivers(struct tg_box *box, struct tg_waitset *set)
@@ -212,13 +231,16 @@ bool tg_sender_spin(struct tg_box *box, bool (*ready)(struct tg_box *box))
 static void choose_want(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
-    const uint32_t quarter = box->link_capacity == TONG_UNBOUNDED ? 1 : box->link_capacity / 4;
+    const bool bounded = box->capacity != TONG_UNBOUNDED && box->capacity != 0;
+    const uint32_t capacity = bounded ? box->capacity : box->link_capacity;
+    const uint32_t quarter = capacity == TONG_UNBOUNDED ? 1 : capacity / 4;
     tx->want = quarter > 1 && tx->since_wake < quarter ? quarter : 1;
 }
 
 static int wait_for_room(struct tg_box *box, int64_t deadline, uint32_t interrupts)
 {
-    if (tg_sender_spin(box, has_room)) {
+    const bool bounded = box->capacity != TONG_UNBOUNDED;
+    if (!(bounded && tg_load_relaxed(&box->room->queued) != 0) && tg_sender_spin(box, has_room)) {
         return 0;
     }
     choose_want(box);
@@ -242,7 +264,8 @@ static int wait_for_room(struct tg_box *box, int64_t deadline, uint32_t interrup
 
 static int get_room(struct tg_box *box, int64_t deadline, uint32_t interrupts)
 {
-    if (has_room(box)) {
+    const bool at_once = deadline == 0 || box->full == TONG_DROP_NEWEST;
+    if (at_once ? has_room_now(box) : has_room(box)) {
         return 0;
     }
     if (box->full == TONG_DROP_NEWEST) {
