@@ -290,7 +290,8 @@ struct model {
     tong_mailbox *receiver[RECEIVERS];
     tong_slot slot[SENDERS];
     bool reserved[SENDERS];
-    uint32_t reopened[SENDERS]; /* a handle opened anew is another sender: it may get another link */
+    uint32_t
+        reopened[SENDERS]; /* a handle opened anew is another sender: it may get another link */
     tong_message claim[RECEIVERS][CAPACITY];
     uint64_t claimed[RECEIVERS][CAPACITY]; /* numbers */
     uint32_t n_claims[RECEIVERS];
@@ -320,8 +321,8 @@ static uint32_t used(const struct model *m)
 
 static void add(struct model *m, uint32_t sender)
 {
-    m->known[m->n++] = (struct known){ .state = WAITING,
-                                       .sender = sender + SENDERS * m->reopened[sender] };
+    m->known[m->n++] =
+        (struct known){ .state = WAITING, .sender = sender + SENDERS * m->reopened[sender] };
 }
 
 static void do_send(struct model *m, uint32_t who)
