@@ -330,7 +330,8 @@ static struct tg_box_entry *entry_of(struct tg_box *box, const tong_message *mes
     return TG_ENTRY_STATE(*ret_state) == TG_CLAIMED && which == message->private_[1] ? entry : NULL;
 }
 
-int tg_box_done(struct tg_box *box, tong_message *message)
+/* The end of a claim, as its receiver wants it. */
+static int finish_message(struct tg_box *box, tong_message *message, enum tg_entry_state as)
 {
     if (box->fork_count != tg_fork_count()) {
         return -ECHILD;
@@ -342,25 +343,21 @@ int tg_box_done(struct tg_box *box, tong_message *message)
     }
     message->private_[0] = 0;
     message->data = NULL;
-    finish(box, entry, TG_ENTRY(TG_RELEASED, TG_ENTRY_DELIVERIES(state)));
+    uint32_t deliveries = TG_ENTRY_DELIVERIES(state);
+    if (as == TG_RETURNED) {
+        (void)tg_add(&box->head->redelivered, 1);
+        deliveries += deliveries < UINT16_MAX ? 1 : 0;
+    }
+    finish(box, entry, TG_ENTRY(as, deliveries));
     return 0;
+}
+
+int tg_box_done(struct tg_box *box, tong_message *message)
+{
+    return finish_message(box, message, TG_RELEASED);
 }
 
 int tg_box_return(struct tg_box *box, tong_message *message)
 {
-    if (box->fork_count != tg_fork_count()) {
-        return -ECHILD;
-    }
-    uint32_t state;
-    struct tg_box_entry *entry = entry_of(box, message, &state);
-    if (entry == NULL) {
-        return -EINVAL;
-    }
-    message->private_[0] = 0;
-    message->data = NULL;
-    (void)tg_add(&box->head->redelivered, 1);
-    const uint32_t deliveries = TG_ENTRY_DELIVERIES(state);
-    finish(box, entry,
-           TG_ENTRY(TG_RETURNED, deliveries < UINT16_MAX ? deliveries + 1 : deliveries));
-    return 0;
+    return finish_message(box, message, TG_RETURNED);
 }

@@ -307,7 +307,8 @@ void tg_room_leave(struct tg_box *box)
     /* Partner: the fence in tg_room_queue. */
     tg_fence();
     const uint32_t next = neighbour(box, ticket, true);
-    box->tx.quota = box->capacity / 4;
+    /* A turn is for who came through, not for who gave up. */
+    box->tx.quota = box->tx.holds_room ? box->capacity / 4 : 0;
     if (next != TG_LINKS_MAX) {
         nudge(box, next);
     } else {

@@ -173,11 +173,38 @@ static void the_living_get_through_at_a_rendezvous(void)
     }
 }
 
+static int send_one(void *arg)
+{
+    tong_mailbox *box = kit_open(kit_name("turns"), TONG_SEND, NULL);
+    kit_ok(kit_send_u64(box, *(const uint64_t *)arg, KIT_PATIENCE));
+    return tong_close(box);
+}
+
+/* This process runs and could take each room it frees before the sleeper is awake. */
+static void who_queues_goes_before_who_runs(void)
+{
+    const tong_options options = kit_capacity(4);
+    tong_mailbox *box = kit_create(kit_name("turns"), &options);
+    for (uint64_t i = 0; i < 4; i++) {
+        kit_ok(kit_send_u64(box, i, 0));
+    }
+    for (uint64_t i = 4; i < 24; i++) {
+        struct kit_child child = kit_spawn(send_one, &i);
+        kit_until_blocked(kit_name("turns"), 1);
+        kit_equal(kit_receive_u64(box), i - 4);
+        kit_gives(kit_send_u64(box, 99, TONG_MS(20)), -ETIMEDOUT);
+        kit_join(&child);
+        kit_equal(kit_stat(kit_name("turns")).waiting, 4);
+    }
+    kit_end(box, kit_name("turns"));
+}
+
 static const struct kit_test tests[] = {
     KIT_TEST(the_living_get_through_at_capacity_3),
     KIT_TEST(the_living_get_through_at_capacity_1_in_place),
     KIT_TEST(the_living_get_through_at_a_link_capacity),
     KIT_TEST(the_living_get_through_at_a_rendezvous),
+    KIT_TEST(who_queues_goes_before_who_runs),
 };
 
 KIT_MAIN(tests)
