@@ -2,6 +2,7 @@
 
 #if defined(TONG_POINTS) && TONG_POINTS
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 /* Relaxed: threads are counted together, and no order between them may come from this. */
 static atomic_ulong passed;
 static atomic_ulong fatal;
+static _Atomic(tg_point_call_fn *) on_call;
 
 void tg_point_pass(void)
 {
@@ -27,6 +29,21 @@ void tg_point_arm(unsigned long n)
 unsigned long tg_point_count(void)
 {
     return atomic_load_explicit(&passed, memory_order_relaxed);
+}
+
+void tg_point_on_call(tg_point_call_fn *fn)
+{
+    atomic_store(&on_call, fn);
+}
+
+bool tg_point_fails(const char *call)
+{
+    tg_point_call_fn *fn = atomic_load(&on_call);
+    const int error = fn == NULL ? 0 : fn(call);
+    if (error != 0) {
+        errno = error;
+    }
+    return error != 0;
 }
 
 #else

@@ -1,8 +1,11 @@
 /* Crash points: every store and every system call counts one, and the n-th one kills. */
 #include "base/point.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "base/atomic.h"
@@ -87,11 +90,49 @@ static void zero_kills_never(void)
     kit_equal(atomic_load(run.stored), 10);
 }
 
+static char called[8][64];
+static unsigned n_called;
+
+static int note_and_fail_fstat(const char *call)
+{
+    (void)snprintf(called[n_called++ % 8], sizeof(called[0]), "%s", call);
+    return strncmp(call, "fstat(", 6) == 0 ? EIO : 0;
+}
+
+static void a_call_that_is_told_to_fail_is_not_made(void)
+{
+    struct stat st = { .st_size = 77 };
+    const int fd = tg_sys_open(AT_FDCWD, kit_path("."), O_RDONLY, 0);
+    kit_true(fd >= 0);
+    tg_point_on_call(note_and_fail_fstat);
+    kit_gives(tg_sys_fstat(fd, &st), -EIO);
+    kit_equal(st.st_size, 77);
+    kit_ok(tg_sys_stat(AT_FDCWD, kit_path("."), &st));
+    tg_point_on_call(NULL);
+    kit_equal(n_called, 2);
+    kit_true(strncmp(called[0], "fstat(fd", 8) == 0 && strncmp(called[1], "fstatat(", 8) == 0);
+    kit_ok(tg_sys_fstat(fd, &st));
+    tg_sys_close(fd);
+}
+
+static void a_mapping_that_is_told_to_fail_is_an_error(void)
+{
+    void *p = &n_called;
+    n_called = 0;
+    tg_point_on_call(note_and_fail_fstat);
+    kit_gives(tg_sys_map(-1, 0, TG_PAGE, false, &p), -EBADF);
+    tg_point_on_call(NULL);
+    kit_true(p == &n_called);
+    kit_true(strncmp(called[0], "mmap(", 5) == 0);
+}
+
 static const struct kit_test tests[] = {
     KIT_TEST(stores_count_and_loads_do_not),
     KIT_TEST(system_calls_count),
     KIT_TEST(the_armed_point_kills_before_its_store),
     KIT_TEST(zero_kills_never),
+    KIT_TEST(a_call_that_is_told_to_fail_is_not_made),
+    KIT_TEST(a_mapping_that_is_told_to_fail_is_an_error),
 };
 
 KIT_MAIN(tests)

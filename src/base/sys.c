@@ -23,8 +23,7 @@ int tg_sys_open(int dir, const char *path, int flags, mode_t mode)
 {
     int r;
     do {
-        tg_point();
-        r = answer(openat(dir, path, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, mode));
+        r = answer(tg_call(openat(dir, path, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, mode)));
     } while (r == -EINTR);
     return r;
 }
@@ -32,6 +31,7 @@ int tg_sys_open(int dir, const char *path, int flags, mode_t mode)
 void tg_sys_close(int fd)
 {
     if (fd >= 0) {
+        /* A point and no tg_call: whatever close answers, the descriptor is free. */
         tg_point();
         (void)close(fd);
     }
@@ -45,52 +45,44 @@ void tg_sys_closep(int *fd)
 
 int tg_sys_fstat(int fd, struct stat *ret_st)
 {
-    tg_point();
-    return answer(fstat(fd, ret_st));
+    return answer(tg_call(fstat(fd, ret_st)));
 }
 
 int tg_sys_stat(int dir, const char *path, struct stat *ret_st)
 {
-    tg_point();
-    return answer(fstatat(dir, path, ret_st, AT_SYMLINK_NOFOLLOW));
+    return answer(tg_call(fstatat(dir, path, ret_st, AT_SYMLINK_NOFOLLOW)));
 }
 
 int tg_sys_mkdir(int dir, const char *path, mode_t mode)
 {
-    tg_point();
-    return answer(mkdirat(dir, path, mode));
+    return answer(tg_call(mkdirat(dir, path, mode)));
 }
 
 int tg_sys_chmod(int fd, mode_t mode)
 {
-    tg_point();
-    return answer(fchmod(fd, mode));
+    return answer(tg_call(fchmod(fd, mode)));
 }
 
 int tg_sys_unlink(int dir, const char *path)
 {
-    tg_point();
-    return answer(unlinkat(dir, path, 0));
+    return answer(tg_call(unlinkat(dir, path, 0)));
 }
 
 int tg_sys_rmdir(int dir, const char *path)
 {
-    tg_point();
-    return answer(unlinkat(dir, path, AT_REMOVEDIR));
+    return answer(tg_call(unlinkat(dir, path, AT_REMOVEDIR)));
 }
 
 int tg_sys_rename(int dir, const char *from, const char *to, bool replace)
 {
-    tg_point();
-    return answer(renameat2(dir, from, dir, to, replace ? 0 : RENAME_NOREPLACE));
+    return answer(tg_call(renameat2(dir, from, dir, to, replace ? 0 : RENAME_NOREPLACE)));
 }
 
 int tg_sys_allocate(int fd, uint64_t off, uint64_t len)
 {
     int r;
     do {
-        tg_point();
-        r = answer(fallocate(fd, 0, (off_t)off, (off_t)len));
+        r = answer(tg_call(fallocate(fd, 0, (off_t)off, (off_t)len)));
     } while (r == -EINTR);
     return r == -EFBIG || r == -EDQUOT ? -ENOSPC : r;
 }
@@ -99,23 +91,20 @@ int tg_sys_punch(int fd, uint64_t off, uint64_t len)
 {
     int r;
     do {
-        tg_point();
-        r = answer(
-            fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len));
+        r = answer(tg_call(
+            fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len)));
     } while (r == -EINTR);
     return r;
 }
 
 int tg_sys_truncate(int fd, uint64_t len)
 {
-    tg_point();
-    return answer(ftruncate(fd, (off_t)len));
+    return answer(tg_call(ftruncate(fd, (off_t)len)));
 }
 
 int tg_sys_pread(int fd, void *ret_buf, size_t len, uint64_t off)
 {
-    tg_point();
-    const ssize_t r = pread(fd, ret_buf, len, (off_t)off);
+    const ssize_t r = tg_call(pread(fd, ret_buf, len, (off_t)off));
     if (r < 0) {
         return -errno;
     }
@@ -124,9 +113,8 @@ int tg_sys_pread(int fd, void *ret_buf, size_t len, uint64_t off)
 
 int tg_sys_map(int fd, uint64_t off, size_t len, bool write, void **ret_p)
 {
-    tg_point();
-    void *p =
-        mmap(NULL, len, write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, (off_t)off);
+    void *p = tg_call(
+        mmap(NULL, len, write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, (off_t)off));
     if (p == MAP_FAILED) {
         return -errno;
     }
@@ -137,16 +125,14 @@ int tg_sys_map(int fd, uint64_t off, size_t len, bool write, void **ret_p)
 void tg_sys_unmap(const void *p, size_t len)
 {
     if (p != NULL) {
-        tg_point();
-        (void)munmap((void *)(uintptr_t)p, len);
+        (void)tg_call(munmap((void *)(uintptr_t)p, len));
     }
 }
 
 static int lock_call(int fd, int cmd, short type, struct flock *ret_lock)
 {
     struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0 };
-    tg_point();
-    const int r = answer(fcntl(fd, cmd, &lock));
+    const int r = answer(tg_call(fcntl(fd, cmd, &lock)));
     if (ret_lock != NULL) {
         *ret_lock = lock;
     }
@@ -178,8 +164,7 @@ int tg_sys_random(void *ret_buf, size_t len)
 {
     ssize_t r;
     do {
-        tg_point();
-        r = getrandom(ret_buf, len, 0);
+        r = tg_call(getrandom(ret_buf, len, 0));
     } while (r < 0 && errno == EINTR);
     return r == (ssize_t)len ? 0 : -EAGAIN;
 }
@@ -193,8 +178,7 @@ int tg_sys_list(int dir, int (*each)(const char *name, unsigned char type, void 
     }
     _Alignas(struct dirent64) char buf[4096];
     for (;;) {
-        tg_point();
-        const ssize_t n = getdents64(fd, buf, sizeof buf);
+        const ssize_t n = tg_call(getdents64(fd, buf, sizeof buf));
         if (n <= 0) {
             return n < 0 ? -errno : 0;
         }
@@ -216,17 +200,15 @@ int tg_sys_futex_wait(const tg_a32 *word, uint32_t value, int64_t deadline_ns)
 {
     const struct timespec at = { .tv_sec = deadline_ns / 1000000000,
                                  .tv_nsec = deadline_ns % 1000000000 };
-    tg_point();
-    const int r =
-        answer(syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value,
-                       deadline_ns == INT64_MAX ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY));
+    const int r = answer(
+        tg_call(syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value,
+                        deadline_ns == INT64_MAX ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY)));
     return r == -ETIMEDOUT || r == -EINTR ? r : 0;
 }
 
 void tg_sys_futex_wake(const tg_a32 *word, int n)
 {
-    tg_point();
-    (void)syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
+    (void)tg_call(syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0));
 }
 
 uint32_t tg_sys_cpu_slow(void)

@@ -62,9 +62,8 @@ static int sleep_on_all(const struct tg_waitset *set, int64_t deadline_ns)
     }
     const struct timespec at = { .tv_sec = deadline_ns / 1000000000,
                                  .tv_nsec = deadline_ns % 1000000000 };
-    tg_point();
-    const long r = syscall(SYS_futex_waitv, words, set->n, 0, deadline_ns == TG_NEVER ? NULL : &at,
-                           CLOCK_MONOTONIC);
+    const long r = tg_call(syscall(SYS_futex_waitv, words, set->n, 0,
+                                   deadline_ns == TG_NEVER ? NULL : &at, CLOCK_MONOTONIC));
     if (r >= 0) {
         return 0;
     }

@@ -245,7 +245,7 @@ static int check_mailbox(struct doctor *doctor, struct tg_root *root, const char
 static int check_memory(struct doctor *doctor, const char *path)
 {
     struct statvfs fs;
-    if (statvfs(path, &fs) != 0) {
+    if (tg_call(statvfs(path, &fs)) != 0) {
         return 0;
     }
     const uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
@@ -261,7 +261,7 @@ static int check_memory(struct doctor *doctor, const char *path)
 static int check_logout(struct doctor *doctor, const char *path)
 {
     if (strncmp(path, "/dev/shm/", 9) != 0 || geteuid() < 1000 ||
-        access("/run/systemd/system", F_OK) != 0) {
+        tg_call(access("/run/systemd/system", F_OK)) != 0) {
         return 0;
     }
     return tell(doctor, 0, path,

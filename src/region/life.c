@@ -74,7 +74,8 @@ static struct robust_list *node_place(struct tg_life *life, struct robust_list_h
 {
     size_t len = 0;
     struct robust_list_head *head = NULL;
-    if (syscall(SYS_get_robust_list, 0, &head, &len) != 0 || head == NULL || len != sizeof *head) {
+    if (tg_call(syscall(SYS_get_robust_list, 0, &head, &len)) != 0 || head == NULL ||
+        len != sizeof *head) {
         return NULL;
     }
     const long at = (long)TG_LIFE_WORD_OFF - head->futex_offset;
@@ -220,14 +221,12 @@ static int open_life_dir(struct tg_root *root, bool create)
 /* The shared page with a private one right behind it. */
 static int map_record(int fd, uint8_t **ret_page)
 {
-    tg_point();
-    uint8_t *p =
-        mmap(NULL, 2 * TG_LIFE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *p = tg_call(
+        mmap(NULL, 2 * TG_LIFE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     if (p == MAP_FAILED) {
         return -errno;
     }
-    tg_point();
-    if (mmap(p, TG_LIFE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+    if (tg_call(mmap(p, TG_LIFE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0)) ==
         MAP_FAILED) {
         const int r = -errno;
         tg_sys_unmap(p, 2 * TG_LIFE_SIZE);
