@@ -83,7 +83,7 @@ static int step(const struct tg_link_head *head, int fd, uint64_t *place)
         *place = r < 0 ? *place : tg_place(tg_place_sequence(*place), (uint64_t)page * TG_PAGE);
         return r < 0 ? r : 1;
     }
-    if (record[0] != TG_COMMITTED || record[2] != tg_place_sequence(*place)) {
+    if (!tg_commit_is_message(record[0]) || record[2] != tg_place_sequence(*place)) {
         return -EPROTO;
     }
     *place = tg_place(record[2] + 1, offset + tg_record_size(record[1]));
@@ -138,7 +138,7 @@ int tg_link_sent(int fd, uint32_t *ret_sequence)
     uint32_t sent = tg_place_sequence(tail);
     /* At most one record is committed and not counted by tail. */
     r = tg_sys_pread(fd, record, sizeof record, tg_place_offset(tail));
-    if (r == 0 && record[0] == TG_COMMITTED && record[2] == sent) {
+    if (r == 0 && tg_commit_is_message(record[0]) && record[2] == sent) {
         sent++;
     }
     *ret_sequence = sent;

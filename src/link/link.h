@@ -110,8 +110,9 @@ static inline struct tg_record *tg_writer_record(const struct tg_writer *w, uint
     return (struct tg_record *)(void *)(w->base + offset);
 }
 
-/* Publish the reservation, len bytes of it. tg_writer_note_tail() is to follow soon. */
-static inline void tg_writer_commit(struct tg_writer *w, uint64_t len)
+/* Publish the reservation, len bytes of it, of which the first extension bytes, a multiple of 16,
+ * are no payload. tg_writer_note_tail() is to follow soon. */
+static inline void tg_writer_commit_extended(struct tg_writer *w, uint64_t len, uint32_t extension)
 {
     struct tg_record *record = tg_writer_record(w, w->pos);
     const uint64_t next = w->pos + tg_record_size(len);
@@ -124,10 +125,15 @@ static inline void tg_writer_commit(struct tg_writer *w, uint64_t len)
     tg_store_relaxed(&tg_writer_record(w, next)->commit, UINT32_C(0));
     /* release: payload, length and the zero behind come first (I1 of writer.c); pairs with the
      * acquire in tg_reader_look. */
-    tg_store_release(&record->commit, TG_COMMITTED);
+    tg_store_release(&record->commit, TG_COMMITTED | extension / 16);
     w->sequence++;
     w->pos = next;
     w->is_reserved = false;
+}
+
+static inline void tg_writer_commit(struct tg_writer *w, uint64_t len)
+{
+    tg_writer_commit_extended(w, len, 0);
 }
 
 static inline void tg_writer_note_tail(struct tg_writer *w)
@@ -190,8 +196,9 @@ struct tg_reader {
 };
 
 struct tg_message_view {
-    const uint8_t *data;
+    const uint8_t *data; /* the payload; its extension lies right before it */
     uint32_t len;
+    uint32_t extension; /* bytes */
     uint32_t sequence;
     uint32_t pid;
     uint64_t place; /* of the message */
@@ -212,7 +219,7 @@ static inline void tg_reader_advance(struct tg_reader *r, const struct tg_messag
     r->next = view->next;
     r->record = (const struct tg_record *)(const void *)(r->base + tg_place_offset(view->next));
 }
-/* The bytes of a message known by place and length (a claim). */
+/* The bytes of a message known by place and length (a claim), extension included. */
 int tg_reader_find(struct tg_reader *r, uint64_t offset, uint32_t len, const uint8_t **ret_data);
 /* The head moves from one place to another: give the memory of one-shot segments that it leaves
  * back. To be called before the head is stored. */

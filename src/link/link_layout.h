@@ -7,10 +7,11 @@
  *
  * All of it is written by the sender alone, readers map it read-only. A record:
  *
- *   commit u32 | length u32 | sequence u32 | pid u32 | payload, padded to 16
+ *   commit u32 | length u32 | sequence u32 | pid u32 | extension | payload, padded to 16
  *
- * commit 0: nothing here yet. TG_COMMITTED: a message. TG_COMMITTED|TG_JUMP: the chain goes on at the
- * start of the segment that the table names as next. A place is {sequence:32, offset/16:32} in one
+ * commit 0: nothing here yet. TG_COMMITTED|n: a message whose first n * 16 bytes are an extension:
+ * what the library says of it, where it says something. TG_COMMITTED|TG_JUMP: the chain goes on at
+ * the start of the segment that the table names as next. A place is {sequence:32, offset/16:32} in one
  * word, so that a number and its position never part.
  */
 #ifndef TG_LINK_LINK_LAYOUT_H
@@ -32,11 +33,13 @@
 #define TG_COMMITTED UINT32_C(0x80000000)
 #define TG_JUMP UINT32_C(0x40000000)
 
+#define TG_EXTENSION UINT32_C(0xff) /* of a commit word: the extension's length / 16 */
+
 #define TG_RECORD_HEAD 16u
 
 struct tg_record {
     tg_a32 commit;   /* release: what follows is whole and the next commit word is 0 */
-    tg_a32 length;   /* bytes of payload */
+    tg_a32 length;   /* bytes of extension and payload */
     tg_a32 sequence; /* of this message in its link, modulo 2^32 */
     tg_a32 pid;      /* of its sender, for people only */
 };
@@ -120,7 +123,12 @@ static inline uint64_t tg_place_offset(uint64_t place)
     return (place & UINT32_MAX) << 4;
 }
 
-/* What a message of len bytes takes in a segment. */
+static inline int tg_commit_is_message(uint32_t commit)
+{
+    return (commit & ~TG_EXTENSION) == TG_COMMITTED;
+}
+
+/* What a message of len bytes, extension included, takes in a segment. */
 static inline uint64_t tg_record_size(uint64_t len)
 {
     return TG_RECORD_HEAD + ((len + 15) & ~UINT64_C(15));

@@ -227,22 +227,25 @@ static int point_at(struct tg_reader *r, uint64_t place)
     return 0;
 }
 
-static int view_record(struct tg_reader *r, struct tg_message_view *ret_view)
+static int view_record(struct tg_reader *r, uint32_t commit, struct tg_message_view *ret_view)
 {
     const uint64_t offset = tg_place_offset(r->next);
     const uint32_t len = tg_load_relaxed(&r->record->length);
     const uint32_t sequence = tg_load_relaxed(&r->record->sequence);
+    const uint32_t extension = (commit & TG_EXTENSION) * 16;
     const uint64_t size = tg_record_size(len);
     /* Behind every record stands the head of the next one, in the same segment. */
-    if (size + TG_RECORD_HEAD > r->end - offset || sequence != tg_place_sequence(r->next)) {
+    if (size + TG_RECORD_HEAD > r->end - offset || sequence != tg_place_sequence(r->next) ||
+        extension > len) {
         return -EPROTO;
     }
     const int e = check_size(r, offset + size + TG_RECORD_HEAD);
     if (e < 0) {
         return e;
     }
-    ret_view->data = (const uint8_t *)r->record + TG_RECORD_HEAD;
-    ret_view->len = len;
+    ret_view->data = (const uint8_t *)r->record + TG_RECORD_HEAD + extension;
+    ret_view->len = len - extension;
+    ret_view->extension = extension;
     ret_view->sequence = sequence;
     ret_view->pid = tg_load_relaxed(&r->record->pid);
     ret_view->place = r->next;
@@ -265,8 +268,8 @@ int tg_reader_look(struct tg_reader *r, uint64_t place, struct tg_message_view *
         if (commit == 0) {
             return 0;
         }
-        if (commit == TG_COMMITTED) {
-            return view_record(r, ret_view);
+        if (tg_commit_is_message(commit)) {
+            return view_record(r, commit, ret_view);
         }
         const uint32_t next = tg_load_relaxed(&tg_segment_at(r->head, r->current)->next);
         if (commit != (TG_COMMITTED | TG_JUMP) || next == 0) {
