@@ -36,7 +36,8 @@ static void there_or_made(struct crash_stage *s)
 
 static void a_create(void)
 {
-    const struct crash_scene scene = { .name = "open that creates",
+    const struct crash_scene scene = { .operation = "tong_open",
+                                       .role = "creator",
                                        .options = crash_bounded,
                                        .absent = true,
                                        .act = create,
@@ -62,7 +63,8 @@ static void owner_is_dead(struct crash_stage *s)
 
 static void a_process_owned_create(void)
 {
-    const struct crash_scene scene = { .name = "open that creates a process-owned one",
+    const struct crash_scene scene = { .operation = "tong_open",
+                                       .role = "owner: creates a process-owned one",
                                        .options = process_owned,
                                        .absent = true,
                                        .act = create,
@@ -78,7 +80,8 @@ static void create_and_close(struct crash_stage *s)
 
 static void a_process_owned_create_and_close(void)
 {
-    const struct crash_scene scene = { .name = "create and close of a process-owned one",
+    const struct crash_scene scene = { .operation = "tong_open tong_close",
+                                       .role = "owner: creates and ends it",
                                        .options = process_owned,
                                        .absent = true,
                                        .act = create_and_close,
@@ -95,7 +98,8 @@ static void open_and_close(struct crash_stage *s)
 
 static void an_open_and_close(void)
 {
-    const struct crash_scene scene = { .name = "open and close of one that is there",
+    const struct crash_scene scene = { .operation = "tong_open tong_close",
+                                       .role = "opener, sender and receiver; messages wait",
                                        .options = crash_bounded,
                                        .before = crash_send_three,
                                        .act = open_and_close };
@@ -121,7 +125,8 @@ static void owner_dies(struct crash_stage *s)
 
 static void a_create_over_a_dead_one(void)
 {
-    const struct crash_scene scene = { .name = "open that creates where a dead one lies",
+    const struct crash_scene scene = { .operation = "tong_open",
+                                       .role = "creator where a dead owner left one",
                                        .options = crash_bounded,
                                        .absent = true,
                                        .before = owner_dies,
@@ -143,6 +148,14 @@ static void remove_it(struct crash_stage *s)
 {
     (void)s;
     kit_ok(tong_remove(CRASH_BOX));
+}
+
+/* Somebody else removes it, too. */
+static void remove_again(struct crash_stage *s)
+{
+    (void)s;
+    const int r = tong_remove(CRASH_BOX);
+    kit_true(r == 0 || r == -ENOENT);
 }
 
 /* The sleeper is told that it was removed, or goes on in one that is alive. */
@@ -168,10 +181,12 @@ static void sleeper_is_told(struct crash_stage *s)
 
 static void a_remove_beside_a_sleeper(void)
 {
-    const struct crash_scene scene = { .name = "remove, a receiver asleep",
+    const struct crash_scene scene = { .operation = "tong_remove",
+                                       .role = "remover, a receiver asleep",
                                        .options = crash_bounded,
                                        .before = crash_start_receiver,
                                        .act = remove_it,
+                                       .second = remove_again,
                                        .finish = sleeper_is_told,
                                        .gone = true };
     crash_all(&scene);
@@ -213,10 +228,12 @@ static void blocked_is_told(struct crash_stage *s)
 
 static void a_remove_beside_a_blocked_sender(void)
 {
-    const struct crash_scene scene = { .name = "remove, a sender blocked",
+    const struct crash_scene scene = { .operation = "tong_remove",
+                                       .role = "remover, a sender blocked",
                                        .options = crash_bounded,
                                        .before = full_and_blocked,
                                        .act = remove_it,
+                                       .second = remove_again,
                                        .finish = blocked_is_told,
                                        .gone = true };
     crash_all(&scene);
@@ -255,7 +272,8 @@ static void owners_end_is_told(struct crash_stage *s)
 
 static void an_owners_close(void)
 {
-    const struct crash_scene scene = { .name = "close of its owner, a sender blocked",
+    const struct crash_scene scene = { .operation = "tong_close",
+                                       .role = "owner, a sender blocked",
                                        .options = process_owned,
                                        .absent = true,
                                        .ready = own_a_full_one,
@@ -285,22 +303,16 @@ static void much_to_clear(struct crash_stage *s)
     kit_true(WIFSIGNALED(kit_join_status(&child)));
 }
 
-static int ignore(const tong_finding *finding, void *arg)
-{
-    (void)finding;
-    (void)arg;
-    return 0;
-}
-
 static void repair(struct crash_stage *s)
 {
     (void)s;
-    kit_true(tong_doctor(1, ignore, NULL) >= 0);
+    kit_true(tong_doctor(1, crash_no_finding, NULL) >= 0);
 }
 
 static void a_doctor(void)
 {
-    const struct crash_scene scene = { .name = "doctor that repairs",
+    const struct crash_scene scene = { .operation = "tong_doctor",
+                                       .role = "visitor that repairs",
                                        .options = crash_bounded,
                                        .before = much_to_clear,
                                        .act = repair };

@@ -19,7 +19,8 @@ static void receive_one(struct crash_stage *s)
 
 static void a_first_receive(void)
 {
-    const struct crash_scene scene = { .name = "receive, the first of a handle",
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver, first call: takes the token",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = crash_send_three,
@@ -36,7 +37,8 @@ static void short_ready(struct crash_stage *s)
 
 static void a_receive_the_short_way(void)
 {
-    const struct crash_scene scene = { .name = "receive, the short way",
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver, the short way",
                                        .options = crash_unbounded,
                                        .lost = 1,
                                        .before = crash_send_three,
@@ -60,7 +62,8 @@ static void receive_two(struct crash_stage *s)
 
 static void a_receive_of_long_messages(void)
 {
-    const struct crash_scene scene = { .name = "receive of long messages",
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver of long messages",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = send_two_long,
@@ -77,7 +80,8 @@ static void skip_one(struct crash_stage *s)
 
 static void a_skip(void)
 {
-    const struct crash_scene scene = { .name = "skip",
+    const struct crash_scene scene = { .operation = "tong_skip",
+                                       .role = "receiver",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = crash_send_three,
@@ -102,7 +106,8 @@ static void receive_all_three(struct crash_stage *s)
 
 static void receive_many(void)
 {
-    const struct crash_scene scene = { .name = "receive_many of three",
+    const struct crash_scene scene = { .operation = "tong_receive_many",
+                                       .role = "receiver",
                                        .options = crash_bounded,
                                        .lost = 3,
                                        .before = crash_send_three,
@@ -121,7 +126,8 @@ static void claim_two(struct crash_stage *s)
 
 static void a_claim(void)
 {
-    const struct crash_scene scene = { .name = "claim, twice",
+    const struct crash_scene scene = { .operation = "tong_claim",
+                                       .role = "receiver: becomes claim holder",
                                        .options = crash_bounded,
                                        .before = crash_send_three,
                                        .ready = crash_open_receiver,
@@ -147,7 +153,8 @@ static void finish_second(struct crash_stage *s)
 
 static void a_done(void)
 {
-    const struct crash_scene scene = { .name = "done",
+    const struct crash_scene scene = { .operation = "tong_done",
+                                       .role = "claim holder",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = crash_send_three,
@@ -158,7 +165,8 @@ static void a_done(void)
 
 static void a_done_out_of_order(void)
 {
-    const struct crash_scene scene = { .name = "done, the later one first",
+    const struct crash_scene scene = { .operation = "tong_done",
+                                       .role = "claim holder, out of order",
                                        .options = crash_link_bounded,
                                        .lost = 1,
                                        .before = crash_send_three,
@@ -175,7 +183,8 @@ static void return_both(struct crash_stage *s)
 
 static void a_return(void)
 {
-    const struct crash_scene scene = { .name = "return, twice",
+    const struct crash_scene scene = { .operation = "tong_return",
+                                       .role = "claim holder",
                                        .options = crash_bounded,
                                        .before = crash_send_three,
                                        .ready = claim_ready,
@@ -209,7 +218,8 @@ static void claim_one(struct crash_stage *s)
 
 static void a_claim_of_a_returned_message(void)
 {
-    const struct crash_scene scene = { .name = "claim of a returned message",
+    const struct crash_scene scene = { .operation = "tong_claim",
+                                       .role = "receiver of a returned message",
                                        .options = crash_bounded,
                                        .before = returned_before,
                                        .ready = crash_open_receiver,
@@ -219,7 +229,8 @@ static void a_claim_of_a_returned_message(void)
 
 static void a_receive_of_a_returned_message(void)
 {
-    const struct crash_scene scene = { .name = "receive of a returned message",
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver of a returned message",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = returned_before,
@@ -250,7 +261,9 @@ static void dead_with_the_token(struct crash_stage *s)
 
 static void a_repair(void)
 {
-    const struct crash_scene scene = { .name = "join and receive: repairs another's death",
+    const struct crash_scene scene = { .operation = "tong_open tong_receive",
+                                       .role =
+                                           "receiver that repairs a dead token holder with claims",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = dead_with_the_token,
@@ -287,7 +300,8 @@ static void wake_both(struct crash_stage *s, struct kit_child *victim)
 
 static void the_second_sleeper(void)
 {
-    const struct crash_scene scene = { .name = "receive asleep, behind another sleeper",
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver asleep, behind another one",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = crash_start_receiver,
@@ -309,7 +323,8 @@ static void wake_both_first(struct crash_stage *s, struct kit_child *victim)
 
 static void the_first_sleeper(void)
 {
-    const struct crash_scene scene = { .name = "receive asleep, before another sleeper",
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver asleep, before another one",
                                        .options = crash_unbounded,
                                        .lost = 1,
                                        .ready = crash_open_receiver,
@@ -327,7 +342,8 @@ static void send_after_the_end(struct crash_stage *s, struct kit_child *victim)
 
 static void a_sleeper_that_times_out(void)
 {
-    const struct crash_scene scene = { .name = "receive asleep that times out, behind another",
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver that times out, behind another one",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = crash_start_receiver,
@@ -348,7 +364,8 @@ static void first_times_out(struct crash_stage *s, struct kit_child *victim)
 
 static void a_first_sleeper_that_times_out(void)
 {
-    const struct crash_scene scene = { .name = "receive asleep that times out, before another",
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver that times out, before another one",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .ready = crash_open_receiver,
@@ -382,7 +399,8 @@ static void end_two(struct crash_stage *s)
 
 static void a_wait_on_two(void)
 {
-    const struct crash_scene scene = { .name = "wait_any on two, behind another sleeper",
+    const struct crash_scene scene = { .operation = "tong_wait_any",
+                                       .role = "receiver asleep on two, behind another one",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = crash_start_receiver,
@@ -402,7 +420,8 @@ static void join(struct crash_stage *s)
 
 static void a_join(void)
 {
-    const struct crash_scene scene = { .name = "open of a receiver beside a sleeper",
+    const struct crash_scene scene = { .operation = "tong_open",
+                                       .role = "receiver that joins, another one asleep",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = crash_start_receiver,
@@ -436,7 +455,8 @@ static void close_mine(struct crash_stage *s)
 
 static void a_leave(void)
 {
-    const struct crash_scene scene = { .name = "close with two claims, a sleeper beside",
+    const struct crash_scene scene = { .operation = "tong_close",
+                                       .role = "claim holder that leaves, another one asleep",
                                        .options = crash_bounded,
                                        .before = crash_send_three,
                                        .ready = claims_beside_a_sleeper,
@@ -448,7 +468,8 @@ static void a_leave(void)
 
 static void a_return_beside_a_sleeper(void)
 {
-    const struct crash_scene scene = { .name = "return, a sleeper beside",
+    const struct crash_scene scene = { .operation = "tong_return",
+                                       .role = "claim holder, another one asleep",
                                        .options = crash_bounded,
                                        .before = crash_send_three,
                                        .ready = claims_beside_a_sleeper,
@@ -505,7 +526,8 @@ static void blocked_gets_through(struct crash_stage *s)
 
 static void a_receive_that_frees_room(void)
 {
-    const struct crash_scene scene = { .name = "receive beside a blocked sender",
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver, a sender blocked by capacity",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = full_and_blocked,
@@ -517,7 +539,8 @@ static void a_receive_that_frees_room(void)
 
 static void a_done_that_frees_room(void)
 {
-    const struct crash_scene scene = { .name = "done beside a blocked sender",
+    const struct crash_scene scene = { .operation = "tong_done",
+                                       .role = "claim holder, a sender blocked by capacity",
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = full_and_blocked,
@@ -577,7 +600,8 @@ static void full_link_gets_through(struct crash_stage *s)
 
 static void a_receive_that_frees_a_link(void)
 {
-    const struct crash_scene scene = { .name = "receive beside a sender blocked by its link",
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver, a sender blocked by link_capacity",
                                        .options = crash_link_bounded,
                                        .lost = 1,
                                        .before = full_link,
@@ -589,7 +613,8 @@ static void a_receive_that_frees_a_link(void)
 
 static void a_done_that_frees_a_link(void)
 {
-    const struct crash_scene scene = { .name = "done beside a sender blocked by its link",
+    const struct crash_scene scene = { .operation = "tong_done",
+                                       .role = "claim holder, a sender blocked by link_capacity",
                                        .options = crash_link_bounded,
                                        .lost = 1,
                                        .before = full_link,
@@ -614,7 +639,8 @@ static void receive_offered(struct crash_stage *s)
 
 static void a_rendezvous_receive(void)
 {
-    const struct crash_scene scene = { .name = "rendezvous receive",
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver, capacity 0",
                                        .options = crash_rendezvous,
                                        .lost = 1,
                                        .before = one_offered,
@@ -639,7 +665,8 @@ static void claim_and_return_offered(struct crash_stage *s)
 
 static void a_rendezvous_return(void)
 {
-    const struct crash_scene scene = { .name = "rendezvous claim, return, claim",
+    const struct crash_scene scene = { .operation = "tong_claim tong_return",
+                                       .role = "claim holder, capacity 0, returns",
                                        .options = crash_rendezvous,
                                        .before = one_offered,
                                        .ready = crash_open_receiver,
@@ -650,7 +677,8 @@ static void a_rendezvous_return(void)
 
 static void a_rendezvous_claim(void)
 {
-    const struct crash_scene scene = { .name = "rendezvous claim and done",
+    const struct crash_scene scene = { .operation = "tong_claim tong_done",
+                                       .role = "claim holder, capacity 0",
                                        .options = crash_rendezvous,
                                        .lost = 1,
                                        .before = one_offered,

@@ -22,15 +22,18 @@ static void send_one(struct crash_stage *s)
 
 static void a_send_bounded(void)
 {
-    const struct crash_scene scene = {
-        .name = "send, bounded", .options = crash_bounded, .ready = own_link_ready, .act = send_one
-    };
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender, capacity n",
+                                       .options = crash_bounded,
+                                       .ready = own_link_ready,
+                                       .act = send_one };
     crash_all(&scene);
 }
 
 static void a_send_unbounded(void)
 {
-    const struct crash_scene scene = { .name = "send, unbounded",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender, unbounded",
                                        .options = crash_unbounded,
                                        .ready = own_link_ready,
                                        .act = send_one };
@@ -39,7 +42,8 @@ static void a_send_unbounded(void)
 
 static void a_send_link_bounded(void)
 {
-    const struct crash_scene scene = { .name = "send, bounded for each sender",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender, link_capacity",
                                        .options = crash_link_bounded,
                                        .ready = own_link_ready,
                                        .act = send_one };
@@ -50,7 +54,8 @@ static void a_send_link_bounded(void)
 
 static void a_first_send_bounded(void)
 {
-    const struct crash_scene scene = { .name = "first send: new link, bounded",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender without a link, capacity n",
                                        .options = crash_bounded,
                                        .ready = crash_open_sender,
                                        .act = send_one };
@@ -59,7 +64,8 @@ static void a_first_send_bounded(void)
 
 static void a_first_send_unbounded(void)
 {
-    const struct crash_scene scene = { .name = "first send: new link, unbounded",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender without a link, unbounded",
                                        .options = crash_unbounded,
                                        .ready = crash_open_sender,
                                        .act = send_one };
@@ -89,7 +95,8 @@ static void leave_a_link(struct crash_stage *s)
 
 static void a_take_over_bounded(void)
 {
-    const struct crash_scene scene = { .name = "first send: take-over, bounded",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender that takes over, capacity n",
                                        .options = crash_bounded,
                                        .before = leave_a_link,
                                        .ready = crash_open_sender,
@@ -99,7 +106,8 @@ static void a_take_over_bounded(void)
 
 static void a_take_over_unbounded(void)
 {
-    const struct crash_scene scene = { .name = "first send: take-over, unbounded",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender that takes over, unbounded",
                                        .options = crash_unbounded,
                                        .before = leave_a_link,
                                        .ready = crash_open_sender,
@@ -125,7 +133,8 @@ static tong_options no_bound(void)
 
 static void sends_of_long_messages(void)
 {
-    const struct crash_scene scene = { .name = "sends of long messages",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender that grows: long messages, new segments",
                                        .options = no_bound,
                                        .ready = own_link_ready,
                                        .act = send_long };
@@ -149,7 +158,8 @@ static void write_in_place(struct crash_stage *s)
 
 static void reserve_commit_abort(void)
 {
-    const struct crash_scene scene = { .name = "reserve, commit; reserve, abort",
+    const struct crash_scene scene = { .operation = "tong_reserve tong_commit tong_abort",
+                                       .role = "sender, capacity n",
                                        .options = crash_bounded,
                                        .ready = own_link_ready,
                                        .act = write_in_place };
@@ -173,9 +183,11 @@ static void send_three(struct crash_stage *s)
 
 static void send_many(void)
 {
-    const struct crash_scene scene = {
-        .name = "send_many", .options = crash_bounded, .ready = own_link_ready, .act = send_three
-    };
+    const struct crash_scene scene = { .operation = "tong_send_many",
+                                       .role = "sender, capacity n",
+                                       .options = crash_bounded,
+                                       .ready = own_link_ready,
+                                       .act = send_three };
     crash_all(&scene);
 }
 
@@ -227,7 +239,8 @@ static void both_get_through(struct crash_stage *s)
 
 static void a_blocked_send(void)
 {
-    const struct crash_scene scene = { .name = "blocked send, one behind it",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender blocked by capacity, another one behind",
                                        .options = crash_bounded,
                                        .before = fill_up,
                                        .ready = crash_open_sender,
@@ -250,7 +263,8 @@ static void one_behind(struct crash_stage *s, struct kit_child *victim)
 
 static void a_send_that_times_out(void)
 {
-    const struct crash_scene scene = { .name = "blocked send timing out, one behind it",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender that times out, another one behind",
                                        .options = crash_bounded,
                                        .before = fill_up,
                                        .ready = crash_open_sender,
@@ -297,7 +311,8 @@ static void send_two(struct crash_stage *s)
 
 static void a_send_that_reclaims(void)
 {
-    const struct crash_scene scene = { .name = "sends into room a dead sender held",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender that takes room back from a dead one",
                                        .options = crash_bounded,
                                        .before = reserved_and_dead,
                                        .ready = reclaim_ready,
@@ -334,11 +349,13 @@ static void rest_fits_exactly(struct crash_stage *s)
 
 static void a_send_beside_another_sender(void)
 {
-    const struct crash_scene scene = { .name = "send, another sender fills the rest",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "room holder, another sender counts at once",
                                        .options = crash_bounded,
                                        .before = other_link,
                                        .ready = own_link_ready,
                                        .act = send_one,
+                                       .second = crash_looks,
                                        .finish = rest_fits_exactly };
     crash_all(&scene);
 }
@@ -358,7 +375,8 @@ static void all_fits_exactly(struct crash_stage *s)
 
 static void a_send_received_before_it_is_counted(void)
 {
-    const struct crash_scene scene = { .name = "send, received before another one counts",
+    const struct crash_scene scene = { .operation = "tong_reserve tong_commit tong_abort",
+                                       .role = "room holder, another sender counts later",
                                        .options = crash_bounded,
                                        .before = received_by_another,
                                        .ready = own_link_ready,
@@ -376,7 +394,8 @@ static void close_mine(struct crash_stage *s)
 
 static void a_senders_close(void)
 {
-    const struct crash_scene scene = { .name = "close of a sender, its message waits",
+    const struct crash_scene scene = { .operation = "tong_close",
+                                       .role = "sender, a message waits",
                                        .options = crash_bounded,
                                        .ready = own_link_ready,
                                        .act = close_mine };
@@ -393,7 +412,8 @@ static void drained_ready(struct crash_stage *s)
 
 static void a_drained_senders_close(void)
 {
-    const struct crash_scene scene = { .name = "close of a sender, drained",
+    const struct crash_scene scene = { .operation = "tong_close",
+                                       .role = "sender, drained",
                                        .options = crash_unbounded,
                                        .ready = drained_ready,
                                        .act = close_mine };
@@ -404,7 +424,8 @@ static void a_drained_senders_close(void)
 
 static void a_rendezvous_send(void)
 {
-    const struct crash_scene scene = { .name = "rendezvous send to a sleeping receiver",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender, capacity 0, a receiver asleep",
                                        .options = crash_rendezvous,
                                        .before = crash_start_receiver,
                                        .ready = crash_open_sender,
@@ -460,12 +481,14 @@ static void successor_is_received(struct crash_stage *s)
 
 static void a_rendezvous_take_over(void)
 {
-    const struct crash_scene scene = { .name = "rendezvous send: take-over of an open offer",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender that takes over, capacity 0",
                                        .options = crash_rendezvous,
                                        .before = offered_and_dead,
                                        .ready = crash_open_sender,
                                        .act = send_waiting,
                                        .meanwhile = receiver_for_the_successor,
+                                       .second = crash_looks,
                                        .finish = successor_is_received };
     crash_all(&scene);
 }
@@ -491,7 +514,8 @@ static void blocked_or_dead_and_room(struct crash_stage *s, struct kit_child *vi
 
 static void a_send_blocked_by_its_link(void)
 {
-    const struct crash_scene scene = { .name = "send blocked by its own link",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender blocked by link_capacity",
                                        .options = crash_link_bounded,
                                        .ready = fill_own_link,
                                        .act = send_waiting,
@@ -506,7 +530,8 @@ static void withdraw_one(struct crash_stage *s)
 
 static void a_rendezvous_withdrawal(void)
 {
-    const struct crash_scene scene = { .name = "rendezvous send that is withdrawn",
+    const struct crash_scene scene = { .operation = "tong_send",
+                                       .role = "sender that times out, capacity 0",
                                        .options = crash_rendezvous,
                                        .ready = crash_open_sender,
                                        .act = withdraw_one };

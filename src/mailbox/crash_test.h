@@ -14,7 +14,15 @@
  * Each point is visited in four variants: bit 0, the survivor has the mailbox open before or comes
  * after the death; bit 1, it receives or it claims. TONG_TEST_LONG=1 takes all four at every
  * point, otherwise one of them in turn (under a sanitizer, which makes a fork slow, at every third
- * point). Include kit.h and kit_private.h before this header.
+ * point).
+ *
+ * Two deaths: after the victim's, somebody else comes, uses what it finds, repairs on its way, and
+ * is killed as well, at point m of that. The survivors' side is the same. The short form takes one m
+ * for each point n; the long form takes pairs in an order without pattern until all are done or
+ * CRASH_SECONDS (2 a scene) are over.
+ *
+ * CRASH_KIND=points or deaths takes one of the two. CRASH_AT=n or n.m, with CRASH_VARIANT, does one
+ * case again: a failure names it. Include kit.h and kit_private.h before this header.
  */
 #ifndef TG_MAILBOX_CRASH_TEST_H
 #define TG_MAILBOX_CRASH_TEST_H
@@ -31,9 +39,10 @@
 
 #define CRASH_BOX "box"
 #define CRASH_IDS 64u
-#define CRASH_SENDER 8u /* ids of one sender: [8 k, 8 k + 8) */
-#define CRASH_LONG 40u  /* ids from here are long messages */
-#define CRASH_END 63u   /* ends a helper */
+#define CRASH_SENDER 8u  /* ids of one sender: [8 k, 8 k + 8) */
+#define CRASH_LONG 40u   /* ids from here are long messages */
+#define CRASH_SECOND 32u /* sent by the second victim */
+#define CRASH_END 63u    /* ends a helper */
 #define CRASH_POINTS_MOST 4000u
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define CRASH_STEP 12u
@@ -54,7 +63,7 @@ struct crash_world {
     struct crash_message message[CRASH_IDS];
     _Atomic int32_t answer[2]; /* of the helpers */
     kit_event event[4];
-    _Atomic uint32_t points;
+    _Atomic uint32_t points[2]; /* of the victim, of the second one */
 };
 
 struct crash_stage {
@@ -62,6 +71,7 @@ struct crash_stage {
     struct crash_world *world;
     tong_options options;
     unsigned long n;
+    unsigned long m; /* where the second one is killed; 0: there is none */
     unsigned variant;
     tong_mailbox *box;    /* the survivor's, to send and receive */
     tong_mailbox *sender; /* the test's own */
@@ -70,16 +80,19 @@ struct crash_stage {
     tong_message claim[4];
     struct kit_child helper[2];
     bool killed;
+    bool second_killed;
 };
 
 struct crash_scene {
-    const char *name;
+    const char *operation; /* the calls of tong.h that the victim is inside of, with spaces */
+    const char *role;      /* what it is, and in which state: see tests/crash/operations */
     tong_options (*options)(void);
     uint32_t lost;                        /* messages the victim may have consumed unseen */
     void (*before)(struct crash_stage *); /* the survivor, before the victim is there */
     void (*ready)(struct crash_stage *);  /* the victim, safe */
     void (*act)(struct crash_stage *);    /* the victim, killed inside */
     void (*meanwhile)(struct crash_stage *, struct kit_child *victim);
+    void (*second)(struct crash_stage *); /* the second victim; NULL: crash_uses */
     void (*finish)(struct crash_stage *); /* the survivor, before it drains */
     bool absent;                          /* nothing is there before the victim */
     bool gone; /* the scene ends the mailbox: finish looks at everything */
@@ -183,6 +196,12 @@ static inline void crash_drain(struct crash_stage *s, tong_mailbox *box)
     }
 }
 
+/* How many promised messages the dead may have consumed unseen. */
+static inline uint32_t crash_lost(const struct crash_stage *s)
+{
+    return (s->killed ? s->scene->lost : 0) + s->second_killed;
+}
+
 /* C2 to C4. */
 static inline void crash_settle(const struct crash_stage *s)
 {
@@ -202,7 +221,7 @@ static inline void crash_settle(const struct crash_stage *s)
             missing++;
         }
     }
-    if (missing > (s->killed ? s->scene->lost : 0)) {
+    if (missing > crash_lost(s)) {
         kit_fail("%u promised messages were lost, message %u among them", missing, last);
     }
 }
@@ -222,8 +241,9 @@ static inline void crash_fill(const struct crash_stage *s)
     tong_mailbox *box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
     const tong_status status = kit_stat(CRASH_BOX);
     uint32_t room = status.capacity < status.link_capacity ? status.capacity : status.link_capacity;
+    const int full = s->options.full == TONG_DROP_NEWEST ? TONG_DROPPED : -EAGAIN;
     if (s->options.capacity == 0) {
-        kit_gives(kit_send_u64(box, 7, 0), -EAGAIN);
+        kit_gives(kit_send_u64(box, 7, 0), full);
         struct kit_child taker = kit_spawn(crash_take_one, NULL);
         kit_ok(kit_send_u64(box, 7, KIT_PATIENCE));
         kit_join(&taker);
@@ -238,7 +258,7 @@ static inline void crash_fill(const struct crash_stage *s)
         }
     }
     if (bounded) {
-        kit_gives(kit_send_u64(box, room, 0), -EAGAIN);
+        kit_gives(kit_send_u64(box, room, 0), full);
     }
     for (uint32_t i = 0; i < room; i++) {
         kit_equal(kit_receive_u64(box), i);
@@ -294,16 +314,19 @@ static inline void crash_start_receiver(struct crash_stage *s)
 /* Nothing that was promised waits. What a dead sender had not promised may. */
 static inline bool crash_all_received(const struct crash_stage *s)
 {
-    if (s->scene->lost != 0) {
-        const tong_status status = kit_stat(CRASH_BOX);
-        return status.waiting == 0 && status.claimed == 0;
-    }
     bool all = true;
+    uint32_t open = 0; /* sends that never returned */
     for (uint32_t id = 0; id < CRASH_IDS; id++) {
         struct crash_message *m = &s->world->message[id];
-        all = all && (atomic_load(&m->promised) == 0 || atomic_load(&m->consumed) != 0);
+        const bool promised = atomic_load(&m->promised) != 0;
+        all = all && (!promised || atomic_load(&m->consumed) != 0);
+        open += atomic_load(&m->offered) != 0 && !promised && atomic_load(&m->refused) == 0;
     }
-    return all;
+    if (crash_lost(s) == 0) {
+        return all;
+    }
+    const tong_status status = kit_stat(CRASH_BOX);
+    return status.waiting <= open && status.claimed == 0;
 }
 
 /* The sleeping receiver gets every promised message without being asked to (C1), and ends. */
@@ -345,10 +368,77 @@ static inline int crash_victim(void *arg)
     }
     tg_point_arm(s->n);
     s->scene->act(s);
-    atomic_store(&s->world->points, (uint32_t)tg_point_count());
+    atomic_store(&s->world->points[0], (uint32_t)tg_point_count());
     tg_point_arm(0);
     fflush(NULL);
     _exit(0); /* a death as well: its handles are never closed */
+}
+
+static inline int crash_no_finding(const tong_finding *finding, void *arg)
+{
+    (void)finding;
+    (void)arg;
+    return 0;
+}
+
+static inline void crash_opens_or_not(struct crash_stage *s)
+{
+    const unsigned flags[] = { TONG_SEND | TONG_RECEIVE, TONG_SEND };
+    s->mine = NULL;
+    for (int i = 0; i < 2 && s->mine == NULL; i++) {
+        const int r = tong_open(CRASH_BOX, flags[i], NULL, &s->mine);
+        kit_true(r == 0 || r == -ENOENT || r == -EBUSY || r == -EPERM);
+    }
+}
+
+/* Come, look, and go: no message is touched. */
+static inline void crash_looks(struct crash_stage *s)
+{
+    crash_opens_or_not(s);
+    (void)tong_close(s->mine);
+    (void)tong_doctor(1, crash_no_finding, NULL);
+}
+
+/* Come, send, take one, go, and clear away. */
+static inline void crash_uses(struct crash_stage *s)
+{
+    tong_message message;
+    crash_opens_or_not(s);
+    if (s->mine != NULL) {
+        (void)crash_send(s, s->mine, CRASH_SECOND, 0);
+        if (crash_is(s, 1)) {
+            const int id = crash_claim(s, s->mine, 0, &message);
+            if (id >= 0) {
+                crash_done(s, s->mine, id, &message);
+            }
+        } else {
+            (void)crash_receive(s, s->mine, 0);
+        }
+    }
+    (void)tong_close(s->mine);
+    (void)tong_doctor(1, crash_no_finding, NULL);
+}
+
+static inline int crash_second_victim(void *arg)
+{
+    struct crash_stage *s = arg;
+    tg_point_arm(s->m);
+    (s->scene->second != NULL ? s->scene->second : crash_uses)(s);
+    atomic_store(&s->world->points[1], (uint32_t)tg_point_count());
+    tg_point_arm(0);
+    fflush(NULL);
+    _exit(0);
+}
+
+/* Whether it was killed. */
+static inline bool crash_dies(struct kit_child *child)
+{
+    const int status = kit_join_status(child);
+    const bool killed = WIFSIGNALED(status);
+    if (killed ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) != 0) {
+        kit_fail("the victim failed by itself (status 0x%x)", status);
+    }
+    return killed;
 }
 
 static inline void crash_check(struct crash_stage *s)
@@ -375,36 +465,45 @@ static inline void crash_check(struct crash_stage *s)
     }
 }
 
-/* True if the victim was killed; false: the operation has fewer points. */
-static inline bool crash_once(const struct crash_scene *scene, struct crash_world *world,
-                              unsigned long n, unsigned variant)
+/* One case. s->killed and s->second_killed say who died. */
+static inline void crash_once(struct crash_stage *s)
 {
-    struct crash_stage s = { .scene = scene, .world = world, .n = n, .variant = variant };
-    memset(world, 0, sizeof(*world));
-    s.options = scene->options();
+    const struct crash_scene *scene = s->scene;
+    memset(s->world, 0, sizeof(*s->world));
+    s->options = scene->options();
     if (!scene->absent) {
-        tong_mailbox *first = kit_create(CRASH_BOX, &s.options);
-        if (crash_is(&s, 0)) {
-            s.box = first;
+        tong_mailbox *first = kit_create(CRASH_BOX, &s->options);
+        if (crash_is(s, 0)) {
+            s->box = first;
         } else {
             kit_ok(tong_close(first));
         }
     }
     if (scene->before != NULL) {
-        scene->before(&s);
+        scene->before(s);
     }
-    struct kit_child victim = kit_spawn(crash_victim, &s);
+    struct kit_child victim = kit_spawn(crash_victim, s);
     if (scene->meanwhile != NULL) {
-        scene->meanwhile(&s, &victim);
+        scene->meanwhile(s, &victim);
     }
-    const int status = kit_join_status(&victim);
-    s.killed = WIFSIGNALED(status);
-    if (s.killed ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) != 0) {
-        kit_fail("the victim failed by itself (status 0x%x)", status);
+    s->killed = crash_dies(&victim);
+    if (s->m != 0) {
+        struct kit_child second = kit_spawn(crash_second_victim, s);
+        s->second_killed = crash_dies(&second);
     }
-    crash_check(&s);
-    return s.killed;
+    crash_check(s);
 }
+
+/* ---- all of a scene */
+
+struct crash_run {
+    const struct crash_scene *scene;
+    struct crash_world *world;
+    const char *test; /* its name */
+    uint64_t points;  /* most that one case had, of the victim */
+    uint64_t seconds; /* the same of the second victim */
+    uint64_t kills;
+};
 
 static inline bool crash_long(void)
 {
@@ -412,35 +511,128 @@ static inline bool crash_long(void)
     return text != NULL && text[0] == '1';
 }
 
-/* All points of a scene. CRASH_AT=n visits that one only. */
+static inline bool crash_wants(const char *kind)
+{
+    const char *text = getenv("CRASH_KIND");
+    return text == NULL || text[0] == '\0' || strcmp(text, kind) == 0;
+}
+
+/* True if the victim was killed; false: the operation has fewer points. */
+static inline bool crash_case(struct crash_run *run, unsigned long n, unsigned long m,
+                              unsigned variant)
+{
+    static char where[160];
+    struct crash_stage s = {
+        .scene = run->scene, .world = run->world, .n = n, .m = m, .variant = variant
+    };
+    if (n > CRASH_POINTS_MOST && m == 0) {
+        kit_fail("the operation does not end after %u points", CRASH_POINTS_MOST);
+    }
+    snprintf(where, sizeof(where), "%s: CRASH_AT=%lu.%lu CRASH_VARIANT=%u", run->test, n, m,
+             variant);
+    kit_test_name = where; /* what fails says at which point */
+    crash_once(&s);
+    const uint64_t points = atomic_load(&run->world->points[0]);
+    const uint64_t seconds = atomic_load(&run->world->points[1]);
+    run->points = points > run->points ? points : run->points;
+    run->seconds = seconds > run->seconds ? seconds : run->seconds;
+    run->kills += s.killed + (uint64_t)s.second_killed;
+    return s.killed;
+}
+
+static inline void crash_say(const struct crash_run *run, const char *kind, uint64_t points,
+                             int64_t began_ns)
+{
+    const struct kit_deaths deaths = { .operation = run->scene->operation,
+                                       .role = run->scene->role,
+                                       .kind = kind,
+                                       .points = points,
+                                       .kills = run->kills };
+    printf("%s | %s | %s: %llu points, %llu kills\n", deaths.operation, deaths.role, kind,
+           (unsigned long long)points, (unsigned long long)run->kills);
+    kit_account(&deaths, began_ns);
+}
+
+static inline void crash_points(struct crash_run *run)
+{
+    const int64_t began_ns = kit_now_ns();
+    const unsigned long step = crash_long() ? 1 : CRASH_STEP;
+    for (unsigned variant = 0; variant < 4; variant++) {
+        unsigned long n = step == 1 ? 1 : 1 + variant * step / 4;
+        while (crash_case(run, n, 0, variant)) {
+            n += step;
+        }
+    }
+    crash_say(run, "points", run->points, began_ns);
+}
+
+/* The i-th of n numbers in an order without pattern, each once; n below 2^31. */
+static inline uint64_t crash_shuffled(uint64_t i, uint64_t n)
+{
+    return i * (UINT64_C(2654435761) % n) % n; /* a prime that does not divide n */
+}
+
+/* Points of a case in which nobody is killed. */
+static inline void crash_measure(struct crash_run *run)
+{
+    for (unsigned variant = 0; variant < 4; variant++) {
+        (void)crash_case(run, CRASH_POINTS_MOST, CRASH_POINTS_MOST, variant);
+    }
+    if (run->points == 0 || run->seconds == 0) {
+        kit_fail("%s has no points, or its second victim has none", run->scene->role);
+    }
+}
+
+static inline void crash_two_deaths(struct crash_run *run)
+{
+    const int64_t began_ns = kit_now_ns();
+    run->kills = 0;
+    crash_measure(run);
+    const uint64_t pairs = run->points * run->seconds * 4;
+    const int64_t end_ns = began_ns + TONG_SEC(1) * (int64_t)kit_count("CRASH_SECONDS", 2);
+    if (crash_long()) {
+        for (uint64_t i = 0; i < pairs && kit_now_ns() < end_ns; i++) {
+            const uint64_t pair = crash_shuffled(i, pairs);
+            (void)crash_case(run, 1 + pair / 4 % run->points, 1 + pair / 4 / run->points,
+                             (unsigned)(pair % 4));
+        }
+    } else {
+        for (uint64_t n = 1; n <= run->points; n += CRASH_STEP / 4) {
+            (void)crash_case(run, n, 1 + crash_shuffled(n, run->seconds),
+                             (unsigned)(kit_seed() + n) % 4);
+        }
+    }
+    crash_say(run, "two deaths", pairs, began_ns);
+}
+
+static inline void crash_one(struct crash_run *run, const char *at)
+{
+    unsigned long n = 0;
+    unsigned long m = 0;
+    const char *variant = getenv("CRASH_VARIANT");
+    if (sscanf(at, "%lu.%lu", &n, &m) < 1 || n == 0) {
+        kit_fail("CRASH_AT=%s is not n or n.m", at);
+    }
+    (void)crash_case(run, n, m, variant != NULL ? (unsigned)strtoul(variant, NULL, 10) % 4 : 0);
+    printf("%s: %llu kills\n", kit_test_name, (unsigned long long)run->kills);
+}
+
 static inline void crash_all(const struct crash_scene *scene)
 {
     setenv("TONG_TEST_NO_BACKSTOP", "1", 1);
-    struct crash_world *world = kit_shared(sizeof(*world));
-    static char where[160];
-    kit_test_name = where; /* what fails says at which point */
-    const char *only = getenv("CRASH_AT");
-    const unsigned long step = crash_long() || only != NULL ? 1 : CRASH_STEP;
-    unsigned kills = 0;
-    unsigned long points = 0;
-    for (unsigned variant = 0; variant < 4; variant++) {
-        unsigned long n = only != NULL ? strtoul(only, NULL, 10)
-                          : step == 1  ? 1
-                                       : 1 + variant * step / 4;
-        for (;; n += step) {
-            if (n > CRASH_POINTS_MOST) {
-                kit_fail("the operation does not end after %u points", CRASH_POINTS_MOST);
-            }
-            snprintf(where, sizeof(where), "%s: CRASH_AT=%lu, variant %u", scene->name, n, variant);
-            const bool killed = crash_once(scene, world, n, variant);
-            kills += killed;
-            points = atomic_load(&world->points) > points ? atomic_load(&world->points) : points;
-            if (!killed || only != NULL) {
-                break;
-            }
-        }
+    struct crash_run run = { .scene = scene,
+                             .world = kit_shared(sizeof(struct crash_world)),
+                             .test = kit_test_name };
+    if (getenv("CRASH_AT") != NULL) {
+        crash_one(&run, getenv("CRASH_AT"));
+        return;
     }
-    printf("%-52s %4lu points %5u kills\n", scene->name, points, kills);
+    if (crash_wants("points")) {
+        crash_points(&run);
+    }
+    if (crash_wants("deaths")) {
+        crash_two_deaths(&run);
+    }
 }
 
 /* ---- options */

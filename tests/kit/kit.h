@@ -169,6 +169,19 @@ uint64_t kit_switches(pid_t pid);
 bool kit_sleeps(pid_t pid);
 unsigned kit_threads_asleep(pid_t pid);
 
+/*
+ * The account of the crash tests, one line a call, in the file $TONG_CRASH_REPORT if that is set.
+ * What must stand there is the table tests/crash/operations.
+ */
+struct kit_deaths {
+    const char *operation; /* the calls of tong.h inside of which a process died, with spaces */
+    const char *role;      /* what it was, and in which state */
+    const char *kind;      /* "points", "two deaths", "steps" or "random" */
+    uint64_t points;       /* different moments */
+    uint64_t kills;
+};
+void kit_account(const struct kit_deaths *deaths, int64_t began_ns);
+
 /* ------------------------------------------------------------------ the machine */
 
 /* Put the mailbox folder of this test onto a tmpfs of its own with so many bytes, in a mount
