@@ -111,12 +111,19 @@ typedef struct tong_options {
     uint32_t mode;          /* permissions as in chmod, 0600 and more of 0666; more needs a folder
                                that others may use, else -EACCES */
     uint64_t max_bytes; /* memory the messages may take, not 0; beyond it a send gives -ENOSPC */
+    uint32_t max_deliveries; /* how often tong_claim() hands a message out: one that comes back
+                                then goes to dead_letter; 1..65534, 0 no limit */
+    uint32_t reserved;       /* 0 */
+    /* The mailbox for those; it must exist by then. What it does not take, being absent or full, is
+     * set aside: not lost, not handed out, counted by tong_stat(), tried again once a second while
+     * the mailbox is used, thrown away by tong_skip() when nothing else waits. NULL: all of them. */
+    const char *dead_letter;
 } tong_options;
 
 #define TONG_OPTIONS_INIT                                                                          \
     {                                                                                              \
         (uint32_t)sizeof(tong_options), TONG_FIRST_COME, TONG_SYSTEM, TONG_BLOCK, TONG_UNBOUNDED,  \
-            TONG_DEFAULT, 0u, 0600u, UINT64_C(268435456)                                           \
+            TONG_DEFAULT, 0u, 0600u, UINT64_C(268435456), 0u, 0u, NULL                             \
     }
 
 /* A message that is being written in place: between tong_reserve() and tong_commit(). */
@@ -175,29 +182,68 @@ typedef struct tong_status {
     uint64_t max_bytes; /* ... to here */
     char name[TONG_NAME_MAX];
     char carrier[16];
-    uint8_t id[16];            /* a mailbox removed and made again has another id */
-    uint32_t owner_uid;        /* whose files they are */
-    int32_t owner_pid;         /* of a process-owned mailbox, as it says itself; else 0 */
-    uint32_t links;            /* link files, in use or with messages waiting */
-    uint32_t senders;          /* links with a living sender */
-    uint32_t senders_blocked;  /* of these, asleep for want of room */
-    uint32_t receivers;        /* living receivers */
-    uint32_t receivers_asleep; /* of these, asleep waiting for a message */
-    uint32_t claimed;          /* messages handed out and not done */
-    uint64_t waiting;          /* messages not handed out, returned ones included */
-    uint64_t sent;             /* messages ever committed */
-    uint64_t done;             /* messages ever finished: received, done or skipped */
-    uint64_t dropped;          /* messages dropped because it was full */
-    uint64_t redelivered;      /* messages given back by tong_return or a death */
-    uint64_t deaths;           /* receivers found dead */
-    uint64_t bytes;            /* memory the files of the mailbox take */
-    uint64_t backstop_finds;   /* sleeps that only the back-stop timer ended: 0 is right */
+    uint8_t id[16];                  /* a mailbox removed and made again has another id */
+    uint32_t owner_uid;              /* whose files they are */
+    int32_t owner_pid;               /* of a process-owned mailbox, as it says itself; else 0 */
+    uint32_t links;                  /* link files, in use or with messages waiting */
+    uint32_t senders;                /* links with a living sender */
+    uint32_t senders_blocked;        /* of these, asleep for want of room */
+    uint32_t receivers;              /* living receivers */
+    uint32_t receivers_asleep;       /* of these, asleep waiting for a message */
+    uint32_t claimed;                /* messages handed out and not done */
+    uint64_t waiting;                /* messages to be handed out, returned ones included */
+    uint64_t sent;                   /* messages ever committed */
+    uint64_t done;                   /* messages ever finished: received, done or skipped */
+    uint64_t dropped;                /* messages dropped because it was full */
+    uint64_t redelivered;            /* messages given back by tong_return or a death */
+    uint64_t deaths;                 /* receivers found dead */
+    uint64_t bytes;                  /* memory the files of the mailbox take */
+    uint64_t backstop_finds;         /* sleeps that only the back-stop timer ended: 0 is right */
+    uint64_t dead_letters;           /* messages moved to the dead-letter mailbox */
+    uint32_t set_aside;              /* messages handed out too often that it did not take */
+    uint32_t max_deliveries;         /* as in tong_options */
+    char dead_letter[TONG_NAME_MAX]; /* as in tong_options, "" none */
 } tong_status;
 
 #define TONG_STATUS_INIT                                                                           \
     {                                                                                              \
         (uint32_t)sizeof(tong_status), 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, { 0 }, { 0 }, { 0 }, 0u, 0, \
-            0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u                                 \
+            0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u,                    \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+
+/* Where a dead letter comes from: see tong_origin_of(). */
+typedef struct tong_origin {
+    uint32_t struct_size;
+    uint32_t deliveries; /* how often it was handed out there */
+    uint64_t sequence;   /* as tong_message.sequence there */
+    uint32_t uid;        /* of its sender, as the kernel told who moved it */
+    int32_t pid;         /* of its sender, as it said itself */
+    uint8_t id[16];      /* of the mailbox */
+    char name[TONG_NAME_MAX];
+} tong_origin;
+
+#define TONG_ORIGIN_INIT                                                                           \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_origin), 0u, 0u, 0u, 0, { 0 },                                       \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+
+/* The death of a process that used a mailbox: see tong_watch(). */
+typedef struct tong_death {
+    uint32_t struct_size;
+    uint32_t roles; /* what it had open there: TONG_SEND, TONG_RECEIVE, or both */
+    int32_t pid;    /* as it said itself, in its own namespace */
+    uint32_t uid;   /* whose files it had: the kernel vouches for it */
+} tong_death;
+
+#define TONG_DEATH_INIT                                                                            \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_death), 0u, 0, 0u                                                    \
     }
 
 /* ------------------------------------------------------------------ mailboxes: open and end */
@@ -255,6 +301,51 @@ TONG_API int tong_close(tong_mailbox *box);
  *          visit of the same user.
  */
 TONG_API int tong_remove(const char *name);
+
+/*
+ * tong_give - hand the right to receive on: the mailbox gets another owner.
+ *
+ * Shape    process: a process, by the name of a mailbox that it owns (TONG_PROCESS); NULL: the
+ *          system. The mailbox keeps its name, its links and every message that waits.
+ * Rules    From then on only the new owner receives: receivers of other processes get -EPERM, also
+ *          from a call that waits. What they hold claimed is theirs to finish, and goes to the new
+ *          owner when they return it, close or die. The mailbox ends with its new owner: when that
+ *          dies, or closes the first handle that it opened to receive after this; one given to the
+ *          system stays until it is removed. Senders notice nothing.
+ *          The handle may be a sender's. Any process of the mailbox's user may give, as it may remove.
+ * Blocks   no, but for another giver or remover of this folder.
+ * Returns  0, also if it is the owner already, or
+ *            -ENOENT        no such name, or its process is dead
+ *            -EINVAL        the mailbox of that name belongs to the system, or it is no name
+ *            -ENAMETOOLONG  it has more than 127 characters
+ *            -EPERM         you are not the mailbox's user, or the process is another user's
+ *            -EIDRM, -EOWNERDEAD   it has ended; -ECHILD; -EPROTO; -ENOMEM, -EMFILE, -ENFILE
+ *            -EOPNOTSUPP    the carrier cannot
+ * Threads  any. Crash: the old or the new owner has it; a death of the new one before it opened
+ *          anything is the mailbox's end.
+ * Cost     about 20 system calls, and a wake-up of everybody who waits in it.
+ */
+TONG_API int tong_give(tong_mailbox *box, const char *process);
+
+/*
+ * tong_watch - wait for the death of a process that uses the mailbox.
+ *
+ * The first call takes note of the senders and receivers there are; each death since then, or of one
+ * that came since then, is told once for each handle that watches. To close a handle is no death; to end
+ * without closing it is one. A process that came and died within the same moment, before this one
+ * could look, is not told. A sender is one once it has sent.
+ *
+ * Blocks   until a death, the time-out, or the mailbox's end; 0: only looks.
+ * Returns  0 and *ret_death, or
+ *            -EAGAIN, -ETIMEDOUT    nobody died
+ *            -EOWNERDEAD            its owner did, or closed it: the mailbox has ended; -EIDRM
+ *            -EINTR                 a signal handler ran while waiting; -ECANCELED: tong_interrupt
+ *            -EINVAL, -ECHILD, -ENOMEM, -EMFILE, -EOPNOTSUPP
+ * Threads  one at a time; others wait for their turn.
+ * Cost     nothing to those who are watched. With more than about 100 processes it looks around
+ *          every 10 ms.
+ */
+TONG_API int tong_watch(tong_mailbox *box, int64_t timeout_ns, tong_death *ret_death);
 
 /* ------------------------------------------------------------------ send */
 
@@ -379,7 +470,18 @@ TONG_API int tong_done(tong_mailbox *box, tong_message *message);
 TONG_API int tong_return(tong_mailbox *box, tong_message *message);
 
 /*
- * tong_skip - take the next message and throw it away, whatever its length; never blocks.
+ * tong_origin_of - where a claimed message comes from, if it is a dead letter: one that another
+ * mailbox moved here because it was handed out too often there (see max_deliveries). After deaths the
+ * same one may come twice, with the same id, sequence and uid.
+ * Returns  1 and *ret_origin, 0 it is none, -EINVAL (not a claim of this handle), -ECHILD,
+ *          -EOPNOTSUPP.
+ */
+TONG_API int tong_origin_of(tong_mailbox *box, const tong_message *message,
+                            tong_origin *ret_origin);
+
+/*
+ * tong_skip - take the next message and throw it away, whatever its length; never blocks. When
+ * nothing else waits: one that was set aside (see max_deliveries).
  * Returns  its length, or -EAGAIN and the other errors of tong_receive().
  */
 TONG_API ssize_t tong_skip(tong_mailbox *box);

@@ -181,6 +181,29 @@ int tong_wait_any(tong_mailbox *const boxes[], size_t n, int64_t timeout_ns)
     return boxes[0]->carrier->wait_any(handles, n, timeout_ns);
 }
 
+int tong_origin_of(tong_mailbox *box, const tong_message *message, tong_origin *ret_origin)
+{
+    if (box == NULL || message == NULL || message->struct_size < sizeof *message ||
+        ret_origin == NULL || ret_origin->struct_size < sizeof *ret_origin) {
+        return -EINVAL;
+    }
+    return box->carrier->origin(box->handle, message, ret_origin);
+}
+
+int tong_give(tong_mailbox *box, const char *process)
+{
+    return box == NULL ? -EINVAL : box->carrier->give(box->handle, process);
+}
+
+int tong_watch(tong_mailbox *box, int64_t timeout_ns, tong_death *ret_death)
+{
+    if (box == NULL || ret_death == NULL || ret_death->struct_size < sizeof *ret_death ||
+        timeout_ns < TONG_FOREVER) {
+        return -EINVAL;
+    }
+    return box->carrier->watch(box->handle, timeout_ns, ret_death);
+}
+
 int tong_interrupt(tong_mailbox *box)
 {
     return box == NULL ? -EINVAL : box->carrier->interrupt(box->handle);

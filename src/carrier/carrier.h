@@ -34,6 +34,8 @@ struct tg_carrier {
     ssize_t (*receive_many)(tg_handle h, const struct iovec *buffers, size_t n, int64_t timeout_ns,
                             size_t *ret_lens);
     int (*claim)(tg_handle h, int64_t timeout_ns, tong_message *ret_message);
+    /* Ends early by interrupt, too. */
+    int (*watch)(tg_handle h, int64_t timeout_ns, tong_death *ret_death);
     /* All handles are this carrier's. */
     int (*wait_any)(tg_handle const handles[], size_t n, int64_t timeout_ns);
 
@@ -42,6 +44,9 @@ struct tg_carrier {
     int (*done)(tg_handle h, tong_message *message);
     int (*give_back)(tg_handle h, tong_message *message);
     ssize_t (*skip)(tg_handle h);
+    int (*origin)(tg_handle h, const tong_message *message, tong_origin *ret_origin);
+    /* process NULL: the system. */
+    int (*give)(tg_handle h, const char *process);
     /* Async-signal-safe. */
     int (*interrupt)(tg_handle h);
 

@@ -79,6 +79,21 @@ static ssize_t skip(tg_handle h)
     return tg_box_skip(h);
 }
 
+static int origin(tg_handle h, const tong_message *message, tong_origin *ret_origin)
+{
+    return tg_box_origin(h, message, ret_origin);
+}
+
+static int give(tg_handle h, const char *process)
+{
+    return tg_box_give(h, process);
+}
+
+static int watch(tg_handle h, int64_t timeout_ns, tong_death *ret_death)
+{
+    return tg_box_watch(h, timeout_ns, ret_death);
+}
+
 static int interrupt(tg_handle h)
 {
     return tg_box_interrupt(h);
@@ -101,6 +116,9 @@ const struct tg_carrier tg_carrier_shm = {
     .done = done,
     .give_back = give_back,
     .skip = skip,
+    .origin = origin,
+    .give = give,
+    .watch = watch,
     .interrupt = interrupt,
     .stat = tg_box_stat,
     .list = tg_box_list,

@@ -28,7 +28,9 @@ static bool options_differ(const struct tg_box *box, const tong_options *o)
            o->capacity != tg_load_relaxed(&head->capacity) ||
            tg_box_link_capacity(o) != tg_load_relaxed(&head->link_capacity) ||
            o->message_size != tg_load_relaxed(&head->message_size) ||
-           o->max_bytes != tg_load_relaxed(&head->max_bytes);
+           o->max_bytes != tg_load_relaxed(&head->max_bytes) ||
+           o->max_deliveries != tg_load_relaxed(&head->max_deliveries) ||
+           strcmp(o->dead_letter != NULL ? o->dead_letter : "", box->dead_letter) != 0;
 }
 
 static int read_options(struct tg_box *box)
@@ -42,12 +44,18 @@ static int read_options(struct tg_box *box)
     box->link_capacity = tg_load_relaxed(&head->link_capacity);
     box->message_size = tg_load_relaxed(&head->message_size);
     box->max_bytes = tg_load_relaxed(&head->max_bytes);
-    box->owner = tg_load_relaxed(&head->owner);
+    box->max_deliveries = tg_load_relaxed(&head->max_deliveries);
+    atomic_store_explicit(&box->owner, tg_load_acquire(&head->owner), memory_order_relaxed);
+    memcpy(box->dead_letter, head->dead_letter, sizeof box->dead_letter);
+    box->dead_letter[sizeof box->dead_letter - 1] = '\0';
+    const bool bad_name = box->dead_letter[0] != '\0' && tg_name_check(box->dead_letter) < 0;
     const bool bad_capacity = box->capacity > TONG_CAPACITY_MAX && box->capacity != TONG_UNBOUNDED;
     const bool bad_link = box->link_capacity == 0 || (box->link_capacity > TONG_CAPACITY_MAX &&
                                                       box->link_capacity != TONG_UNBOUNDED);
-    return box->policy == NULL || box->full > TONG_DROP_NEWEST || bad_capacity || bad_link ? -EPROTO
-                                                                                           : 0;
+    return box->policy == NULL || box->full > TONG_DROP_NEWEST || bad_capacity || bad_link ||
+                   bad_name
+               ? -EPROTO
+               : 0;
 }
 
 static int map_room(struct tg_box *box)
@@ -209,7 +217,10 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
     if (r == 0 && options != NULL && options_differ(box, options)) {
         r = -EEXIST;
     }
-    if (r == 0 && (box->flags & TONG_RECEIVE) != 0 && box->owner != 0 && box->owner != box->me) {
+    if (r == 0) {
+        r = tg_box_check(box);
+    }
+    if (r == 0 && (box->flags & TONG_RECEIVE) != 0 && !tg_box_may_receive(box)) {
         r = -EPERM;
     }
     if (r == 0) {
@@ -242,6 +253,9 @@ static int attach(struct tg_box *box, const tong_options *options)
     }
     if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {
         r = tg_slot_join(box);
+    }
+    if (r == 0) {
+        tg_box_accept(box);
     }
     if ((r == -EPROTO || r == -ENOENT) && lost_its_name(box, &st)) {
         return -ENOENT;
@@ -291,7 +305,7 @@ static int make(struct tg_box *box, const tong_options *wanted)
         tg_box_unmake(box, temp);
         return r;
     }
-    box->owns = box->owner == box->me;
+    box->owns = tg_load_relaxed(&box->owner) == box->me;
     return 0;
 }
 
@@ -303,7 +317,7 @@ static int find_or_make_once(struct tg_box *box, const tong_options *options)
     if (r == -EOWNERDEAD) {
         uint8_t id[16];
         memcpy(id, box->id, sizeof id);
-        (void)tg_box_take_away(box->root, box->name, false, true, id);
+        (void)tg_box_take_away(box->root, box->name, TG_END_DEAD, id);
         r = -ENOENT;
     }
     if (r != -ENOENT || (box->flags & TONG_CREATE) == 0) {
@@ -338,10 +352,11 @@ static int check_options(const tong_options *o)
         o->link_capacity > TONG_CAPACITY_MAX && o->link_capacity != TONG_UNBOUNDED;
     if (o->struct_size < sizeof *o || tg_policy_of(o->delivery) == NULL ||
         o->owner > TONG_PROCESS || o->full > TONG_DROP_NEWEST || bad_capacity || bad_link ||
-        (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 || o->max_bytes == 0) {
+        (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 || o->max_bytes == 0 ||
+        o->max_deliveries >= UINT16_MAX || (o->dead_letter != NULL && o->max_deliveries == 0)) {
         return -EINVAL;
     }
-    return 0;
+    return o->dead_letter != NULL ? tg_name_check(o->dead_letter) : 0;
 }
 
 static int check_arguments(unsigned flags, const tong_options *options)
@@ -385,6 +400,10 @@ int tg_box_open(const char *name, unsigned flags, const tong_options *options,
     if (r == 0) {
         r = tg_name_check(name);
     }
+    if (r == 0 && options != NULL && options->dead_letter != NULL &&
+        strcmp(options->dead_letter, name) == 0) {
+        r = -EINVAL; /* it would never leave */
+    }
     if (r < 0) {
         return r;
     }
@@ -415,15 +434,8 @@ static void close_alive(struct tg_box *box)
         tg_sender_put_link(box);
     }
     if (box->owns && box->head != NULL) {
-        /* Said first: the owner is alive, and yet the mailbox ends as by its death. */
-        struct tg_box_view view;
-        if (tg_box_view_open(box->root, box->name, true, &view) == 0) {
-            if (memcmp(view.head->id, box->id, 16) == 0) {
-                tg_store_release(&view.head->state, (uint32_t)TG_OWNER_GONE);
-            }
-            tg_box_view_close(&view);
-        }
-        (void)tg_box_take_away(box->root, box->name, false, true, box->id);
+        /* The owner is alive, and yet the mailbox ends as by its death. */
+        (void)tg_box_take_away(box->root, box->name, TG_END_MINE, box->id);
     } else if (box->head != NULL && box->joined) {
         struct tg_box_view view = { .dir = box->dir,
                                     .uid = box->dir_uid,
@@ -453,24 +465,12 @@ int tg_box_close(struct tg_box *box)
         tg_life_leave(box->root);
     }
     tg_root_put(box->root);
+    free(box->watch.parties);
     free(box);
     return forked ? -ECHILD : 0;
 }
 
 /* ---- for all calls */
-
-int tg_box_check(struct tg_box *box)
-{
-    /* acquire: who sees the end sees what was done before it. */
-    const uint32_t state = tg_load_acquire(&box->head->state);
-    if (state != TG_ALIVE) {
-        return state == TG_OWNER_GONE ? -EOWNERDEAD : -EIDRM;
-    }
-    if (box->owner != 0 && box->owner != box->me && !tg_life_is_alive(box->root, box->owner)) {
-        return -EOWNERDEAD;
-    }
-    return 0;
-}
 
 int tg_box_gone(struct tg_box *box, int r)
 {

@@ -80,6 +80,8 @@ struct tg_receiver {
     uint32_t served;             /* messages taken from it in a row */
     uint32_t users_seen;
     uint32_t want_note;           /* sleeps of the senders' front already rung for */
+    bool retry;                   /* this collect lets those set aside be tried again */
+    int64_t parked_ns;            /* when one that was set aside was tried again */
     uint32_t polls;               /* calls that must not wait and saw nothing */
     uint32_t looks;               /* calls since the others' lives were looked at */
     struct tg_attached *ring_one; /* the only one with ring_due, or NULL */
@@ -92,6 +94,26 @@ struct tg_receiver {
     uint32_t cpu;
 };
 
+/* ---- tong_watch */
+
+struct tg_party {
+    uint64_t id; /* record number of its process */
+    uint32_t roles;
+    uint32_t listed; /* roles found at the last look */
+    uint32_t uid;
+    int32_t pid;
+    bool told; /* of its death */
+};
+
+struct tg_watch {
+    struct tg_gate gate; /* held asleep too; guards the rest */
+    struct tg_party *parties;
+    uint32_t n;
+    uint32_t room;
+    uint32_t first; /* where the next sleep's list begins */
+    bool begun;
+};
+
 struct tg_box {
     struct tg_root *root;
     int dir;
@@ -101,7 +123,7 @@ struct tg_box {
     uint64_t me;
     bool joined;   /* has a life */
     bool writable; /* the box file is mapped for writing */
-    bool owns;     /* its close ends the mailbox */
+    bool owns;     /* its close ends the mailbox, if it is this process's still */
     bool threads;  /* told that several threads use it */
     uint8_t id[16];
     struct tg_box_head *head;
@@ -120,26 +142,44 @@ struct tg_box {
     uint32_t message_size;
     uint32_t full;
     uint32_t mode;
+    uint32_t max_deliveries;
     uint64_t max_bytes;
-    uint64_t owner;
+    /* as last seen, see owner.c; any thread */
+    tg_a64 owner;
+    tg_a32 state_seen;
     tg_a32 interrupts;
     tg_a32 interrupts_used;
     struct tg_sender tx;
     struct tg_receiver rx;
+    struct tg_watch watch;
     char name[TONG_NAME_MAX];
+    char dead_letter[TONG_NAME_MAX];
 };
 
-/* ---- box.c: attach, end */
+/* ---- owner.c: whose it is */
 
 /* 0 while the mailbox is alive for this handle; -EIDRM, -EOWNERDEAD. */
 int tg_box_check(struct tg_box *box);
+/* Whether its owner, as last seen, lets this process receive. */
+static inline bool tg_box_may_receive(const struct tg_box *box)
+{
+    const uint64_t owner = tg_load_relaxed(&box->owner);
+    return owner == 0 || owner == box->me;
+}
+/* The set is full of bells read before: whether to sleep on it. The owner's life is added. */
+bool tg_box_may_sleep(struct tg_box *box, struct tg_waitset *set);
+/* A receiver's handle was opened: if it is the first one of a new owner, its close is the end. */
+void tg_box_accept(struct tg_box *box);
+
+/* ---- box.c: attach, end */
+
 /* Begin a public call: 0, -ECHILD, or tg_box_check(). */
 int tg_box_begin_slow(struct tg_box *box);
 static inline int tg_box_begin(struct tg_box *box)
 {
-    const bool simple = box->fork_count == tg_fork_count() && box->owner == 0 &&
+    const bool simple = box->fork_count == tg_fork_count() && tg_load_relaxed(&box->owner) == 0 &&
                         (__libc_single_threaded || box->threads) &&
-                        tg_load_acquire(&box->head->state) == TG_ALIVE;
+                        tg_load_acquire(&box->head->state) == tg_load_relaxed(&box->state_seen);
     return simple ? 0 : tg_box_begin_slow(box);
 }
 /* Map the bell files of the folder that are not mapped yet. */
@@ -181,9 +221,15 @@ uint32_t tg_box_link_capacity(const tong_options *o);
 int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct tg_box_view *view);
 void tg_box_view_close(struct tg_box_view *view);
 bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view);
-/* End a mailbox by name under the root's lock: whatever, or only if it is dead. */
-int tg_box_take_away(struct tg_root *root, const char *name, bool whatever, bool only_id,
-                     const uint8_t id[16]);
+/* End a mailbox by name under the root's lock; id, if not NULL, must be its. */
+enum tg_end {
+    TG_END_ANY,
+    TG_END_DEAD, /* only if it is dead */
+    TG_END_MINE  /* if it is dead or this process's */
+};
+int tg_box_take_away(struct tg_root *root, const char *name, enum tg_end how, const uint8_t *id);
+/* Whoever sleeps in it looks again. */
+void tg_box_wake_everybody(const struct tg_box_view *view);
 /* Clear away what the dead left in ".tmp". Returns how many. */
 uint32_t tg_box_sweep(struct tg_root *root, bool repair);
 
@@ -218,6 +264,10 @@ int tg_room_enter(struct tg_box *box, uint32_t row);
 void tg_room_exit(struct tg_box *box);
 
 /* ---- send.c */
+
+/* As tong_send, with extension bytes, a multiple of 16, before the message; not at capacity 0. */
+int tg_box_send_extended(struct tg_box *box, const void *extension, uint32_t extension_len,
+                         const void *data, size_t len, int64_t timeout_ns);
 
 /* Tell the receiver whose turn it is. After the commit. */
 void tg_sender_ring(struct tg_box *box, bool always);
@@ -274,11 +324,18 @@ void tg_links_detach_all(struct tg_box *box);
 
 /* Recompute head and done of links whose entries were released; of all, if all. */
 void tg_claims_collect(struct tg_box *box, bool all);
+/* Whether it is time to try those set aside again; the next collect does. */
+bool tg_claims_want_retry(const struct tg_box *box);
 /* Recompute one link. */
 void tg_claims_collect_one(struct tg_box *box, struct tg_attached *at);
 /* A free entry of the own slot, or NULL. */
 struct tg_box_entry *tg_claims_free_entry(struct tg_box *box);
 struct tg_box_entry *tg_claims_of(struct tg_box *box, uint32_t slot);
+/* End a claim of the own slot with that state; no token held. */
+void tg_claims_finish(struct tg_box *box, struct tg_box_entry *entry, uint32_t state);
+/* The entry a message speaks of, if this handle holds it claimed; else NULL. */
+struct tg_box_entry *tg_claims_entry_of(struct tg_box *box, const tong_message *message,
+                                        uint32_t *ret_state);
 /* The link an entry is of, if it is attached. */
 struct tg_attached *tg_claims_link_of(const struct tg_box *box, const struct tg_box_entry *entry);
 /* Set head and done of a link, and ring its sender if it waits for room. */
@@ -312,14 +369,25 @@ struct tg_take {
     uint32_t sequence;
     uint32_t pid;
     uint32_t deliveries;
+    uint32_t extension; /* bytes before data */
 };
 
-/* 1 taken, 0 nothing there, -EMSGSIZE, -ENOBUFS, -EPROTO, ... */
+/* Next comes one that was handed out too often: dead_letter.c moves it out of the way. */
+#define TG_TAKE_TOO_OFTEN 2
+
+/* 1 taken, 0 nothing there, TG_TAKE_TOO_OFTEN, -EMSGSIZE, -ENOBUFS, -EPROTO, ... */
 int tg_take_one(struct tg_box *box, struct tg_take *take);
+/* Claim the next one that was handed out too often; set it aside if there is no entry for it. */
+int tg_take_too_often(struct tg_box *box, struct tg_take *take);
 /* How many wait, counted up to most. */
 uint32_t tg_take_count(struct tg_box *box, uint32_t most);
 /* Whether something may be there; a hint, no token needed. */
 bool tg_take_hint(struct tg_box *box);
+
+/* ---- dead_letter.c */
+
+/* After TG_TAKE_TOO_OFTEN; token held, given back inside. */
+void tg_dead_letter(struct tg_box *box);
 
 /* ---- queue.c: sleeping receivers */
 

@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <tong/tong.h>
 
 #include "base/atomic.h"
 #include "link/link.h"
@@ -21,7 +22,7 @@
 #define TG_BOX_MAGIC UINT32_C(0x786f6274)  /* "tbox" */
 #define TG_ROOM_MAGIC UINT32_C(0x6d6f7274) /* "trom" */
 #define TG_BELL_MAGIC UINT32_C(0x6c6c6274) /* "tbll" */
-#define TG_BOX_VERSION 1u
+#define TG_BOX_VERSION 2u
 
 #define TG_SLOTS_MAX 256u
 #define TG_CLAIMS_MAX 64u /* entries a slot */
@@ -32,7 +33,8 @@ struct tg_box_head {
     /* once, before the folder gets its name; options by the owner */
     tg_a32 magic;
     tg_a32 version;
-    tg_a32 state; /* enum tg_state; the owner's user, only ever rises */
+    tg_a32 state; /* {gives:16, TG_GIVING, enum tg_state:8}; the owner's user, root's lock held.
+                     Partner: the beginning of every call */
     tg_a32 size;  /* of this file: TG_BOX_SIZE */
     uint8_t id[16];
     tg_a32 delivery;
@@ -44,8 +46,10 @@ struct tg_box_head {
     tg_a32 message_size;
     tg_a32 owner_pid; /* for people only */
     tg_a64 max_bytes;
-    tg_a64 owner; /* record number of the owning process, 0 the system */
-    uint8_t unused0[48];
+    tg_a64 owner;    /* record number of the owning process, 0 the system; root's lock held */
+    tg_a64 accepted; /* the owner, once a handle of it is the one whose close ends the mailbox */
+    tg_a32 max_deliveries; /* 0 no limit; once */
+    uint8_t unused0[36];
     /* offset 128: the token; receivers, compare-and-swap */
     tg_a64 token;
     uint8_t unused1[56];
@@ -57,7 +61,8 @@ struct tg_box_head {
     tg_a32 joins;   /* receivers that ever joined */
     tg_a32 n_sleepers; /* tickets not 0 */
     tg_a32 finds;      /* receivers' sleeps only the back-stop ended */
-    uint8_t unused2[32];
+    tg_a32 arrivals;   /* receivers that came, for tong_watch; a futex; the holder */
+    uint8_t unused2[28];
     /* offset 256: with every message; the holder */
     tg_a64 tickets;     /* given so far */
     tg_a64 done_total;  /* messages finished; its low half is the sum of done over all rows, but at
@@ -66,13 +71,24 @@ struct tg_box_head {
     tg_a32 n_taken;     /* slots with an owner, counted at every join, leave and death */
     tg_a64 redelivered; /* messages given back; receivers, atomic add */
     tg_a64 deaths;      /* receivers found dead */
-    uint8_t unused3[24];
+    tg_a32 n_parked;    /* entries in state PARKED */
+    uint8_t unused3[4];
+    tg_a64 dead_letters; /* messages moved to the dead-letter mailbox; receivers, atomic add */
+    uint8_t unused4[8];
+    /* offset 320: once */
+    char dead_letter[TONG_NAME_MAX]; /* name of that mailbox, "" none */
 };
 
 _Static_assert(offsetof(struct tg_box_head, token) == 128, "format: token");
 _Static_assert(offsetof(struct tg_box_head, turn) == 192, "format: turn");
 _Static_assert(offsetof(struct tg_box_head, tickets) == 256, "format: tickets");
-_Static_assert(sizeof(struct tg_box_head) == 320, "format: box head");
+_Static_assert(offsetof(struct tg_box_head, dead_letter) == 320, "format: dead letter");
+_Static_assert(sizeof(struct tg_box_head) == 448, "format: box head");
+
+/* The parts of the state word. While GIVING the owner may change at any moment. */
+#define TG_STATE(word) ((word)&0xffu)
+#define TG_GIVING 0x100u
+#define TG_GIVE 0x10000u /* one more */
 
 /* A receiver. */
 struct tg_box_slot {
@@ -113,10 +129,11 @@ struct tg_box_entry {
     tg_a32 state; /* enum tg_entry_state | deliveries << 16 */
     tg_a32 row;
     tg_a32 sequence;
-    tg_a32 offset; /* of the record, / 16 */
-    tg_a32 length;
-    tg_a32 pid; /* of the sender, for people only */
-    uint8_t unused[8];
+    tg_a32 offset;    /* of the record, / 16 */
+    tg_a32 length;    /* of the payload */
+    tg_a32 pid;       /* of the sender, for people only */
+    tg_a32 extension; /* bytes of the record before the payload */
+    uint8_t unused[4];
 };
 
 _Static_assert(sizeof(struct tg_box_entry) == 32, "format: entry");
@@ -126,11 +143,29 @@ enum tg_entry_state {
     TG_CLAIMED = 1,
     TG_RELEASED = 2, /* done: the next collect frees it */
     TG_RETURNED = 3, /* to be served first */
+    TG_PARKED = 4,   /* set aside: handed out too often, and nobody took it as a dead letter */
 };
 
 #define TG_ENTRY_STATE(word) ((word)&0xffu)
 #define TG_ENTRY_DELIVERIES(word) ((word) >> 16)
 #define TG_ENTRY(state, deliveries) ((uint32_t)(state) | (uint32_t)(deliveries) << 16)
+
+/* What a dead letter says of where it comes from: an extension of its record. */
+#define TG_ORIGIN_MAGIC UINT32_C(0x6769726f) /* "orig" */
+
+struct tg_origin {
+    uint32_t magic;
+    uint32_t deliveries; /* how often it was handed out */
+    uint8_t box_id[16];
+    uint64_t sequence; /* in its link */
+    uint32_t row;      /* of its link */
+    uint32_t uid;      /* of the link's file */
+    int32_t pid;       /* of its sender, as it says itself */
+    uint32_t unused;
+    char name[TONG_NAME_MAX]; /* of the mailbox */
+};
+
+_Static_assert(sizeof(struct tg_origin) == 176, "format: origin");
 
 #define TG_BOX_SLOTS_OFF 4096u
 #define TG_BOX_ROWS_OFF (TG_BOX_SLOTS_OFF + TG_SLOTS_MAX * 128u)

@@ -7,6 +7,8 @@
  *              is not past `next`                                 receiver; repair after its death
  *   RELEASED   finished, still counted                            collect
  *   RETURNED   to be served before new messages                   take, by any receiver
+ *   PARKED     handed out too often, not served, still counted    collect: RETURNED, to try the
+ *                                                                 dead-letter mailbox again; skip
  *
  * I1  Fields are written while FREE, the state last; then `next` moves: the hand-out.
  * I2  While CLAIMED only its receiver writes the state, in every other state only the holder.
@@ -195,11 +197,34 @@ static void count_entry(struct tg_box *box, struct tg_box_entry *entry, uint32_t
     }
 }
 
-static void count_returned(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
+static void one_more(tg_a32 *count)
+{
+    tg_store_relaxed(count, tg_load_relaxed(count) + 1);
+}
+
+/* A message set aside is tried again now and then. */
+#define PARKED_NS TONG_SEC(1)
+
+bool tg_claims_want_retry(const struct tg_box *box)
+{
+    return tg_load_relaxed(&box->head->n_parked) != 0 && box->dead_letter[0] != '\0' &&
+           tg_now_ns() - box->rx.parked_ns >= PARKED_NS;
+}
+
+static void count_waiting(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
 {
     const struct tg_attached *at = tg_claims_link_of(box, entry);
-    if (TG_ENTRY_STATE(state) == TG_RETURNED && at != NULL && !at->reader.damaged) {
-        tg_store_relaxed(&box->head->n_returned, tg_load_relaxed(&box->head->n_returned) + 1);
+    if (at == NULL || at->reader.damaged) {
+        return;
+    }
+    if (TG_ENTRY_STATE(state) == TG_PARKED && box->rx.retry) {
+        state = TG_ENTRY(TG_RETURNED, TG_ENTRY_DELIVERIES(state));
+        tg_store_release(&entry->state, state);
+    }
+    if (TG_ENTRY_STATE(state) == TG_RETURNED) {
+        one_more(&box->head->n_returned);
+    } else if (TG_ENTRY_STATE(state) == TG_PARKED) {
+        one_more(&box->head->n_parked);
     }
 }
 
@@ -234,8 +259,11 @@ void tg_claims_collect(struct tg_box *box, bool all)
             at->touched = false;
         }
     }
+    rx->retry = tg_claims_want_retry(box);
+    rx->parked_ns = rx->retry ? tg_now_ns() : rx->parked_ns;
     tg_store_relaxed(&box->head->n_returned, UINT32_C(0));
-    for_entries(box, count_returned);
+    tg_store_relaxed(&box->head->n_parked, UINT32_C(0));
+    for_entries(box, count_waiting);
     if (tg_load_relaxed(&box->head->n_returned) != 0) {
         tg_queue_nudge_first(box);
     }
@@ -294,7 +322,7 @@ struct tg_box_entry *tg_claims_free_entry(struct tg_box *box)
 
 /* ---- done and return: no token needed (I4) */
 
-static void finish(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
+void tg_claims_finish(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
 {
     /* release: the reading of the message comes before its room is free. */
     tg_store_release(&entry->state, state);
@@ -314,9 +342,8 @@ static void finish(struct tg_box *box, struct tg_box_entry *entry, uint32_t stat
     tg_box_unlock(box);
 }
 
-/* The entry a message speaks of, if this handle holds it claimed. */
-static struct tg_box_entry *entry_of(struct tg_box *box, const tong_message *message,
-                                     uint32_t *ret_state)
+struct tg_box_entry *tg_claims_entry_of(struct tg_box *box, const tong_message *message,
+                                        uint32_t *ret_state)
 {
     const uint64_t index = message->private_[0];
     if (!box->rx.has_slot || index == 0 || index > TG_CLAIMS_MAX ||
@@ -337,7 +364,7 @@ static int finish_message(struct tg_box *box, tong_message *message, enum tg_ent
         return -ECHILD;
     }
     uint32_t state;
-    struct tg_box_entry *entry = entry_of(box, message, &state);
+    struct tg_box_entry *entry = tg_claims_entry_of(box, message, &state);
     if (entry == NULL) {
         return -EINVAL;
     }
@@ -348,7 +375,7 @@ static int finish_message(struct tg_box *box, tong_message *message, enum tg_ent
         (void)tg_add(&box->head->redelivered, 1);
         deliveries += deliveries < UINT16_MAX ? 1 : 0;
     }
-    finish(box, entry, TG_ENTRY(as, deliveries));
+    tg_claims_finish(box, entry, TG_ENTRY(as, deliveries));
     return 0;
 }
 

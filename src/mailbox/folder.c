@@ -6,6 +6,7 @@
  *   state        facts                                          left by
  *   (none)       no folder of that name                         open: rename of a whole folder
  *   ALIVE        the folder has the name                        remove; its owner's close or death
+ *                                                               (or another owner, see owner.c)
  *   REMOVED      calls answer -EIDRM                            for ever
  *   OWNER_GONE   calls answer -EOWNERDEAD                       for ever
  *
@@ -106,9 +107,11 @@ void tg_box_view_close(struct tg_box_view *view)
 
 bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view)
 {
-    const uint64_t owner = tg_load_relaxed(&view->head->owner);
-    return tg_load_acquire(&view->head->state) != TG_ALIVE ||
-           (owner != 0 && !tg_life_is_alive(root, owner));
+    const uint32_t state = tg_load_acquire(&view->head->state);
+    const uint64_t owner = tg_load_acquire(&view->head->owner);
+    /* While it is being given its owner's death is not its end. */
+    return TG_STATE(state) != TG_ALIVE ||
+           (owner != 0 && (state & TG_GIVING) == 0 && !tg_life_is_alive(root, owner));
 }
 
 /* ---- ending */
@@ -133,7 +136,7 @@ static void wake_queue(int dir)
     tg_sys_unmap(p, TG_ROOM_SIZE);
 }
 
-static void wake_everybody(const struct tg_box_view *view)
+void tg_box_wake_everybody(const struct tg_box_view *view)
 {
     struct tg_box_head *head = view->head;
     char name[32];
@@ -189,26 +192,30 @@ static int move_away(struct tg_root *root, const char *name)
     return r;
 }
 
-static int end_view(struct tg_root *root, const char *name, bool whatever,
+/* Root's lock held: nobody gives it away meanwhile, whatever its state says. */
+static int end_view(struct tg_root *root, const char *name, enum tg_end how,
                     const struct tg_box_view *view)
 {
     if (view->uid != geteuid() && geteuid() != 0) {
         return -EPERM;
     }
-    const bool dead = tg_box_view_is_dead(root, view);
-    if (!dead && !whatever) {
+    const uint64_t owner = tg_load_acquire(&view->head->owner);
+    const bool mine = how == TG_END_MINE && owner != 0 && owner == tg_life_id(root);
+    const bool orphaned = owner != 0 && !tg_life_is_alive(root, owner);
+    const bool ended = TG_STATE(tg_load_acquire(&view->head->state)) != TG_ALIVE;
+    if (!ended && !mine && !orphaned && how != TG_END_ANY) {
         return -EEXIST;
     }
-    uint32_t alive = TG_ALIVE;
-    const bool owned = tg_load_relaxed(&view->head->owner) != 0;
-    (void)tg_cas(&view->head->state, &alive,
-                 (uint32_t)(dead && owned ? TG_OWNER_GONE : TG_REMOVED));
-    wake_everybody(view);
+    if (!ended) {
+        /* release: who sees the end sees what was done before it. */
+        tg_store_release(&view->head->state,
+                         (uint32_t)(mine || orphaned ? TG_OWNER_GONE : TG_REMOVED));
+    }
+    tg_box_wake_everybody(view);
     return move_away(root, name);
 }
 
-int tg_box_take_away(struct tg_root *root, const char *name, bool whatever, bool only_id,
-                     const uint8_t id[16])
+int tg_box_take_away(struct tg_root *root, const char *name, enum tg_end how, const uint8_t *id)
 {
     tg_fd lock = -1;
     int r = tg_root_lock(root, true, &lock);
@@ -217,7 +224,7 @@ int tg_box_take_away(struct tg_root *root, const char *name, bool whatever, bool
     }
     struct tg_box_view view;
     r = tg_box_view_open(root, name, true, &view);
-    if (r == -EPROTO && whatever) {
+    if (r == -EPROTO && how == TG_END_ANY) {
         struct stat st;
         r = tg_sys_stat(tg_root_fd(root), name, &st);
         if (r == 0 && !S_ISDIR(st.st_mode)) {
@@ -228,10 +235,10 @@ int tg_box_take_away(struct tg_root *root, const char *name, bool whatever, bool
     if (r < 0) {
         return r == -EACCES ? -EPERM : r;
     }
-    if (only_id && memcmp(view.head->id, id, 16) != 0) {
+    if (id != NULL && memcmp(view.head->id, id, 16) != 0) {
         r = -ENOENT;
     } else {
-        r = end_view(root, name, whatever, &view);
+        r = end_view(root, name, how, &view);
     }
     tg_box_view_close(&view);
     return r;
@@ -257,7 +264,7 @@ int tg_box_remove(const char *name)
             dead = tg_box_view_is_dead(root, &view);
             tg_box_view_close(&view);
         }
-        r = tg_box_take_away(root, name, true, false, NULL);
+        r = tg_box_take_away(root, name, TG_END_ANY, NULL);
         (void)tg_box_sweep(root, true);
         tg_life_leave(root);
         r = r == 0 && dead ? -ENOENT : r;
@@ -325,6 +332,11 @@ static void write_box(struct tg_box_head *head, const tong_options *o, const uin
     tg_store_relaxed(&head->message_size, o->message_size);
     tg_store_relaxed(&head->max_bytes, o->max_bytes);
     tg_store_relaxed(&head->owner, owner);
+    tg_store_relaxed(&head->accepted, owner);
+    tg_store_relaxed(&head->max_deliveries, o->max_deliveries);
+    if (o->dead_letter != NULL) {
+        memcpy(head->dead_letter, o->dead_letter, strlen(o->dead_letter) + 1);
+    }
     tg_store_relaxed(&head->owner_pid, owner != 0 ? (uint32_t)getpid() : 0);
     tg_store_release(&head->magic, TG_BOX_MAGIC);
 }

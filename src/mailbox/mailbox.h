@@ -34,6 +34,10 @@ ssize_t tg_box_skip(struct tg_box *box);
 int tg_box_wait_any(struct tg_box *const boxes[], size_t n, int64_t timeout_ns);
 int tg_box_interrupt(struct tg_box *box);
 
+int tg_box_give(struct tg_box *box, const char *process);
+int tg_box_origin(struct tg_box *box, const tong_message *message, tong_origin *ret_origin);
+int tg_box_watch(struct tg_box *box, int64_t timeout_ns, tong_death *ret_death);
+
 int tg_box_stat(const char *name, tong_status *ret_status);
 int tg_box_list(tong_list_fn *each, void *arg);
 int tg_box_doctor(int repair, tong_doctor_fn *each, void *arg);

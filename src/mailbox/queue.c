@@ -149,9 +149,6 @@ static bool add_lives(struct tg_box *box, struct tg_waitset *set)
             all = tg_life_watch(box->root, owner, set);
         }
     }
-    if (all && box->owner != 0 && box->owner != box->me) {
-        all = tg_life_watch(box->root, box->owner, set);
-    }
     tg_store_relaxed(&box->slots[box->rx.slot].joins, tg_load_relaxed(&box->head->joins));
     return all;
 }

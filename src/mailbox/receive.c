@@ -147,7 +147,8 @@ static bool spin_short(struct tg_box *box, const struct tg_attached *at, uint32_
         if (!found) {
             tg_pause();
         }
-        if (i % 16 == 15 && tg_load_relaxed(&box->head->state) != TG_ALIVE) {
+        if (i % 16 == 15 &&
+            tg_load_relaxed(&box->head->state) != tg_load_relaxed(&box->state_seen)) {
             break;
         }
     }
@@ -246,6 +247,9 @@ static int look(struct tg_box *box, const struct call *call, struct tg_take *tak
         return tg_box_gone(box, r);
     }
     look_after_others(box, false);
+    if (tg_claims_want_retry(box)) {
+        tg_claims_collect(box, false);
+    }
     r = is_our_turn(box, call) ? tg_take_one(box, take) : 0;
     if (r == 0 && box->rx.stale) {
         /* A row spoke of another file than the one attached. */
@@ -327,7 +331,7 @@ static int queue_and_sleep(struct tg_box *box, struct call *call)
     if (r == 1) {
         tg_box_unlock(box);
         r = 0;
-    } else if (tg_box_check(box) == 0 &&
+    } else if (tg_box_may_sleep(box, &set) && tg_box_may_receive(box) &&
                atomic_load_explicit(&box->interrupts, memory_order_seq_cst) == call->interrupts) {
         /* Both were asked after the bell was read: who ends the mailbox or interrupts rings it. */
         r = sleep_once(box, call, &set);
@@ -346,6 +350,17 @@ static bool looks_closer(struct tg_box *box)
            (tg_load_relaxed(&box->head->n_slots) > 1 && tg_slot_any_dead(box));
 }
 
+static int check(struct tg_box *box)
+{
+    const int r = tg_box_check(box);
+    return r == 0 && !tg_box_may_receive(box) ? -EPERM : r;
+}
+
+static bool has_parked(const struct tg_box *box, const struct tg_take *take)
+{
+    return take->how == TG_TAKE_SKIP && tg_load_relaxed(&box->head->n_parked) != 0;
+}
+
 static int receive_turns(struct tg_box *box, struct tg_take *take, struct call *call)
 {
     bool may_spin = call->deadline != 0 && !call->spun;
@@ -357,11 +372,11 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct call *
             }
             may_spin = may_spin && !spun;
         }
-        int r = tg_box_check(box);
+        int r = check(box);
         if (r < 0) {
             return give_up(box, call, r);
         }
-        if (!call->queued && !hint(box)) {
+        if (!call->queued && !hint(box) && !has_parked(box, take)) {
             if (call->deadline == 0 && !looks_closer(box)) {
                 return -EAGAIN;
             }
@@ -377,6 +392,11 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct call *
             return give_up(box, call, r);
         }
         r = look(box, call, take);
+        if (r == TG_TAKE_TOO_OFTEN) {
+            leave_queue(box, call);
+            tg_dead_letter(box);
+            continue;
+        }
         if (r == 0 && call->deadline == 0) {
             r = -EAGAIN;
         }
@@ -416,7 +436,10 @@ static int begin(struct tg_box *box, int64_t deadline, struct call *call)
 {
     *call = (struct call){ .deadline = deadline, .interrupts = tg_box_interrupts(box) };
     const int r = tg_box_begin(box);
-    return r < 0 ? r : box->rx.has_slot ? 0 : -EBADF;
+    if (r < 0 || !box->rx.has_slot) {
+        return r < 0 ? r : -EBADF;
+    }
+    return tg_box_may_receive(box) ? 0 : -EPERM;
 }
 
 /* Begin, and get the gate. */
@@ -466,7 +489,7 @@ ssize_t tg_box_receive(struct tg_box *box, void *buf, size_t size, int64_t timeo
     bool spun = false;
     /* With one thread nobody else is inside: the gate is free. */
     if (__libc_single_threaded && box->rx.has_slot && tg_box_begin(box) == 0 &&
-        take_short(box, &take, timeout_ns != 0, &spun)) {
+        tg_box_may_receive(box) && take_short(box, &take, timeout_ns != 0, &spun)) {
         return (ssize_t)take.len;
     }
     const int r = receive(box, &take, timeout_ns, spun);
@@ -558,15 +581,16 @@ ssize_t tg_box_receive_many(struct tg_box *box, const struct iovec *buffers, siz
 
 /* ---- several mailboxes */
 
-/* One look at one mailbox: 1 something to do there (a message, or its end), 0 nothing. */
+/* One look at one mailbox: 1 something to do there (a message, or its end), 0 nothing, or
+ * TG_TAKE_TOO_OFTEN. */
 static int look_at(struct tg_box *box, const struct call *call)
 {
-    if (tg_box_check(box) < 0) {
+    if (check(box) < 0) {
         return 1;
     }
     struct tg_take take = { .how = TG_TAKE_LOOK };
     const int r = look(box, call, &take);
-    return r != 0;
+    return r == TG_TAKE_TOO_OFTEN ? r : r != 0;
 }
 
 static void merge(struct tg_waitset *all, const struct tg_waitset *one)
@@ -595,7 +619,13 @@ static int look_at_all(struct tg_box *const boxes[], size_t n, struct call calls
         for (;;) {
             while (tg_box_lock(box, TG_NEVER) < 0) {
             }
-            if (look_at(box, call) != 0) {
+            const int found = look_at(box, call);
+            if (found == TG_TAKE_TOO_OFTEN) {
+                leave_queue(box, call);
+                tg_dead_letter(box);
+                continue;
+            }
+            if (found != 0) {
                 tg_box_unlock(box);
                 return (int)i;
             }
@@ -629,10 +659,10 @@ static bool any_interrupted(struct tg_box *const boxes[], size_t n, const struct
 }
 
 static int sleep_on_all(struct tg_box *const boxes[], size_t n, struct call calls[],
-                        const struct tg_waitset *all)
+                        struct tg_waitset *all)
 {
     for (size_t i = 0; i < n; i++) {
-        if (tg_box_check(boxes[i]) < 0) {
+        if (!tg_box_may_sleep(boxes[i], all) || !tg_box_may_receive(boxes[i])) {
             return 0;
         }
     }
@@ -693,7 +723,7 @@ static int begin_all(struct tg_box *const boxes[], size_t n, int64_t deadline, s
 {
     for (size_t i = 0; i < n; i++) {
         const int r = begin(boxes[i], deadline, &calls[i]);
-        if (r == -EIDRM || r == -EOWNERDEAD) {
+        if (r == -EIDRM || r == -EOWNERDEAD || r == -EPERM) {
             return (int)i + 1;
         }
         if (r < 0) {

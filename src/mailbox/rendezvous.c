@@ -233,6 +233,7 @@ static bool decide(struct tg_box *box, struct tg_attached *at, struct tg_box_ent
     tg_store_relaxed(&entry->sequence, s);
     tg_store_relaxed(&entry->offset, (uint32_t)offer);
     tg_store_relaxed(&entry->length, len);
+    tg_store_relaxed(&entry->extension, UINT32_C(0));
     tg_store_relaxed(&entry->pid, tg_load_relaxed(&at->reader.head->pid));
     tg_store_release(&entry->state, TG_ENTRY(TG_CLAIMED, 1));
     /* release: the entry first (I2). */

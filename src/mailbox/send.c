@@ -181,11 +181,8 @@ int tg_sender_sleep(struct tg_box *box, int64_t deadline, uint32_t interrupts,
     tg_life_renew(box->root);
     tg_life_watch_begin(box->root);
     tg_waitset_add(&set, &box->interrupts, interrupts);
-    if (box->owner != 0 && box->owner != box->me) {
-        (void)tg_life_watch(box->root, box->owner, &set);
-    }
     int r = 0;
-    if (!prepare_sleep(box, &set, ready) && tg_box_check(box) == 0) {
+    if (!prepare_sleep(box, &set, ready) && tg_box_may_sleep(box, &set)) {
         tg_sender_ring(box, true);
         r = sleep_in_pieces(box, &set, deadline, ready);
     }
@@ -326,11 +323,11 @@ static inline void note_cpu(struct tg_box *box)
     }
 }
 
-static void commit(struct tg_box *box, uint64_t len)
+static void commit(struct tg_box *box, uint64_t len, uint32_t extension)
 {
     struct tg_sender *tx = &box->tx;
     note_cpu(box);
-    tg_writer_commit(&tx->writer, len);
+    tg_writer_commit_extended(&tx->writer, len, extension);
     tx->since_wake++;
     if (tx->holds_room) {
         tx->holds_room = false;
@@ -423,6 +420,34 @@ static inline bool send_short(struct tg_box *box, const void *data, size_t len)
     return true;
 }
 
+int tg_box_send_extended(struct tg_box *box, const void *extension, uint32_t extension_len,
+                         const void *data, size_t len, int64_t timeout_ns)
+{
+    struct call call;
+    int r = box->capacity == 0 ? -EOPNOTSUPP : check_length(box, len);
+    if (r == 0 && (uint64_t)len + extension_len > TONG_MESSAGE_MAX) {
+        r = -EMSGSIZE;
+    }
+    if (r == 0) {
+        r = enter(box, timeout_ns, &call);
+    }
+    if (r < 0) {
+        return r;
+    }
+    uint8_t *to;
+    r = prepare(box, len + extension_len, call.deadline, call.interrupts, &to);
+    if (r == 0) {
+        memcpy(to, extension, extension_len);
+        if (len != 0) {
+            memcpy(to + extension_len, data, len);
+        }
+        commit(box, len + extension_len, extension_len);
+        tell(box);
+    }
+    tg_gate_leave(&box->tx.gate);
+    return r;
+}
+
 static int send_one(struct tg_box *box, const void *data, size_t len, const struct call *call)
 {
     uint8_t *to;
@@ -439,7 +464,7 @@ static int send_one(struct tg_box *box, const void *data, size_t len, const stru
         r = tg_rendezvous_send(box, len, drop ? 0 : call->deadline, call->interrupts);
         return drop && r == -EAGAIN ? TONG_DROPPED : r;
     }
-    commit(box, len);
+    commit(box, len, 0);
     return 0;
 }
 
@@ -605,7 +630,7 @@ int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len)
         note_cpu(box);
         r = tg_rendezvous_send(box, len, tg_deadline(box->tx.timeout_ns), tg_box_interrupts(box));
     } else {
-        commit(box, len);
+        commit(box, len, 0);
         tell(box);
     }
     end_reservation(box, slot);

@@ -16,6 +16,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,6 +322,8 @@ static void tell_receivers(struct tg_box *box)
     tg_a32 *links = &box->users[box->ring].bells->links;
     /* Before the first message: a receiver that looks behind its fence sees it. */
     (void)tg_add(links, 1);
+    /* For tong_watch; receivers do not sleep on it. */
+    tg_sys_futex_wake(links, INT_MAX);
 }
 
 int tg_sender_get_link(struct tg_box *box)

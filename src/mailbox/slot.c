@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include "mailbox/box.h"
@@ -37,7 +38,7 @@ bool tg_slot_any_dead(struct tg_box *box)
     return false;
 }
 
-/* Whether the same message lies RETURNED elsewhere: its new holder died while moving it. */
+/* Whether the same message lies RETURNED or PARKED elsewhere: its new holder died while moving it. */
 static bool lies_elsewhere(struct tg_box *box, const struct tg_box_entry *entry)
 {
     const uint32_t n = n_slots(box);
@@ -45,7 +46,8 @@ static bool lies_elsewhere(struct tg_box *box, const struct tg_box_entry *entry)
         struct tg_box_entry *e = tg_claims_of(box, i);
         const uint32_t used = tg_load_acquire(&box->slots[i].entries);
         for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
-            if (&e[k] != entry && TG_ENTRY_STATE(tg_load_relaxed(&e[k].state)) == TG_RETURNED &&
+            const uint32_t state = TG_ENTRY_STATE(tg_load_relaxed(&e[k].state));
+            if (&e[k] != entry && (state == TG_RETURNED || state == TG_PARKED) &&
                 tg_load_relaxed(&e[k].row) == tg_load_relaxed(&entry->row) &&
                 tg_load_relaxed(&e[k].sequence) == tg_load_relaxed(&entry->sequence)) {
                 return true;
@@ -158,8 +160,11 @@ static int find_free_slot(struct tg_box *box, uint32_t *ret_slot)
     uint32_t taken = 0;
     uint32_t free_ = n;
     for (uint32_t i = 0; i < n; i++) {
-        if (tg_load_relaxed(&box->slots[i].owner) != 0) {
-            taken++;
+        const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
+        const uint64_t only = tg_load_relaxed(&box->owner);
+        if (owner != 0) {
+            /* One that had to give the mailbox away does not receive any more. */
+            taken += only == 0 || owner == only;
         } else if (free_ == n) {
             free_ = i;
         }
@@ -192,6 +197,8 @@ static void take_slot(struct tg_box *box, uint32_t slot)
     tg_store_relaxed(&box->head->joins, tg_load_relaxed(&box->head->joins) + 1);
     /* release: pairs with the acquire of senders that make a list of receivers to watch. */
     tg_store_release(&s->owner, box->me);
+    (void)tg_add(&box->head->arrivals, 1);
+    tg_sys_futex_wake(&box->head->arrivals, INT_MAX);
     count_taken(box);
     box->rx.slot = slot;
     box->rx.has_slot = true;

@@ -82,6 +82,7 @@ static void count_entries(const struct tg_box_view *view, uint32_t slot, tong_st
         const uint32_t state = TG_ENTRY_STATE(tg_load_relaxed(&e[k].state));
         s->claimed += state == TG_CLAIMED || state == TG_RELEASED;
         s->waiting += state == TG_RETURNED;
+        s->set_aside += state == TG_PARKED;
     }
 }
 
@@ -114,6 +115,10 @@ static void copy_options(const struct tg_box_head *head, tong_status *s)
     s->redelivered = tg_load_relaxed(&head->redelivered);
     s->deaths = tg_load_relaxed(&head->deaths);
     s->backstop_finds = tg_load_relaxed(&head->finds);
+    s->dead_letters = tg_load_relaxed(&head->dead_letters);
+    s->max_deliveries = tg_load_relaxed(&head->max_deliveries);
+    memcpy(s->dead_letter, head->dead_letter, sizeof s->dead_letter);
+    s->dead_letter[sizeof s->dead_letter - 1] = '\0';
 }
 
 static int look(struct tg_root *root, const char *name, tong_status *s)
@@ -130,7 +135,7 @@ static int look(struct tg_root *root, const char *name, tong_status *s)
     copy_options(view.head, s);
     count_slots(root, &view, s);
     (void)tg_sys_list(view.dir, count_file, &count);
-    s->sent = s->done + s->claimed + (s->capacity == 0 ? 0 : s->waiting);
+    s->sent = s->done + s->claimed + s->set_aside + (s->capacity == 0 ? 0 : s->waiting);
     tg_box_view_close(&view);
     return dead ? -ENOENT : 0;
 }
@@ -232,7 +237,7 @@ static int check_mailbox(struct doctor *doctor, struct tg_root *root, const char
     tg_box_view_close(&view);
     if (dead) {
         if (repair) {
-            (void)tg_box_take_away(root, name, false, true, id);
+            (void)tg_box_take_away(root, name, TG_END_DEAD, id);
         }
         return tell(doctor, 1, name, "its owner is dead",
                     repair ? "" : "tong doctor --repair removes it");

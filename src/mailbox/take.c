@@ -65,8 +65,8 @@ uint32_t tg_take_count(struct tg_box *box, uint32_t most)
 
 /* ---- returned ones */
 
-/* The first that can be read: one of a damaged link hinders nobody. */
-static struct tg_box_entry *find_returned(struct tg_box *box, uint32_t *ret_state)
+/* The first in that state that can be read: one of a damaged link hinders nobody. */
+static struct tg_box_entry *find_entry(struct tg_box *box, uint32_t wanted, uint32_t *ret_state)
 {
     const uint32_t n = tg_load_relaxed(&box->head->n_slots);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
@@ -75,7 +75,7 @@ static struct tg_box_entry *find_returned(struct tg_box *box, uint32_t *ret_stat
         for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
             *ret_state = tg_load_acquire(&e[k].state);
             const struct tg_attached *at = tg_claims_link_of(box, &e[k]);
-            if (TG_ENTRY_STATE(*ret_state) == TG_RETURNED && at != NULL && !at->reader.damaged) {
+            if (TG_ENTRY_STATE(*ret_state) == wanted && at != NULL && !at->reader.damaged) {
                 return &e[k];
             }
         }
@@ -90,6 +90,7 @@ static void copy_fields(struct tg_box_entry *to, const struct tg_box_entry *from
     tg_store_relaxed(&to->offset, tg_load_relaxed(&from->offset));
     tg_store_relaxed(&to->length, tg_load_relaxed(&from->length));
     tg_store_relaxed(&to->pid, tg_load_relaxed(&from->pid));
+    tg_store_relaxed(&to->extension, tg_load_relaxed(&from->extension));
 }
 
 static bool is_own(struct tg_box *box, const struct tg_box_entry *entry)
@@ -126,30 +127,65 @@ static void one_returned_less(struct tg_box *box)
     tg_store_relaxed(&box->head->n_returned, n != 0 ? n - 1 : 0);
 }
 
-static int take_returned(struct tg_box *box, struct tg_take *take)
+/* What is known of the message of an entry. */
+static int view_entry(struct tg_box *box, struct tg_take *take, const struct tg_box_entry *entry,
+                      uint32_t state)
 {
-    uint32_t state;
-    struct tg_box_entry *entry = find_returned(box, &state);
-    if (entry == NULL) {
-        tg_store_relaxed(&box->head->n_returned, UINT32_C(0));
-        return 0;
-    }
-    if (take->how == TG_TAKE_LOOK) {
-        return 1;
-    }
     struct tg_attached *at = tg_claims_link_of(box, entry);
     take->at = at;
     take->len = tg_load_relaxed(&entry->length);
+    take->extension = tg_load_relaxed(&entry->extension);
     take->sequence = tg_load_relaxed(&entry->sequence);
     take->pid = tg_load_relaxed(&entry->pid);
     take->deliveries = TG_ENTRY_DELIVERIES(state);
     if (take->how == TG_TAKE_COPY && take->len > take->size) {
         return -EMSGSIZE;
     }
-    int r = tg_reader_find(&at->reader, (uint64_t)tg_load_relaxed(&entry->offset) << 4,
-                           (uint32_t)take->len, &take->data);
+    const uint64_t len = (uint64_t)take->len + take->extension;
+    if (len > UINT32_MAX) {
+        return -EPROTO;
+    }
+    const int r = tg_reader_find(&at->reader, (uint64_t)tg_load_relaxed(&entry->offset) << 4,
+                                 (uint32_t)len, &take->data);
     if (r < 0) {
         at->reader.damaged = r == -EPROTO;
+        return r;
+    }
+    take->data += take->extension;
+    return 0;
+}
+
+/* Its message is out of the mailbox. */
+static void free_entry(struct tg_box *box, const struct tg_take *take, struct tg_box_entry *entry)
+{
+    tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
+    if (box->capacity == 0) {
+        tg_claims_note_done(box, 1);
+    }
+    tg_claims_collect_one(box, take->at);
+}
+
+static bool is_too_often(const struct tg_box *box, uint32_t state)
+{
+    return box->max_deliveries != 0 && TG_ENTRY_DELIVERIES(state) > box->max_deliveries;
+}
+
+static int take_returned(struct tg_box *box, struct tg_take *take)
+{
+    uint32_t state;
+    struct tg_box_entry *entry = find_entry(box, TG_RETURNED, &state);
+    if (entry == NULL) {
+        tg_store_relaxed(&box->head->n_returned, UINT32_C(0));
+        return 0;
+    }
+    if (take->how != TG_TAKE_SKIP && is_too_often(box, state)) {
+        return TG_TAKE_TOO_OFTEN;
+    }
+    if (take->how == TG_TAKE_LOOK) {
+        return 1;
+    }
+    int r = view_entry(box, take, entry, state);
+    if (r < 0) {
         return r;
     }
     if (take->how == TG_TAKE_CLAIM) {
@@ -158,16 +194,51 @@ static int take_returned(struct tg_box *box, struct tg_take *take)
         if (take->how == TG_TAKE_COPY) {
             memcpy(take->buf, take->data, take->len);
         }
-        tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
-        if (box->capacity == 0) {
-            tg_claims_note_done(box, 1);
-        }
-        tg_claims_collect_one(box, at);
+        free_entry(box, take, entry);
     }
     if (r == 0) {
         one_returned_less(box);
     }
     return r < 0 ? r : 1;
+}
+
+int tg_take_too_often(struct tg_box *box, struct tg_take *take)
+{
+    uint32_t state;
+    struct tg_box_entry *entry = find_entry(box, TG_RETURNED, &state);
+    if (entry == NULL || !is_too_often(box, state)) {
+        return 0;
+    }
+    box->rx.parked_ns = tg_now_ns();
+    int r = view_entry(box, take, entry, state);
+    if (r == 0) {
+        r = move_here(box, take, entry, state);
+    }
+    if (r < 0) {
+        /* Out of the way in any case: it must not be found again and again. */
+        tg_store_release(&entry->state, TG_ENTRY(TG_PARKED, TG_ENTRY_DELIVERIES(state)));
+        tg_store_relaxed(&box->head->n_parked, tg_load_relaxed(&box->head->n_parked) + 1);
+    }
+    one_returned_less(box);
+    return r < 0 ? r : 1;
+}
+
+/* Of those set aside, for who throws away. */
+static int skip_parked(struct tg_box *box, struct tg_take *take)
+{
+    uint32_t state;
+    struct tg_box_entry *entry = find_entry(box, TG_PARKED, &state);
+    tg_store_relaxed(&box->head->n_parked, UINT32_C(0));
+    if (entry == NULL) {
+        return 0;
+    }
+    const int r = view_entry(box, take, entry, state);
+    if (r < 0) {
+        return r;
+    }
+    free_entry(box, take, entry);
+    tg_claims_collect(box, false); /* counts the rest */
+    return 1;
 }
 
 /* ---- fresh ones */
@@ -183,6 +254,7 @@ static int claim_fresh(struct tg_box *box, struct tg_take *take, const struct tg
     tg_store_relaxed(&entry->offset, (uint32_t)view->place);
     tg_store_relaxed(&entry->length, view->len);
     tg_store_relaxed(&entry->pid, view->pid);
+    tg_store_relaxed(&entry->extension, view->extension);
     tg_store_release(&entry->state, TG_ENTRY(TG_CLAIMED, 1));
     /* The hand-out. release: the entry comes first, or a repair would take it for void. */
     tg_store_release(&take->at->row->next, view->next);
@@ -223,6 +295,7 @@ static int take_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take
     take->at = at;
     take->len = view.len;
     take->data = view.data;
+    take->extension = view.extension;
     take->sequence = view.sequence;
     take->pid = view.pid;
     take->deliveries = 1;
@@ -282,5 +355,7 @@ int tg_take_one(struct tg_box *box, struct tg_take *take)
             return r;
         }
     }
-    return 0;
+    return take->how == TG_TAKE_SKIP && tg_load_relaxed(&box->head->n_parked) != 0
+               ? skip_parked(box, take)
+               : 0;
 }

@@ -1,0 +1,102 @@
+/*
+ * Messages that were handed out too often: to the dead-letter mailbox, or set aside.
+ *
+ * The receiver that comes upon one claims it, gives the token back, sends a copy with its origin, and
+ * finishes the claim. Killed before that, the next one sends it again: there are two copies then,
+ * with the same origin. It is never lost: not sent, it is set aside (PARKED), where it takes room, is
+ * counted, and is tried again while the mailbox is used, at most once a second.
+ *
+ * A message that has an origin already is set aside rather than sent on, so that a circle of
+ * dead-letter mailboxes ends.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "mailbox/box.h"
+
+static bool has_origin(const struct tg_take *take)
+{
+    uint32_t magic = 0;
+    if (take->extension < sizeof(struct tg_origin)) {
+        return false;
+    }
+    memcpy(&magic, take->data - take->extension, sizeof magic);
+    return magic == TG_ORIGIN_MAGIC;
+}
+
+static struct tg_origin origin_of(const struct tg_box *box, const struct tg_take *take)
+{
+    struct tg_origin origin = { .magic = TG_ORIGIN_MAGIC,
+                                .deliveries = box->max_deliveries,
+                                .sequence =
+                                    tg_reader_full_sequence(&take->at->reader, take->sequence),
+                                .row = take->at->reader.row,
+                                .uid = take->at->reader.uid,
+                                .pid = (int32_t)take->pid };
+    memcpy(origin.box_id, box->id, sizeof origin.box_id);
+    memcpy(origin.name, box->name, sizeof origin.name);
+    return origin;
+}
+
+/* No token held. 0: it is there. */
+static int send_on(const struct tg_box *box, const struct tg_take *take)
+{
+    if (box->dead_letter[0] == '\0') {
+        return -ENOENT;
+    }
+    if (has_origin(take)) {
+        return -EEXIST;
+    }
+    struct tg_box *to = NULL;
+    int r = tg_box_open(box->dead_letter, TONG_SEND, NULL, &to);
+    if (r < 0) {
+        return r;
+    }
+    const struct tg_origin origin = origin_of(box, take);
+    r = tg_box_send_extended(to, &origin, sizeof origin, take->data, take->len, 0);
+    (void)tg_box_close(to);
+    return r;
+}
+
+void tg_dead_letter(struct tg_box *box)
+{
+    struct tg_take take = { .how = TG_TAKE_CLAIM };
+    const int r = tg_take_too_often(box, &take);
+    tg_box_unlock(box);
+    if (r != 1) {
+        return;
+    }
+    if (send_on(box, &take) == 0) {
+        (void)tg_add(&box->head->dead_letters, 1);
+        tg_claims_finish(box, take.entry, TG_ENTRY(TG_RELEASED, take.deliveries));
+    } else {
+        tg_claims_finish(box, take.entry, TG_ENTRY(TG_PARKED, take.deliveries));
+    }
+}
+
+int tg_box_origin(struct tg_box *box, const tong_message *message, tong_origin *ret_origin)
+{
+    if (box->fork_count != tg_fork_count()) {
+        return -ECHILD;
+    }
+    uint32_t state;
+    const struct tg_box_entry *entry = tg_claims_entry_of(box, message, &state);
+    if (entry == NULL) {
+        return -EINVAL;
+    }
+    struct tg_take take = { .data = message->data,
+                            .extension = tg_load_relaxed(&entry->extension) };
+    if (!has_origin(&take)) {
+        return 0;
+    }
+    struct tg_origin origin;
+    memcpy(&origin, take.data - take.extension, sizeof origin);
+    origin.name[sizeof origin.name - 1] = '\0';
+    ret_origin->deliveries = origin.deliveries;
+    ret_origin->sequence = origin.sequence;
+    ret_origin->uid = origin.uid;
+    ret_origin->pid = origin.pid;
+    memcpy(ret_origin->id, origin.box_id, sizeof ret_origin->id);
+    memcpy(ret_origin->name, origin.name, sizeof ret_origin->name);
+    return 1;
+}
