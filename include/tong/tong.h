@@ -331,9 +331,10 @@ TONG_API int tong_give(tong_mailbox *box, const char *process);
  * tong_watch - wait for the death of a process that uses the mailbox.
  *
  * The first call takes note of the senders and receivers there are; each death since then, or of one
- * that came since then, is told once for each handle that watches. To close a handle is no death; to end
- * without closing it is one. A process that came and died within the same moment, before this one
- * could look, is not told. A sender is one once it has sent.
+ * that came since then, is told once for each handle that watches. To close a handle is no death; to
+ * end without closing it is one. Between two looks this one cannot see: a process that came and died
+ * is not told, one that closed its handle, had others here, and died then is. A sender is one once it
+ * has sent.
  *
  * Blocks   until a death, the time-out, or the mailbox's end; 0: only looks.
  * Returns  0 and *ret_death, or

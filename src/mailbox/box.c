@@ -23,7 +23,7 @@ static bool options_differ(const struct tg_box *box, const tong_options *o)
 {
     const struct tg_box_head *head = box->head;
     return o->delivery != tg_load_relaxed(&head->delivery) ||
-           o->owner != tg_load_relaxed(&head->owner_kind) ||
+           (o->owner == TONG_PROCESS) != (TG_OWNER(tg_load_acquire(&head->owner)) != 0) ||
            o->full != tg_load_relaxed(&head->full) || o->mode != tg_load_relaxed(&head->mode) ||
            o->capacity != tg_load_relaxed(&head->capacity) ||
            tg_box_link_capacity(o) != tg_load_relaxed(&head->link_capacity) ||
@@ -45,7 +45,8 @@ static int read_options(struct tg_box *box)
     box->message_size = tg_load_relaxed(&head->message_size);
     box->max_bytes = tg_load_relaxed(&head->max_bytes);
     box->max_deliveries = tg_load_relaxed(&head->max_deliveries);
-    atomic_store_explicit(&box->owner, tg_load_acquire(&head->owner), memory_order_relaxed);
+    atomic_store_explicit(&box->owner, TG_OWNER(tg_load_acquire(&head->owner)),
+                          memory_order_relaxed);
     memcpy(box->dead_letter, head->dead_letter, sizeof box->dead_letter);
     box->dead_letter[sizeof box->dead_letter - 1] = '\0';
     const bool bad_name = box->dead_letter[0] != '\0' && tg_name_check(box->dead_letter) < 0;
@@ -317,8 +318,9 @@ static int find_or_make_once(struct tg_box *box, const tong_options *options)
     if (r == -EOWNERDEAD) {
         uint8_t id[16];
         memcpy(id, box->id, sizeof id);
-        (void)tg_box_take_away(box->root, box->name, TG_END_DEAD, id);
-        r = -ENOENT;
+        /* -EEXIST: it is not dead any more, but somebody else's. */
+        const int ended = tg_box_take_away(box->root, box->name, TG_END_DEAD, id);
+        r = ended == -EEXIST ? -EAGAIN : -ENOENT;
     }
     if (r != -ENOENT || (box->flags & TONG_CREATE) == 0) {
         return r;

@@ -33,12 +33,12 @@ struct tg_box_head {
     /* once, before the folder gets its name; options by the owner */
     tg_a32 magic;
     tg_a32 version;
-    tg_a32 state; /* {gives:16, TG_GIVING, enum tg_state:8}; the owner's user, root's lock held.
+    tg_a32 state; /* {changes:16, TG_CHANGING, enum tg_state:8}; the owner's user, root's lock held.
                      Partner: the beginning of every call */
     tg_a32 size;  /* of this file: TG_BOX_SIZE */
     uint8_t id[16];
     tg_a32 delivery;
-    tg_a32 owner_kind;
+    tg_a32 unused_;
     tg_a32 full;
     tg_a32 mode;
     tg_a32 capacity;
@@ -46,10 +46,11 @@ struct tg_box_head {
     tg_a32 message_size;
     tg_a32 owner_pid; /* for people only */
     tg_a64 max_bytes;
-    tg_a64 owner;    /* record number of the owning process, 0 the system; root's lock held */
-    tg_a64 accepted; /* the owner, once a handle of it is the one whose close ends the mailbox */
+    tg_a64
+        owner; /* record number of the owning process, or 0, the system; TG_ACCEPTED; written with
+                     the root's lock held, but that the owner adds TG_ACCEPTED */
     tg_a32 max_deliveries; /* 0 no limit; once */
-    uint8_t unused0[36];
+    uint8_t unused0[44];
     /* offset 128: the token; receivers, compare-and-swap */
     tg_a64 token;
     uint8_t unused1[56];
@@ -85,10 +86,14 @@ _Static_assert(offsetof(struct tg_box_head, tickets) == 256, "format: tickets");
 _Static_assert(offsetof(struct tg_box_head, dead_letter) == 320, "format: dead letter");
 _Static_assert(sizeof(struct tg_box_head) == 448, "format: box head");
 
-/* The parts of the state word. While GIVING the owner may change at any moment. */
+/* The parts of the state word. While CHANGING state and owner may become others at any moment. */
 #define TG_STATE(word) ((word)&0xffu)
-#define TG_GIVING 0x100u
-#define TG_GIVE 0x10000u /* one more */
+#define TG_CHANGING 0x100u
+#define TG_CHANGE 0x10000u /* one more */
+
+/* A handle of the owner is the one whose close ends the mailbox. */
+#define TG_ACCEPTED UINT64_C(1)
+#define TG_OWNER(word) ((word) & ~UINT64_C(15))
 
 /* A receiver. */
 struct tg_box_slot {

@@ -107,11 +107,22 @@ void tg_box_view_close(struct tg_box_view *view)
 
 bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view)
 {
-    const uint32_t state = tg_load_acquire(&view->head->state);
-    const uint64_t owner = tg_load_acquire(&view->head->owner);
-    /* While it is being given its owner's death is not its end. */
-    return TG_STATE(state) != TG_ALIVE ||
-           (owner != 0 && (state & TG_GIVING) == 0 && !tg_life_is_alive(root, owner));
+    for (;;) {
+        const uint32_t state = tg_load_acquire(&view->head->state);
+        const uint64_t owner = tg_load_acquire(&view->head->owner);
+        if (TG_STATE(state) != TG_ALIVE) {
+            return true;
+        }
+        if (TG_OWNER(owner) == 0 || (state & TG_CHANGING) != 0 ||
+            tg_life_is_alive(root, TG_OWNER(owner))) {
+            return false;
+        }
+        /* Asked again behind the death: it may have been given away before it. */
+        if (tg_load_acquire(&view->head->state) == state &&
+            tg_load_acquire(&view->head->owner) == owner) {
+            return true;
+        }
+    }
 }
 
 /* ---- ending */
@@ -192,24 +203,32 @@ static int move_away(struct tg_root *root, const char *name)
     return r;
 }
 
-/* Root's lock held: nobody gives it away meanwhile, whatever its state says. */
+static bool is_orphan(struct tg_root *root, const struct tg_box_head *head)
+{
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&head->owner));
+    return owner != 0 && !tg_life_is_alive(root, owner);
+}
+
+/* Root's lock held: nobody gives it away meanwhile, whatever its state says. The mark and the first
+ * ring come before the end, so that nobody sleeps through it if this process dies here. */
 static int end_view(struct tg_root *root, const char *name, enum tg_end how,
                     const struct tg_box_view *view)
 {
+    struct tg_box_head *head = view->head;
     if (view->uid != geteuid() && geteuid() != 0) {
         return -EPERM;
     }
-    const uint64_t owner = tg_load_acquire(&view->head->owner);
-    const bool mine = how == TG_END_MINE && owner != 0 && owner == tg_life_id(root);
-    const bool orphaned = owner != 0 && !tg_life_is_alive(root, owner);
-    const bool ended = TG_STATE(tg_load_acquire(&view->head->state)) != TG_ALIVE;
-    if (!ended && !mine && !orphaned && how != TG_END_ANY) {
-        return -EEXIST;
-    }
-    if (!ended) {
+    if (TG_STATE(tg_load_acquire(&head->state)) == TG_ALIVE) {
+        const bool mine =
+            how == TG_END_MINE && tg_load_acquire(&head->owner) == (tg_life_id(root) | TG_ACCEPTED);
+        if (how != TG_END_ANY && !mine && !is_orphan(root, head)) {
+            return -EEXIST;
+        }
+        (void)tg_or(&head->state, TG_CHANGING);
+        tg_box_wake_everybody(view);
+        const bool gone = mine || is_orphan(root, head);
         /* release: who sees the end sees what was done before it. */
-        tg_store_release(&view->head->state,
-                         (uint32_t)(mine || orphaned ? TG_OWNER_GONE : TG_REMOVED));
+        tg_store_release(&head->state, (uint32_t)(gone ? TG_OWNER_GONE : TG_REMOVED));
     }
     tg_box_wake_everybody(view);
     return move_away(root, name);
@@ -324,15 +343,13 @@ static void write_box(struct tg_box_head *head, const tong_options *o, const uin
     tg_store_relaxed(&head->size, TG_BOX_SIZE);
     tg_store_relaxed(&head->state, (uint32_t)TG_ALIVE);
     tg_store_relaxed(&head->delivery, o->delivery);
-    tg_store_relaxed(&head->owner_kind, o->owner);
     tg_store_relaxed(&head->full, o->full);
     tg_store_relaxed(&head->mode, o->mode);
     tg_store_relaxed(&head->capacity, o->capacity);
     tg_store_relaxed(&head->link_capacity, tg_box_link_capacity(o));
     tg_store_relaxed(&head->message_size, o->message_size);
     tg_store_relaxed(&head->max_bytes, o->max_bytes);
-    tg_store_relaxed(&head->owner, owner);
-    tg_store_relaxed(&head->accepted, owner);
+    tg_store_relaxed(&head->owner, owner != 0 ? owner | TG_ACCEPTED : 0);
     tg_store_relaxed(&head->max_deliveries, o->max_deliveries);
     if (o->dead_letter != NULL) {
         memcpy(head->dead_letter, o->dead_letter, strlen(o->dead_letter) + 1);

@@ -1,25 +1,29 @@
 /*
  * Whose a mailbox is: asked at the beginning of every call, and handed on by tong_give.
  *
- * The state word {gives, GIVING, state} and the owner are written under the root's lock alone, by
- * processes of the mailbox's user. A handle keeps a copy of both; while the state word is the one it
- * knows, the owner is, too.
+ * The state word {changes, CHANGING, state} and the owner are written under the root's lock alone,
+ * by processes of the mailbox's user. A handle keeps a copy of both; while the state word is the one
+ * it knows, the owner is, too.
  *
  *   give                                      killed behind it
- *   1 state |= GIVING                         the old owner; whoever comes by ends the giving
+ *   1 state |= CHANGING                       the old owner; whoever comes by ends the change
  *   2 ring everybody                          the same
- *   3 accepted = 0, owner = the new one       the new owner; the same
- *   4 state = ALIVE, gives + 1                the new owner
- *   5 ring everybody                          (a courtesy: see I2)
+ *   3 the old owner dead? then state = OWNER_GONE and no more
+ *   4 owner = the new one                     the new owner; the same
+ *   5 state = ALIVE, changes + 1              the new owner
+ *   6 ring everybody                          (a courtesy: see I2)
  *
- * I1  What a handle concludes from an owner's death it concludes from the owner of a state word
- *     without GIVING, asked again behind the death: so -EOWNERDEAD is never told while a give can
- *     still succeed, and once told it is for ever, since a give looks at the owner's life first and the
- *     state is GIVING from then on.
+ * I1  What a handle concludes from an owner's death it concludes from the owner of a settled state
+ *     word, asked again behind the death; and a giver looks at the owner's life behind its mark. So of
+ *     the two one sees the other: -EOWNERDEAD is never told while a give can still succeed, and once
+ *     told it is for ever. Settled: without CHANGING, or read under the lock.
  * I2  A sleeper reads its bells, then the state and the owner, and watches that owner. If it read
- *     an older state than GIVING, 2 rings it; if it reads GIVING, it sleeps a millisecond at a time
- *     until that is gone; so nobody sleeps on the life of an owner that is none.
- * I3  Whoever gets the lock finds no giver at work: GIVING is then a dead one's, and is ended.
+ *     an older state than CHANGING, 2 rings it; if its state is not settled, it sleeps a millisecond at
+ *     a time until it is; so nobody sleeps on the life of an owner that is none.
+ * I3  Whoever gets the lock finds no giver at work: CHANGING is then a dead one's, and is ended by
+ *     those who may write. The next giver ends it, too, before it begins, so that the word differs.
+ * I4  The owner word tells whether a handle of the owner has accepted it, in one store with the
+ *     owner; that handle's close is the mailbox's end only while the word says both.
  */
 #include <errno.h>
 #include <string.h>
@@ -30,38 +34,31 @@
 
 /* ---- asking */
 
-/* Lock held: end what a dead giver began. */
-static void end_giving(struct tg_box_head *head)
+/* Lock held: end what a dead one began. */
+static void end_change(struct tg_box_head *head)
 {
     const uint32_t word = tg_load_acquire(&head->state);
-    if ((word & TG_GIVING) == 0) {
-        return;
+    if ((word & TG_CHANGING) != 0) {
+        /* release: the owner comes first; pairs with the acquire of every check. */
+        tg_store_release(&head->state, (word & ~TG_CHANGING) + TG_CHANGE);
     }
-    const bool owned = tg_load_relaxed(&head->owner) != 0;
-    tg_store_relaxed(&head->owner_kind, (uint32_t)(owned ? TONG_PROCESS : TONG_SYSTEM));
-    /* release: the owner comes first; pairs with the acquire of every check. */
-    tg_store_release(&head->state, (word & ~TG_GIVING) + TG_GIVE);
 }
 
-/* Somebody gives it away just now, or died while doing so. */
-static void try_to_end_giving(struct tg_box *box)
+/* Lock held; who may not write the box leaves it as it is. */
+static void try_to_end_change(struct tg_box *box)
 {
-    tg_fd lock = -1;
-    if (tg_root_lock(box->root, false, &lock) < 0) {
-        return;
-    }
     struct tg_box_view view;
     if (box->writable) {
-        end_giving(box->head);
+        end_change(box->head);
     } else if (tg_box_view_open(box->root, box->name, true, &view) == 0) {
         if (memcmp(view.head->id, box->id, 16) == 0) {
-            end_giving(view.head);
+            end_change(view.head);
         }
         tg_box_view_close(&view);
     }
 }
 
-/* The copy is private: no crash point. */
+/* The copies are private: no crash points. */
 static void keep_owner(struct tg_box *box, uint64_t owner)
 {
     atomic_store_explicit(&box->owner, owner, memory_order_relaxed);
@@ -72,18 +69,26 @@ static void keep_state(struct tg_box *box, uint32_t word)
     atomic_store_explicit(&box->state_seen, word, memory_order_relaxed);
 }
 
-/* Bring the copy up to date with a state word that is another. 0, or the end. */
+static bool is_settled(const struct tg_box *box, uint32_t word)
+{
+    return word == tg_load_relaxed(&box->state_seen);
+}
+
+/* Bring the copies up to date with a state word that is another. 0, or the end. */
 static int note_state(struct tg_box *box, uint32_t *word)
 {
-    if ((*word & TG_GIVING) != 0) {
-        try_to_end_giving(box);
+    tg_fd lock = -1;
+    bool settled = (*word & TG_CHANGING) == 0;
+    if (!settled && tg_root_lock(box->root, false, &lock) == 0) {
+        try_to_end_change(box);
         *word = tg_load_acquire(&box->head->state);
+        settled = true;
     }
     if (TG_STATE(*word) != TG_ALIVE) {
         return TG_STATE(*word) == TG_OWNER_GONE ? -EOWNERDEAD : -EIDRM;
     }
-    keep_owner(box, tg_load_acquire(&box->head->owner));
-    if ((*word & TG_GIVING) == 0) {
+    keep_owner(box, TG_OWNER(tg_load_acquire(&box->head->owner)));
+    if (settled) {
         keep_state(box, *word);
     }
     return 0;
@@ -94,23 +99,21 @@ int tg_box_check(struct tg_box *box)
     for (;;) {
         /* acquire: who sees the end, or another owner, sees what was done before it. */
         uint32_t word = tg_load_acquire(&box->head->state);
-        if (word != tg_load_relaxed(&box->state_seen)) {
+        if (!is_settled(box, word)) {
             const int r = note_state(box, &word);
             if (r < 0) {
                 return r;
             }
         }
         const uint64_t owner = tg_load_relaxed(&box->owner);
-        if (owner == 0 || owner == box->me || (word & TG_GIVING) != 0 ||
+        if (owner == 0 || owner == box->me || !is_settled(box, word) ||
             tg_life_is_alive(box->root, owner)) {
             return 0;
         }
         /* I1 */
-        if (tg_load_acquire(&box->head->state) == word &&
-            tg_load_acquire(&box->head->owner) == owner) {
+        if (tg_load_acquire(&box->head->state) == word) {
             return -EOWNERDEAD;
         }
-        keep_state(box, 0);
     }
 }
 
@@ -120,17 +123,24 @@ bool tg_box_may_sleep(struct tg_box *box, struct tg_waitset *set)
         return false;
     }
     const uint64_t owner = tg_load_relaxed(&box->owner);
-    if ((tg_load_acquire(&box->head->state) & TG_GIVING) != 0) {
-        set->soon = true; /* I2 */
+    if (owner == 0 || owner == box->me) {
+        set->soon = set->soon || !is_settled(box, tg_load_acquire(&box->head->state));
+        return true;
     }
-    return owner == 0 || owner == box->me || tg_life_watch(box->root, owner, set) || set->soon;
+    /* A place is kept for it: of the many others the back-stop may tell, of the end nothing else. */
+    if (set->n == TG_WAITSET_MAX) {
+        set->n--;
+    }
+    const bool alive = tg_life_watch(box->root, owner, set);
+    set->soon = set->soon || !is_settled(box, tg_load_acquire(&box->head->state)); /* I2 */
+    return alive || set->soon;
 }
 
 void tg_box_accept(struct tg_box *box)
 {
-    uint64_t nobody = 0;
+    uint64_t mine = box->me;
     if ((box->flags & TONG_RECEIVE) != 0 && tg_load_relaxed(&box->owner) == box->me &&
-        tg_cas(&box->head->accepted, &nobody, box->me)) {
+        tg_cas(&box->head->owner, &mine, box->me | TG_ACCEPTED)) {
         box->owns = true;
     }
 }
@@ -149,7 +159,7 @@ static int find_process(struct tg_box *box, const char *name, uint64_t *ret_id, 
     if (r < 0) {
         return r;
     }
-    const uint64_t owner = tg_load_acquire(&view.head->owner);
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&view.head->owner));
     if (tg_box_view_is_dead(box->root, &view)) {
         r = -ENOENT;
     } else if (owner == 0) {
@@ -164,17 +174,24 @@ static int find_process(struct tg_box *box, const char *name, uint64_t *ret_id, 
     return r;
 }
 
-static void hand_on(const struct tg_box_view *view, uint64_t owner, uint32_t pid)
+static int hand_on(struct tg_root *root, const struct tg_box_view *view, uint64_t owner,
+                   uint32_t pid)
 {
     struct tg_box_head *head = view->head;
-    (void)tg_or(&head->state, TG_GIVING);
+    (void)tg_or(&head->state, TG_CHANGING);
     tg_box_wake_everybody(view);
-    tg_store_relaxed(&head->accepted, UINT64_C(0));
-    tg_store_relaxed(&head->owner_pid, pid);
-    /* release: pairs with the acquire of a check; the new owner finds accepted empty. */
-    tg_store_release(&head->owner, owner);
-    end_giving(head);
+    const uint64_t old = TG_OWNER(tg_load_acquire(&head->owner));
+    const bool dead = old != 0 && !tg_life_is_alive(root, old); /* I1 */
+    if (dead) {
+        tg_store_release(&head->state, (uint32_t)TG_OWNER_GONE);
+    } else {
+        tg_store_relaxed(&head->owner_pid, pid);
+        /* release: pairs with the acquire of a check. */
+        tg_store_release(&head->owner, owner);
+        end_change(head);
+    }
     tg_box_wake_everybody(view);
+    return dead ? -EOWNERDEAD : 0;
 }
 
 /* Lock held. */
@@ -183,14 +200,19 @@ static int give(struct tg_box *box, const struct tg_box_view *view, uint64_t own
     if (memcmp(view->head->id, box->id, 16) != 0) {
         return -EIDRM;
     }
-    end_giving(view->head);
+    end_change(view->head);
     if (tg_box_view_is_dead(box->root, view)) {
-        return tg_load_relaxed(&view->head->owner) != 0 ? -EOWNERDEAD : -EIDRM;
+        return TG_OWNER(tg_load_relaxed(&view->head->owner)) != 0 ? -EOWNERDEAD : -EIDRM;
     }
-    if (tg_load_relaxed(&view->head->owner) != owner) {
-        hand_on(view, owner, pid);
+    if (owner != 0 && !tg_life_is_alive(box->root, owner)) {
+        return -ENOENT;
     }
-    return 0;
+    if (TG_OWNER(tg_load_relaxed(&view->head->owner)) == owner) {
+        return 0;
+    }
+    const int r = hand_on(box->root, view, owner, pid);
+    box->owns = box->owns && r < 0;
+    return r;
 }
 
 int tg_box_give(struct tg_box *box, const char *process)
@@ -219,8 +241,5 @@ int tg_box_give(struct tg_box *box, const char *process)
     }
     r = give(box, &view, owner, pid);
     tg_box_view_close(&view);
-    if (r == 0) {
-        box->owns = owner != 0 && owner == box->me && box->owns;
-    }
     return r;
 }

@@ -186,6 +186,18 @@ static int find_free_slot(struct tg_box *box, uint32_t *ret_slot)
     return 0;
 }
 
+/* Who had to give the mailbox away waits no more, even if it is stopped and cannot say so. */
+static void forget_tickets(struct tg_box *box)
+{
+    const uint32_t n = n_slots(box);
+    for (uint32_t i = 0; i < n; i++) {
+        if (tg_load_relaxed(&box->slots[i].ticket) != 0 &&
+            tg_load_relaxed(&box->slots[i].owner) != box->me) {
+            tg_queue_leave(box, i);
+        }
+    }
+}
+
 static void take_slot(struct tg_box *box, uint32_t slot)
 {
     struct tg_box_slot *s = &box->slots[slot];
@@ -213,7 +225,14 @@ int tg_slot_join(struct tg_box *box)
     if (r < 0) {
         return r;
     }
-    (void)tg_slot_repair(box);
+    if (tg_slot_any_dead(box)) {
+        (void)tg_links_refresh(box);
+        tg_box_announce(box);
+        (void)tg_slot_repair(box);
+    }
+    if (tg_load_relaxed(&box->owner) == box->me) {
+        forget_tickets(box);
+    }
     uint32_t slot = 0;
     r = find_free_slot(box, &slot);
     if (r == 0) {

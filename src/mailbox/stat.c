@@ -103,7 +103,7 @@ static void copy_options(const struct tg_box_head *head, tong_status *s)
 {
     memcpy(s->id, head->id, 16);
     s->delivery = tg_load_relaxed(&head->delivery);
-    s->owner = tg_load_relaxed(&head->owner_kind);
+    s->owner = TG_OWNER(tg_load_relaxed(&head->owner)) != 0 ? TONG_PROCESS : TONG_SYSTEM;
     s->full = tg_load_relaxed(&head->full);
     s->capacity = tg_load_relaxed(&head->capacity);
     s->link_capacity = tg_load_relaxed(&head->link_capacity);

@@ -7,7 +7,8 @@
  * I1  The counts are read first, then slots and links, then the lives: who arrives later changes a
  *     count that the sleep compares, who dies later changes a life word that it compares.
  * I2  A party is told of once: it stays on the list, marked, while a slot or a link names it.
- * I3  A party that is neither listed nor dead has closed its handle and is forgotten.
+ * I3  A party that is neither listed nor dead has closed its handle and is forgotten; so is one whose
+ *     record says that it left in peace.
  *
  * Nothing is written for others to read but what every sleeper does: of the sleepers on a life word
  * the kernel wakes one, and that one wakes the others.
@@ -107,7 +108,7 @@ static int find_dead(struct tg_box *box)
         if (party->listed != 0) {
             party->roles = party->listed;
         }
-        if (!alive && !party->told) {
+        if (!alive && !party->told && !tg_life_has_left(box->root, party->id)) {
             if (watch->begun) {
                 return (int)i;
             }
@@ -155,7 +156,7 @@ static bool add_lives(struct tg_box *box, struct tg_waitset *set, bool *ret_all)
             watch->first = (watch->first + i) % watch->n;
             return true;
         }
-        if (!tg_life_watch(box->root, party->id, set)) {
+        if (!tg_life_watch(box->root, party->id, set) && !tg_life_has_left(box->root, party->id)) {
             return false;
         }
     }

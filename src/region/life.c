@@ -343,6 +343,8 @@ static void end_life(struct tg_root *root)
         unlink_node(life);
     }
     life->closed = true;
+    tg_store_relaxed(&((struct tg_life_record *)(void *)life->page)->left, UINT32_C(1));
+    /* release: who sees it dead sees that it left. */
     tg_store_release(word_of(life->page), TG_LIFE_DEAD);
     tg_sys_futex_wake(word_of(life->page), INT_MAX);
     /* By name: a mapping that stays keeps the description, and so the lock, alive. */
@@ -551,6 +553,21 @@ static bool judge(struct tg_root *root, uint64_t id, const tg_a32 *word, uint32_
         return has_threads(word) && is_locked(root, id);
     }
     return seen == 0 || surely ? is_locked(root, id) : true;
+}
+
+bool tg_life_has_left(struct tg_root *root, uint64_t id)
+{
+    bool left = false;
+    (void)pthread_mutex_lock(&root->lock);
+    if (root->n_peer_slots != 0) {
+        const struct tg_peer *peer = peer_place(root->peers, root->n_peer_slots, id);
+        if (peer->id == id && peer->page != NULL) {
+            const void *page = peer->page;
+            left = tg_load_relaxed(&((const struct tg_life_record *)page)->left) != 0;
+        }
+    }
+    (void)pthread_mutex_unlock(&root->lock);
+    return left;
 }
 
 static bool ask(struct tg_root *root, uint64_t id, bool surely, struct tg_waitset *set)

@@ -68,6 +68,8 @@ void tg_life_renew(struct tg_root *root);
 bool tg_life_is_alive(struct tg_root *root, uint64_t id);
 /* The same, and does not trust the life word alone: for back-stops. */
 bool tg_life_is_alive_surely(struct tg_root *root, uint64_t id);
+/* Whether one that is dead had closed its handles; false if its record was never looked at. */
+bool tg_life_has_left(struct tg_root *root, uint64_t id);
 /* Around the making and the use of a waitset with life words in it. */
 void tg_life_watch_begin(struct tg_root *root);
 void tg_life_watch_end(struct tg_root *root);

@@ -29,9 +29,11 @@ struct tg_life_record {
     tg_a64 id;      /* the record's number, also the file's name */
     tg_a32 pid;     /* the process's number in its own namespace; for people only */
     tg_a32 threads; /* 1: several threads use its handles; never back */
+    tg_a32 left; /* 1: it closed its last handle; before the word says dead. Partner: tong_watch */
+    tg_a32 unused;
 };
 
-_Static_assert(sizeof(struct tg_life_record) == 24, "format: life record");
+_Static_assert(sizeof(struct tg_life_record) == 32, "format: life record");
 
 /* State of a named thing; only ever rises. */
 enum tg_state {
