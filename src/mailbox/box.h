@@ -309,6 +309,8 @@ int tg_box_lock(struct tg_box *box, int64_t deadline);
 /* Take it if it is free or its holder dead; else have the holder collect. True: taken. */
 bool tg_box_lock_or_pend(struct tg_box *box);
 void tg_box_unlock(struct tg_box *box);
+/* Before room is freed by who may not be a receiver yet: have the blocked senders watch its life. */
+void tg_box_announce(struct tg_box *box);
 
 /* ---- links.c: links a receiver knows; token held */
 

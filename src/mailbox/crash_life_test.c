@@ -1,5 +1,5 @@
 /*
- * Who makes, opens, closes, removes or repairs a mailbox is killed at every point: see
+ * Who makes, opens, closes or removes a mailbox is killed at every point: see
  * crash_test.h.
  */
 #include "mailbox/mailbox.h"
@@ -192,16 +192,6 @@ static void a_remove_beside_a_sleeper(void)
     crash_all(&scene);
 }
 
-static void full_and_blocked(struct crash_stage *s)
-{
-    s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
-    for (uint32_t id = 8; id < 12; id++) {
-        kit_ok(crash_send(s, s->sender, id, 0));
-    }
-    s->helper[1] = kit_spawn(crash_blocked, s);
-    kit_until_blocked(CRASH_BOX, 1);
-}
-
 static void blocked_is_told(struct crash_stage *s)
 {
     tong_mailbox *box = NULL;
@@ -231,7 +221,7 @@ static void a_remove_beside_a_blocked_sender(void)
     const struct crash_scene scene = { .operation = "tong_remove",
                                        .role = "remover, a sender blocked",
                                        .options = crash_bounded,
-                                       .before = full_and_blocked,
+                                       .before = crash_full_and_blocked,
                                        .act = remove_it,
                                        .second = remove_again,
                                        .finish = blocked_is_told,
@@ -257,11 +247,6 @@ static void blocked_in_it(struct crash_stage *s, struct kit_child *victim)
     kit_event_set(&s->world->event[2]);
 }
 
-static void close_mine(struct crash_stage *s)
-{
-    kit_ok(tong_close(s->mine));
-}
-
 /* Told by nobody but the kernel, if the owner was killed early. */
 static void owners_end_is_told(struct crash_stage *s)
 {
@@ -277,45 +262,10 @@ static void an_owners_close(void)
                                        .options = process_owned,
                                        .absent = true,
                                        .ready = own_a_full_one,
-                                       .act = close_mine,
+                                       .act = crash_close_mine,
                                        .meanwhile = blocked_in_it,
                                        .finish = owners_end_is_told,
                                        .gone = true };
-    crash_all(&scene);
-}
-
-/* ---- clearing away */
-
-static int dies_with_claims(void *arg)
-{
-    struct crash_stage *s = arg;
-    tong_mailbox *box = kit_open(CRASH_BOX, BOTH, NULL);
-    kit_ok(crash_send(s, box, 16, 0));
-    kit_gives(crash_claim(s, box, 0, &s->claim[0]), 16);
-    tg_point_arm(12);
-    (void)tong_open("half", BOTH | TONG_CREATE, NULL, &s->mine);
-    _exit(1);
-}
-
-static void much_to_clear(struct crash_stage *s)
-{
-    struct kit_child child = kit_spawn(dies_with_claims, s);
-    kit_true(WIFSIGNALED(kit_join_status(&child)));
-}
-
-static void repair(struct crash_stage *s)
-{
-    (void)s;
-    kit_true(tong_doctor(1, crash_no_finding, NULL) >= 0);
-}
-
-static void a_doctor(void)
-{
-    const struct crash_scene scene = { .operation = "tong_doctor",
-                                       .role = "visitor that repairs",
-                                       .options = crash_bounded,
-                                       .before = much_to_clear,
-                                       .act = repair };
     crash_all(&scene);
 }
 
@@ -328,7 +278,6 @@ static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_remove_beside_a_sleeper, 240),
     KIT_TEST_LONG(a_remove_beside_a_blocked_sender, 240),
     KIT_TEST_LONG(an_owners_close, 240),
-    KIT_TEST_LONG(a_doctor, 240),
 };
 
 KIT_MAIN(tests)

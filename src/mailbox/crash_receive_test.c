@@ -3,11 +3,8 @@
  */
 #include "mailbox/mailbox.h"
 
-#include <fcntl.h>
-
 #include "kit.h"
 #include "kit_private.h"
-#include "mailbox/box.h"
 #include "mailbox/crash_test.h"
 
 /* ---- taking */
@@ -413,11 +410,6 @@ static void a_wait_on_two(void)
 
 /* ---- coming and going beside a sleeper */
 
-static void join(struct crash_stage *s)
-{
-    crash_open_receiver(s);
-}
-
 static void a_join(void)
 {
     const struct crash_scene scene = { .operation = "tong_open",
@@ -425,7 +417,7 @@ static void a_join(void)
                                        .options = crash_bounded,
                                        .lost = 1,
                                        .before = crash_start_receiver,
-                                       .act = join,
+                                       .act = crash_open_receiver,
                                        .meanwhile = send_after_the_end,
                                        .finish = crash_end_receiver };
     crash_all(&scene);
@@ -448,11 +440,6 @@ static void sleeper_beside_claims(struct crash_stage *s, struct kit_child *victi
     kit_event_set(&s->world->event[2]);
 }
 
-static void close_mine(struct crash_stage *s)
-{
-    kit_ok(tong_close(s->mine));
-}
-
 static void a_leave(void)
 {
     const struct crash_scene scene = { .operation = "tong_close",
@@ -460,7 +447,7 @@ static void a_leave(void)
                                        .options = crash_bounded,
                                        .before = crash_send_three,
                                        .ready = claims_beside_a_sleeper,
-                                       .act = close_mine,
+                                       .act = crash_close_mine,
                                        .meanwhile = sleeper_beside_claims,
                                        .finish = crash_end_receiver };
     crash_all(&scene);
@@ -481,41 +468,11 @@ static void a_return_beside_a_sleeper(void)
 
 /* ---- freeing room beside a blocked sender */
 
-static void full_and_blocked(struct crash_stage *s)
-{
-    s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
-    for (uint32_t id = 8; id < 12; id++) {
-        kit_ok(crash_send(s, s->sender, id, 0));
-    }
-    s->helper[1] = kit_spawn(crash_blocked, s);
-    kit_until_blocked(CRASH_BOX, 1);
-}
-
-/* Rooms taken and not freed, as a sender counts them. */
-static uint32_t rooms_used(void)
-{
-    struct tg_root *root;
-    struct tg_box_view view;
-    void *p = NULL;
-    kit_ok(tg_root_get(false, &root));
-    kit_ok(tg_box_view_open(root, CRASH_BOX, false, &view));
-    tg_fd fd = tg_sys_open(view.dir, TG_ROOM_FILE, O_RDONLY, 0);
-    kit_true(fd >= 0);
-    kit_ok(tg_sys_map(fd, 0, TG_ROOM_SIZE, false, &p));
-    const struct tg_room_head *room = p;
-    const uint64_t total = tg_load_acquire(&room->word) >> 40;
-    const uint64_t done = tg_load_acquire(&view.head->done_total) & 0xffffff;
-    tg_sys_unmap(p, TG_ROOM_SIZE);
-    tg_box_view_close(&view);
-    tg_root_put(root);
-    return (uint32_t)(total - done) & 0xffffff;
-}
-
 /* Room that is there is noticed without another call of a receiver (C1). */
 static void blocked_gets_through(struct crash_stage *s)
 {
     struct crash_message *m = s->world->message;
-    kit_until(atomic_load(&m[24].promised) != 0 || rooms_used() == 4);
+    kit_until(atomic_load(&m[24].promised) != 0 || crash_rooms_used() == 4);
     if (s->box == NULL) {
         s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
     }
@@ -530,7 +487,7 @@ static void a_receive_that_frees_room(void)
                                        .role = "receiver, a sender blocked by capacity",
                                        .options = crash_bounded,
                                        .lost = 1,
-                                       .before = full_and_blocked,
+                                       .before = crash_full_and_blocked,
                                        .ready = crash_open_receiver,
                                        .act = receive_one,
                                        .finish = blocked_gets_through };
@@ -543,9 +500,41 @@ static void a_done_that_frees_room(void)
                                        .role = "claim holder, a sender blocked by capacity",
                                        .options = crash_bounded,
                                        .lost = 1,
-                                       .before = full_and_blocked,
+                                       .before = crash_full_and_blocked,
                                        .ready = claim_ready,
                                        .act = finish_first,
+                                       .finish = blocked_gets_through };
+    crash_all(&scene);
+}
+
+/* Claims two and is killed at some point of finishing one. */
+static int dies_while_it_frees_room(void *arg)
+{
+    struct crash_stage *s = arg;
+    claim_ready(s);
+    atomic_store(&s->world->message[8].promised, 0); /* finished or not */
+    tg_point_arm(1 + (s->n + 3 * s->variant) % 7);
+    kit_ok(tong_done(s->mine, &s->claim[0]));
+    _exit(0);
+}
+
+static void full_and_dead(struct crash_stage *s)
+{
+    crash_full_and_blocked(s);
+    struct kit_child child = kit_spawn(dies_while_it_frees_room, s);
+    (void)crash_dies(&child);
+}
+
+/* The room that the dead one had not freed is freed by who joins, before it is a receiver. */
+static void a_repair_that_frees_room(void)
+{
+    const struct crash_scene scene = { .operation = "tong_open",
+                                       .role =
+                                           "receiver that repairs, a sender blocked by capacity",
+                                       .options = crash_bounded,
+                                       .lost = 1,
+                                       .before = full_and_dead,
+                                       .act = crash_open_receiver,
                                        .finish = blocked_gets_through };
     crash_all(&scene);
 }
@@ -711,6 +700,7 @@ static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_return_beside_a_sleeper, 240),
     KIT_TEST_LONG(a_receive_that_frees_room, 240),
     KIT_TEST_LONG(a_done_that_frees_room, 240),
+    KIT_TEST_LONG(a_repair_that_frees_room, 240),
     KIT_TEST_LONG(a_rendezvous_receive, 240),
     KIT_TEST_LONG(a_receive_that_frees_a_link, 240),
     KIT_TEST_LONG(a_done_that_frees_a_link, 240),

@@ -9,12 +9,6 @@
 
 /* ---- into its own link */
 
-static void own_link_ready(struct crash_stage *s)
-{
-    crash_open_sender(s);
-    kit_ok(crash_send(s, s->mine, 0, 0));
-}
-
 static void send_one(struct crash_stage *s)
 {
     kit_ok(crash_send(s, s->mine, 1, 0));
@@ -25,7 +19,7 @@ static void a_send_bounded(void)
     const struct crash_scene scene = { .operation = "tong_send",
                                        .role = "sender, capacity n",
                                        .options = crash_bounded,
-                                       .ready = own_link_ready,
+                                       .ready = crash_own_link,
                                        .act = send_one };
     crash_all(&scene);
 }
@@ -35,7 +29,7 @@ static void a_send_unbounded(void)
     const struct crash_scene scene = { .operation = "tong_send",
                                        .role = "sender, unbounded",
                                        .options = crash_unbounded,
-                                       .ready = own_link_ready,
+                                       .ready = crash_own_link,
                                        .act = send_one };
     crash_all(&scene);
 }
@@ -45,7 +39,7 @@ static void a_send_link_bounded(void)
     const struct crash_scene scene = { .operation = "tong_send",
                                        .role = "sender, link_capacity",
                                        .options = crash_link_bounded,
-                                       .ready = own_link_ready,
+                                       .ready = crash_own_link,
                                        .act = send_one };
     crash_all(&scene);
 }
@@ -136,7 +130,7 @@ static void sends_of_long_messages(void)
     const struct crash_scene scene = { .operation = "tong_send",
                                        .role = "sender that grows: long messages, new segments",
                                        .options = no_bound,
-                                       .ready = own_link_ready,
+                                       .ready = crash_own_link,
                                        .act = send_long };
     crash_all(&scene);
 }
@@ -161,7 +155,7 @@ static void reserve_commit_abort(void)
     const struct crash_scene scene = { .operation = "tong_reserve tong_commit tong_abort",
                                        .role = "sender, capacity n",
                                        .options = crash_bounded,
-                                       .ready = own_link_ready,
+                                       .ready = crash_own_link,
                                        .act = write_in_place };
     crash_all(&scene);
 }
@@ -186,21 +180,12 @@ static void send_many(void)
     const struct crash_scene scene = { .operation = "tong_send_many",
                                        .role = "sender, capacity n",
                                        .options = crash_bounded,
-                                       .ready = own_link_ready,
+                                       .ready = crash_own_link,
                                        .act = send_three };
     crash_all(&scene);
 }
 
 /* ---- full, with another sender behind */
-
-/* Four messages fill the mailbox. */
-static void fill_up(struct crash_stage *s)
-{
-    s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
-    for (uint32_t id = 8; id < 12; id++) {
-        kit_ok(crash_send(s, s->sender, id, 0));
-    }
-}
 
 static void send_waiting(struct crash_stage *s)
 {
@@ -230,7 +215,8 @@ static void one_behind_and_room(struct crash_stage *s, struct kit_child *victim)
 static void both_get_through(struct crash_stage *s)
 {
     struct crash_message *m = s->world->message;
-    if (atomic_load(&m[1].promised) != 0 || kit_stat(CRASH_BOX).waiting == 4) {
+    kit_until(atomic_load(&m[24].promised) != 0 || crash_rooms_used() == 4);
+    if (atomic_load(&m[24].promised) == 0) {
         kit_true(crash_receive(s, s->box, KIT_PATIENCE) >= 0);
     }
     kit_until(atomic_load(&m[24].promised) != 0);
@@ -242,7 +228,7 @@ static void a_blocked_send(void)
     const struct crash_scene scene = { .operation = "tong_send",
                                        .role = "sender blocked by capacity, another one behind",
                                        .options = crash_bounded,
-                                       .before = fill_up,
+                                       .before = crash_fill_up,
                                        .ready = crash_open_sender,
                                        .act = send_waiting,
                                        .meanwhile = one_behind_and_room,
@@ -266,7 +252,7 @@ static void a_send_that_times_out(void)
     const struct crash_scene scene = { .operation = "tong_send",
                                        .role = "sender that times out, another one behind",
                                        .options = crash_bounded,
-                                       .before = fill_up,
+                                       .before = crash_fill_up,
                                        .ready = crash_open_sender,
                                        .act = send_until_time_out,
                                        .meanwhile = one_behind,
@@ -353,7 +339,7 @@ static void a_send_beside_another_sender(void)
                                        .role = "room holder, another sender counts at once",
                                        .options = crash_bounded,
                                        .before = other_link,
-                                       .ready = own_link_ready,
+                                       .ready = crash_own_link,
                                        .act = send_one,
                                        .second = crash_looks,
                                        .finish = rest_fits_exactly };
@@ -379,7 +365,7 @@ static void a_send_received_before_it_is_counted(void)
                                        .role = "room holder, another sender counts later",
                                        .options = crash_bounded,
                                        .before = received_by_another,
-                                       .ready = own_link_ready,
+                                       .ready = crash_own_link,
                                        .act = write_in_place,
                                        .finish = all_fits_exactly };
     crash_all(&scene);
@@ -387,24 +373,19 @@ static void a_send_received_before_it_is_counted(void)
 
 /* ---- the close of a sender */
 
-static void close_mine(struct crash_stage *s)
-{
-    kit_ok(tong_close(s->mine));
-}
-
 static void a_senders_close(void)
 {
     const struct crash_scene scene = { .operation = "tong_close",
                                        .role = "sender, a message waits",
                                        .options = crash_bounded,
-                                       .ready = own_link_ready,
-                                       .act = close_mine };
+                                       .ready = crash_own_link,
+                                       .act = crash_close_mine };
     crash_all(&scene);
 }
 
 static void drained_ready(struct crash_stage *s)
 {
-    own_link_ready(s);
+    crash_own_link(s);
     tong_mailbox *box = kit_open(CRASH_BOX, TONG_RECEIVE, NULL);
     kit_gives(crash_receive(s, box, KIT_PATIENCE), 0);
     kit_ok(tong_close(box));
@@ -416,7 +397,7 @@ static void a_drained_senders_close(void)
                                        .role = "sender, drained",
                                        .options = crash_unbounded,
                                        .ready = drained_ready,
-                                       .act = close_mine };
+                                       .act = crash_close_mine };
     crash_all(&scene);
 }
 
@@ -495,14 +476,6 @@ static void a_rendezvous_take_over(void)
 
 /* ---- its own link is full */
 
-static void fill_own_link(struct crash_stage *s)
-{
-    crash_open_sender(s);
-    for (uint32_t id = 8; id < 12; id++) {
-        kit_ok(crash_send(s, s->mine, id, 0));
-    }
-}
-
 static void blocked_or_dead_and_room(struct crash_stage *s, struct kit_child *victim)
 {
     kit_until(crash_has_ended(victim) || kit_stat(CRASH_BOX).senders_blocked == 1);
@@ -517,7 +490,7 @@ static void a_send_blocked_by_its_link(void)
     const struct crash_scene scene = { .operation = "tong_send",
                                        .role = "sender blocked by link_capacity",
                                        .options = crash_link_bounded,
-                                       .ready = fill_own_link,
+                                       .ready = crash_fill_own_link,
                                        .act = send_waiting,
                                        .meanwhile = blocked_or_dead_and_room };
     crash_all(&scene);

@@ -28,6 +28,7 @@
 #define TG_MAILBOX_CRASH_TEST_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@
 #include <unistd.h>
 
 #include "base/point.h"
+#include "mailbox/box.h"
 
 #define CRASH_BOX "box"
 #define CRASH_IDS 64u
@@ -245,7 +247,8 @@ static inline void crash_fill(const struct crash_stage *s)
     if (s->options.capacity == 0) {
         kit_gives(kit_send_u64(box, 7, 0), full);
         struct kit_child taker = kit_spawn(crash_take_one, NULL);
-        kit_ok(kit_send_u64(box, 7, KIT_PATIENCE));
+        /* Where it may be dropped it is, while the receiver is not on a processor. */
+        kit_until(kit_send_u64(box, 7, KIT_PATIENCE) == 0);
         kit_join(&taker);
         room = 0;
     }
@@ -287,6 +290,26 @@ static inline void crash_look_at_folder(bool gone)
     }
     crash_entries_are(".life", "");
     crash_entries_are(".tmp", "");
+}
+
+/* Rooms taken and not freed, as a sender counts them. */
+static inline uint32_t crash_rooms_used(void)
+{
+    struct tg_root *root;
+    struct tg_box_view view;
+    void *p = NULL;
+    kit_ok(tg_root_get(false, &root));
+    kit_ok(tg_box_view_open(root, CRASH_BOX, false, &view));
+    tg_fd fd = tg_sys_open(view.dir, TG_ROOM_FILE, O_RDONLY, 0);
+    kit_true(fd >= 0);
+    kit_ok(tg_sys_map(fd, 0, TG_ROOM_SIZE, false, &p));
+    const struct tg_room_head *room = p;
+    const uint64_t total = tg_load_acquire(&room->word) >> 40;
+    const uint64_t done = tg_load_acquire(&view.head->done_total) & 0xffffff;
+    tg_sys_unmap(p, TG_ROOM_SIZE);
+    tg_box_view_close(&view);
+    tg_root_put(root);
+    return (uint32_t)(total - done) & 0xffffff;
 }
 
 /* ---- helpers: survivors that sleep */
@@ -669,6 +692,44 @@ static inline void crash_open_sender(struct crash_stage *s)
 static inline void crash_open_receiver(struct crash_stage *s)
 {
     s->mine = kit_open(CRASH_BOX, TONG_RECEIVE, NULL);
+}
+
+/* The victim has a link with a message in it. */
+static inline void crash_own_link(struct crash_stage *s)
+{
+    crash_open_sender(s);
+    kit_ok(crash_send(s, s->mine, 0, 0));
+}
+
+static inline void crash_close_mine(struct crash_stage *s)
+{
+    kit_ok(tong_close(s->mine));
+}
+
+/* Four messages fill the mailbox, of the test's own sender ... */
+static inline void crash_fill_up(struct crash_stage *s)
+{
+    s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    for (uint32_t id = 8; id < 12; id++) {
+        kit_ok(crash_send(s, s->sender, id, 0));
+    }
+}
+
+/* ... and another one is blocked. */
+static inline void crash_full_and_blocked(struct crash_stage *s)
+{
+    crash_fill_up(s);
+    s->helper[1] = kit_spawn(crash_blocked, s);
+    kit_until_blocked(CRASH_BOX, 1);
+}
+
+/* The victim's own link is full. */
+static inline void crash_fill_own_link(struct crash_stage *s)
+{
+    crash_open_sender(s);
+    for (uint32_t id = 8; id < 12; id++) {
+        kit_ok(crash_send(s, s->mine, id, 0));
+    }
 }
 
 /* Three messages of the test wait. */

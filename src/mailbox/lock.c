@@ -5,6 +5,8 @@
  *     one handle exclude each other; it is never held asleep but for the token itself.
  * I2  Taken from a dead holder, nothing is served before everything is repaired: entries of the
  *     dead, heads, sums, and whoever may have missed a ring is rung.
+ *     Before the first change the blocked senders are rung (tg_box_announce): they then watch this
+ *     holder's life, be it a receiver already or not.
  * I3  It is given back only after the senders that wait for freed room were rung, and never past a
  *     PENDING: who finished a claim meanwhile relies on this holder's collect.
  */
@@ -15,9 +17,16 @@
 /* A call with time-out 0 waits this long for a holder that is about to leave. */
 #define PATIENCE_NS 2000000
 
+void tg_box_announce(struct tg_box *box)
+{
+    box->rx.ring_always = true;
+    tg_claims_ring(box);
+}
+
 static void repair_all(struct tg_box *box)
 {
     (void)tg_links_refresh(box);
+    tg_box_announce(box);
     (void)tg_slot_repair(box);
     tg_claims_collect(box, true);
     tg_claims_sum(box);

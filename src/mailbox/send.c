@@ -97,12 +97,18 @@ static bool has_room_now(struct tg_box *box)
 
 void tg_sender_watch_receivers(struct tg_box *box, struct tg_waitset *set)
 {
+    /* Who repairs on its way to a slot frees room, too. Partner: tg_box_announce. */
+    uint64_t holder = tg_load_acquire(&box->head->token) & ~TG_TOKEN_FLAGS;
     const uint32_t n = tg_load_acquire(&box->head->n_slots);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
         const uint64_t owner = tg_load_acquire(&box->slots[i].owner);
         if (owner != 0 && owner != box->me) {
             (void)tg_life_watch(box->root, owner, set);
         }
+        holder = holder == owner ? 0 : holder;
+    }
+    if (holder != 0 && holder != box->me) {
+        (void)tg_life_watch(box->root, holder, set);
     }
 }
 
