@@ -310,17 +310,28 @@ static int make(struct tg_box *box, const tong_options *wanted)
     return 0;
 }
 
+/* -ENOENT: there is none of the name. Who is to create one is told why the dead one stays. */
+static int take_dead_away(const struct tg_box *box)
+{
+    uint8_t id[16];
+    memcpy(id, box->id, sizeof id);
+    const int r = tg_box_take_away(box->root, box->name, TG_END_DEAD, id);
+    if (r == -EEXIST) {
+        return -EAGAIN; /* not dead any more, but somebody else's */
+    }
+    if (r == 0 || r == -ENOENT || (box->flags & TONG_CREATE) == 0) {
+        return -ENOENT;
+    }
+    return r == -EPERM ? -EACCES : r;
+}
+
 /* One try. -EAGAIN: another was faster with whatever it did, try again. */
 static int find_or_make_once(struct tg_box *box, const tong_options *options)
 {
     const tong_options standard = TONG_OPTIONS_INIT;
     int r = attach(box, options);
     if (r == -EOWNERDEAD) {
-        uint8_t id[16];
-        memcpy(id, box->id, sizeof id);
-        /* -EEXIST: it is not dead any more, but somebody else's. */
-        const int ended = tg_box_take_away(box->root, box->name, TG_END_DEAD, id);
-        r = ended == -EEXIST ? -EAGAIN : -ENOENT;
+        r = take_dead_away(box);
     }
     if (r != -ENOENT || (box->flags & TONG_CREATE) == 0) {
         return r;
