@@ -19,11 +19,14 @@ static int answer(long r)
     return r < 0 ? -errno : (int)r;
 }
 
+/* O_NONBLOCK: a FIFO that somebody put in a file's place must not be waited for. */
+#define OPEN_ALWAYS (O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)
+
 int tg_sys_open(int dir, const char *path, int flags, mode_t mode)
 {
     int r;
     do {
-        r = answer(tg_call(openat(dir, path, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, mode)));
+        r = answer(tg_call(openat(dir, path, flags | OPEN_ALWAYS, mode)));
     } while (r == -EINTR);
     return r;
 }
@@ -99,12 +102,19 @@ int tg_sys_punch(int fd, uint64_t off, uint64_t len)
 
 int tg_sys_truncate(int fd, uint64_t len)
 {
-    return answer(tg_call(ftruncate(fd, (off_t)len)));
+    int r;
+    do {
+        r = answer(tg_call(ftruncate(fd, (off_t)len)));
+    } while (r == -EINTR);
+    return r;
 }
 
 int tg_sys_pread(int fd, void *ret_buf, size_t len, uint64_t off)
 {
-    const ssize_t r = tg_call(pread(fd, ret_buf, len, (off_t)off));
+    ssize_t r;
+    do {
+        r = tg_call(pread(fd, ret_buf, len, (off_t)off));
+    } while (r < 0 && errno == EINTR);
     if (r < 0) {
         return -errno;
     }
@@ -116,7 +126,8 @@ int tg_sys_map(int fd, uint64_t off, size_t len, bool write, void **ret_p)
     void *p = tg_call(
         mmap(NULL, len, write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, (off_t)off));
     if (p == MAP_FAILED) {
-        return -errno;
+        /* EAGAIN: the process locks its memory (mlockall) and may lock no more. */
+        return errno == EAGAIN ? -ENOMEM : -errno;
     }
     *ret_p = p;
     return 0;
@@ -125,39 +136,46 @@ int tg_sys_map(int fd, uint64_t off, size_t len, bool write, void **ret_p)
 void tg_sys_unmap(const void *p, size_t len)
 {
     if (p != NULL) {
-        (void)tg_call(munmap((void *)(uintptr_t)p, len));
+        tg_point();
+        (void)munmap((void *)(uintptr_t)p, len);
     }
 }
 
-static int lock_call(int fd, int cmd, short type, struct flock *ret_lock)
+static struct flock whole_file(short type)
 {
-    struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0 };
-    const int r = answer(tg_call(fcntl(fd, cmd, &lock)));
-    if (ret_lock != NULL) {
-        *ret_lock = lock;
-    }
-    return r;
+    return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0 };
+}
+
+/* The kernel has no memory for one more lock. */
+static int no_lock(int r)
+{
+    return r == -ENOLCK ? -ENOMEM : r;
 }
 
 int tg_sys_lock(int fd, bool wait)
 {
+    struct flock lock = whole_file(F_WRLCK);
     int r;
     do {
-        r = lock_call(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, F_WRLCK, NULL);
+        r = wait ? answer(tg_call(fcntl(fd, F_OFD_SETLKW, &lock)))
+                 : answer(tg_call(fcntl(fd, F_OFD_SETLK, &lock)));
     } while (r == -EINTR);
-    return r == -EACCES ? -EAGAIN : r;
+    return r == -EACCES ? -EAGAIN : no_lock(r);
 }
 
 void tg_sys_unlock(int fd)
 {
-    (void)lock_call(fd, F_OFD_SETLK, F_UNLCK, NULL);
+    struct flock lock = whole_file(F_UNLCK);
+    /* Of a whole file: it needs nothing that could be wanting. */
+    tg_point();
+    (void)fcntl(fd, F_OFD_SETLK, &lock);
 }
 
 int tg_sys_locked(int fd)
 {
-    struct flock lock;
-    const int r = lock_call(fd, F_OFD_GETLK, F_WRLCK, &lock);
-    return r < 0 ? r : lock.l_type != F_UNLCK;
+    struct flock lock = whole_file(F_WRLCK);
+    const int r = answer(tg_call(fcntl(fd, F_OFD_GETLK, &lock)));
+    return r < 0 ? no_lock(r) : lock.l_type != F_UNLCK;
 }
 
 int tg_sys_random(void *ret_buf, size_t len)
@@ -166,7 +184,7 @@ int tg_sys_random(void *ret_buf, size_t len)
     do {
         r = tg_call(getrandom(ret_buf, len, 0));
     } while (r < 0 && errno == EINTR);
-    return r == (ssize_t)len ? 0 : -EAGAIN;
+    return r == (ssize_t)len ? 0 : r < 0 ? -errno : -EIO;
 }
 
 int tg_sys_list(int dir, int (*each)(const char *name, unsigned char type, void *arg), void *arg)

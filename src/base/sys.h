@@ -23,7 +23,7 @@
 
 #define TG_PAGE 4096u
 
-/* O_CLOEXEC and O_NOFOLLOW are always added. */
+/* O_CLOEXEC, O_NOFOLLOW, O_NOCTTY and O_NONBLOCK are always added. */
 int tg_sys_open(int dir, const char *path, int flags, mode_t mode);
 void tg_sys_close(int fd);
 /* Close *fd if it is one; for the cleanup attribute. */
