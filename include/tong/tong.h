@@ -296,7 +296,8 @@ TONG_API int tong_close(tong_mailbox *box);
  *
  * Blocks   no.
  * Returns  0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EPERM (you are not its owner's user), -EACCES,
- *          -EOPNOTSUPP, -EPROTO (what has the name is not a mailbox's folder).
+ *          -EOPNOTSUPP, -EPROTO (what has the name is not a mailbox's folder);
+ *          -ENOSPC, -ENOMEM, -EMFILE, -ENFILE (a limit of the system).
  * Crash    a caller that dies inside leaves it there or gone; the rest is cleared away by the next
  *          visit of the same user.
  */
@@ -428,7 +429,9 @@ TONG_API int tong_abort(tong_mailbox *box, tong_slot *slot);
  *            -EIDRM      the mailbox was removed; -EOWNERDEAD: its process is gone
  *            -EINTR      a signal handler ran while waiting; -ECANCELED: tong_interrupt
  *            -EPROTO     a sender's bytes are damaged; its link is passed over from then on
- *            -ENOMEM, -EMFILE, -ENFILE   a sender's link could not be mapped; nothing is lost
+ *            -ENOMEM, -EMFILE, -ENFILE, -ENOSPC   a sender's link could not be mapped, or the
+ *                        mailbox's book needs a page more; nothing is lost
+ *            -ENOBUFS    at capacity 0: this handle has 64 claims
  *            -ECHILD     the handle is from before fork
  * Threads  any number at once on one handle.
  * Crash    a caller that dies inside: the message goes to the next receiver unless it was copied out.
@@ -509,7 +512,8 @@ TONG_API int tong_interrupt(tong_mailbox *box);
 
 /*
  * tong_stat - look at a mailbox without opening it. Read-only; costs its users nothing.
- * Returns  0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO, -EOPNOTSUPP, -ENOMEM, -EMFILE.
+ * Returns  0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO, -EOPNOTSUPP, -ENOMEM, -EMFILE,
+ *          -ENFILE.
  */
 TONG_API int tong_stat(const char *name, tong_status *ret_status);
 
@@ -520,7 +524,7 @@ typedef int tong_list_fn(const tong_status *status, int error, void *arg);
 /*
  * tong_list - look at all mailboxes of the folder, in the order of their names; whatever has a name
  * that a mailbox could have is told of.
- * Returns  0, what each returned, or -EACCES, -ENOMEM, -EMFILE. No folder yet: 0, no mailbox.
+ * Returns  0, what each returned, or -EACCES, -ENOMEM, -EMFILE, -ENFILE. No folder yet: 0, no mailbox.
  */
 TONG_API int tong_list(tong_list_fn *each, void *arg);
 
@@ -556,7 +560,8 @@ TONG_API int tong_region_open(const char *name, size_t size, unsigned flags,
 TONG_API int tong_region_close(tong_region *region);
 
 /* tong_region_remove - end a region by name. Who has it mapped keeps the memory; waits end with
- * -EIDRM. Returns 0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EPERM, -EACCES. */
+ * -EIDRM. Returns 0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EPERM, -EACCES, -EPROTO (what has the name is
+ * no file), -ENOMEM, -EMFILE, -ENFILE. */
 TONG_API int tong_region_remove(const char *name);
 
 /* tong_region_data - the memory, aligned to 4096 bytes; the same bytes in every process, at
@@ -582,7 +587,7 @@ TONG_API int tong_region_lock(tong_region *region, int64_t timeout_ns);
 TONG_API int tong_region_unlock(tong_region *region);
 
 /* tong_region_notify - count one event and wake all who wait for one. No system call if nobody
- * waits. Killed between the two: who waits notices within a second, or 8 s after long idling. 0, -EBADF
+ * waits; counting and waking are one step where somebody sleeps. 0, -EBADF
  * (opened without TONG_WRITE), -ECHILD. */
 TONG_API int tong_region_notify(tong_region *region);
 
@@ -619,10 +624,12 @@ typedef struct tong_region_status {
 
 typedef int tong_region_list_fn(const tong_region_status *status, int error, void *arg);
 
-/* tong_region_stat - look at one region. 0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO. */
+/* tong_region_stat - look at one region. 0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO,
+ * -ENOMEM, -EMFILE, -ENFILE. */
 TONG_API int tong_region_stat(const char *name, tong_region_status *ret_status);
 
-/* tong_region_list - look at all regions of the folder, in the order of their names; as tong_list. */
+/* tong_region_list - look at all regions of the folder, in the order of their names; as tong_list.
+ * Returns 0, what each returned, or -EACCES, -ENOMEM, -EMFILE, -ENFILE. */
 TONG_API int tong_region_list(tong_region_list_fn *each, void *arg);
 
 /* ------------------------------------------------------------------ the folder, the library */
@@ -643,7 +650,7 @@ typedef int tong_doctor_fn(const tong_finding *finding, void *arg);
  * dead left behind and can be cleared by this user. Only what is certainly dead is touched.
  *
  * Returns  how many findings have severity 1 or 2, or what each returned if that is negative, or
- *          -ENOMEM, -EMFILE.
+ *          -EACCES, -ENOMEM, -EMFILE, -ENFILE.
  */
 TONG_API int tong_doctor(int repair, tong_doctor_fn *each, void *arg);
 

@@ -198,7 +198,8 @@ int tg_sys_list(int dir, int (*each)(const char *name, unsigned char type, void 
     for (;;) {
         const ssize_t n = tg_call(getdents64(fd, buf, sizeof buf));
         if (n <= 0) {
-            return n < 0 ? -errno : 0;
+            /* ENOENT: the folder itself was removed, and holds nothing. */
+            return n < 0 && errno != ENOENT ? -errno : 0;
         }
         for (ssize_t at = 0; at < n;) {
             const struct dirent64 *d = (const struct dirent64 *)(const void *)(buf + at);
@@ -227,6 +228,33 @@ int tg_sys_futex_wait(const tg_a32 *word, uint32_t value, int64_t deadline_ns)
 void tg_sys_futex_wake(const tg_a32 *word, int n)
 {
     (void)tg_call(syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0));
+}
+
+/* The operation on word, the wake on word and on other; false: the kernel knows no such call. */
+static bool change_and_wake(tg_a32 *word, uint32_t operation, tg_a32 *other)
+{
+    const unsigned long all = INT_MAX;
+    /* Compared with a value above all others: whatever word held, its sleepers are woken, too. */
+    const uint32_t whatever = (uint32_t)FUTEX_OP_CMP_NE << 24 | 0xfffu;
+    return tg_call(syscall(SYS_futex, other, FUTEX_WAKE_OP, INT_MAX, all, word,
+                           operation | whatever)) >= 0;
+}
+
+void tg_sys_futex_add_wake(tg_a32 *word)
+{
+    if (!change_and_wake(word, (uint32_t)FUTEX_OP_ADD << 28 | 1u << 12, word)) {
+        (void)tg_add(word, 1);
+        tg_sys_futex_wake(word, INT_MAX);
+    }
+}
+
+void tg_sys_futex_set_wake(tg_a32 *word, uint32_t value, tg_a32 *other)
+{
+    if (!change_and_wake(word, (uint32_t)FUTEX_OP_SET << 28 | value << 12, other)) {
+        tg_store_release(word, value);
+        tg_sys_futex_wake(word, INT_MAX);
+        tg_sys_futex_wake(other, INT_MAX);
+    }
 }
 
 uint32_t tg_sys_cpu_slow(void)

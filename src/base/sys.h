@@ -63,6 +63,11 @@ int tg_sys_futex_wait(const tg_a32 *word, uint32_t value, int64_t deadline_ns);
 /* Wake up to n sleepers. Works on read-only mappings. */
 void tg_sys_futex_wake(const tg_a32 *word, int n);
 
+/* Add one to a word and wake all who sleep on it, or store a small value in one and wake all who
+ * sleep on it and on another: in one system call each, so that a kill comes before or behind both. */
+void tg_sys_futex_add_wake(tg_a32 *word);
+void tg_sys_futex_set_wake(tg_a32 *word, uint32_t value, tg_a32 *other);
+
 uint32_t tg_sys_cpu_slow(void);
 
 /* The processor this thread runs on now: one load where the C library keeps it (rseq). */

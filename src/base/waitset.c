@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,9 @@ struct waitv {
 #define SYS_futex_waitv 449
 #endif
 #define WAITV_U32 2u
+
+#define SOON_NS INT64_C(1000000)
+#define ORPHANS_NS INT64_C(50000000)
 
 int tg_waitset_changed(const struct tg_waitset *set)
 {
@@ -75,10 +79,20 @@ static int sleep_on_all(const struct tg_waitset *set, int64_t deadline_ns)
 
 int tg_waitset_sleep(const struct tg_waitset *set, int64_t deadline_ns)
 {
-    if (set->soon) {
-        const int64_t soon = tg_now_ns() + 1000000;
-        const int r = sleep_on_all(set, soon < deadline_ns ? soon : deadline_ns);
-        return r == -ETIMEDOUT && soon < deadline_ns ? 0 : r;
+    if (set->soon || set->orphans) {
+        const int64_t again = tg_now_ns() + (set->soon ? SOON_NS : ORPHANS_NS);
+        const int r = sleep_on_all(set, again < deadline_ns ? again : deadline_ns);
+        return r == -ETIMEDOUT && again < deadline_ns ? 0 : r;
     }
     return sleep_on_all(set, deadline_ns);
+}
+
+int64_t tg_backstop_ns(uint32_t nth)
+{
+#if defined(TONG_POINTS) && TONG_POINTS
+    if (getenv("TONG_TEST_NO_BACKSTOP") != NULL) {
+        return TG_NEVER / 2;
+    }
+#endif
+    return INT64_C(1000000000) << (nth < 3 ? nth : 3);
 }

@@ -17,7 +17,8 @@
 
 struct tg_waitset {
     uint32_t n;
-    bool soon; /* something is about to happen that no word tells: sleep a millisecond at most */
+    bool soon;    /* something is about to happen that no word tells: sleep a millisecond at most */
+    bool orphans; /* a life that is watched has no word now: ask again every 50 ms */
     const tg_a32 *word[TG_WAITSET_MAX];
     uint32_t seen[TG_WAITSET_MAX];
 };
@@ -26,6 +27,7 @@ static inline void tg_waitset_clear(struct tg_waitset *set)
 {
     set->n = 0;
     set->soon = false;
+    set->orphans = false;
 }
 
 static inline void tg_waitset_add(struct tg_waitset *set, const tg_a32 *word, uint32_t seen)
@@ -43,5 +45,8 @@ int tg_waitset_changed(const struct tg_waitset *set);
 
 /* Sleep. 0 woken or changed, -ETIMEDOUT, -EINTR. deadline_ns absolute, TG_NEVER none. */
 int tg_waitset_sleep(const struct tg_waitset *set, int64_t deadline_ns);
+
+/* How long the nth sleep in a row lasts before its caller looks at everything, whatever woke it. */
+int64_t tg_backstop_ns(uint32_t nth);
 
 #endif

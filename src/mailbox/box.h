@@ -188,8 +188,6 @@ int tg_box_find_users(struct tg_box *box);
 void tg_box_ring_slot(struct tg_box *box, uint32_t slot);
 /* An error of a file call, told as what it means: the mailbox is gone, if it is. */
 int tg_box_gone(struct tg_box *box, int r);
-/* How long a sleep lasts before the back-stop looks. */
-int64_t tg_box_backstop_ns(uint32_t nth);
 /* Several threads use this handle: say so once. */
 void tg_box_note_threads(struct tg_box *box);
 
@@ -330,8 +328,8 @@ void tg_claims_collect(struct tg_box *box, bool all);
 bool tg_claims_want_retry(const struct tg_box *box);
 /* Recompute one link. */
 void tg_claims_collect_one(struct tg_box *box, struct tg_attached *at);
-/* A free entry of the own slot, or NULL. */
-struct tg_box_entry *tg_claims_free_entry(struct tg_box *box);
+/* A free entry of the own slot. 0, -ENOBUFS (all are claims), -errno (no memory for it). */
+int tg_claims_free_entry(struct tg_box *box, struct tg_box_entry **ret_entry);
 struct tg_box_entry *tg_claims_of(struct tg_box *box, uint32_t slot);
 /* End a claim of the own slot with that state; no token held. */
 void tg_claims_finish(struct tg_box *box, struct tg_box_entry *entry, uint32_t state);

@@ -298,26 +298,31 @@ static int use_one_more(struct tg_box *box, uint32_t used)
     return 0;
 }
 
-static struct tg_box_entry *find_free(struct tg_box *box)
+static int find_free(struct tg_box *box, struct tg_box_entry **ret_entry)
 {
     struct tg_box_entry *e = tg_claims_of(box, box->rx.slot);
     const uint32_t used = tg_load_relaxed(&box->slots[box->rx.slot].entries);
     for (uint32_t k = 0; k < used; k++) {
         if (TG_ENTRY_STATE(tg_load_relaxed(&e[k].state)) == TG_FREE) {
-            return &e[k];
+            *ret_entry = &e[k];
+            return 0;
         }
     }
-    return used < TG_CLAIMS_MAX && use_one_more(box, used) == 0 ? &e[used] : NULL;
+    const int r = used < TG_CLAIMS_MAX ? use_one_more(box, used) : -ENOBUFS;
+    if (r == 0) {
+        *ret_entry = &e[used];
+    }
+    return r;
 }
 
-struct tg_box_entry *tg_claims_free_entry(struct tg_box *box)
+int tg_claims_free_entry(struct tg_box *box, struct tg_box_entry **ret_entry)
 {
-    struct tg_box_entry *entry = find_free(box);
-    if (entry == NULL) {
-        tg_claims_collect(box, false);
-        entry = find_free(box);
+    const int r = find_free(box, ret_entry);
+    if (r != -ENOBUFS) {
+        return r;
     }
-    return entry;
+    tg_claims_collect(box, false);
+    return find_free(box, ret_entry);
 }
 
 /* ---- done and return: no token needed (I4) */

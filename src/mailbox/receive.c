@@ -304,7 +304,7 @@ static void backstop(struct tg_box *box)
 
 static int sleep_once(struct tg_box *box, struct call *call, const struct tg_waitset *set)
 {
-    const int64_t piece = tg_now_ns() + tg_box_backstop_ns(call->sleeps);
+    const int64_t piece = tg_now_ns() + tg_backstop_ns(call->sleeps);
     const bool is_backstop = piece < call->deadline;
     tg_gate_set_asleep(&box->rx.gate, true);
     const int r = tg_waitset_sleep(set, is_backstop ? piece : call->deadline);
@@ -599,6 +599,7 @@ static void merge(struct tg_waitset *all, const struct tg_waitset *one)
         tg_waitset_add(all, one->word[i], one->seen[i]);
     }
     all->soon |= one->soon;
+    all->orphans |= one->orphans;
 }
 
 static void leave_all(struct tg_box *const boxes[], size_t n, struct call calls[])
@@ -669,7 +670,7 @@ static int sleep_on_all(struct tg_box *const boxes[], size_t n, struct call call
     if (any_interrupted(boxes, n, calls)) {
         return -ECANCELED;
     }
-    const int64_t piece = tg_now_ns() + tg_box_backstop_ns(calls[0].sleeps++);
+    const int64_t piece = tg_now_ns() + tg_backstop_ns(calls[0].sleeps++);
     for (size_t i = 0; i < n; i++) {
         tg_gate_set_asleep(&boxes[i]->rx.gate, true);
     }

@@ -280,9 +280,14 @@ int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_tak
         if (take->how == TG_TAKE_COPY && len > take->size) {
             return -EMSGSIZE;
         }
-        struct tg_box_entry *entry = tg_claims_free_entry(box);
-        if (entry == NULL) {
-            return -ENOBUFS;
+        /* All that can fail comes first: what has the verdict TAKEN is this receiver's. */
+        struct tg_box_entry *entry = NULL;
+        int r = tg_reader_find(&at->reader, tg_place_offset(offer), len, &take->data);
+        if (r == 0) {
+            r = tg_claims_free_entry(box, &entry);
+        }
+        if (r < 0) {
+            return r;
         }
         if (!decide(box, at, entry, offer, len)) {
             continue;
@@ -293,12 +298,6 @@ int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_tak
         take->sequence = s;
         take->pid = tg_load_relaxed(&entry->pid);
         take->deliveries = 1;
-        const int r = tg_reader_find(&at->reader, tg_place_offset(offer), len, &take->data);
-        if (r < 0) {
-            tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
-            tg_claims_collect_one(box, at);
-            return r;
-        }
         consume(box, at, take);
         return 1;
     }

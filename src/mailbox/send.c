@@ -139,7 +139,7 @@ static int sleep_in_pieces(struct tg_box *box, const struct tg_waitset *set, int
 {
     struct tg_sender *tx = &box->tx;
     const int64_t now = tg_now_ns();
-    const int64_t piece = tx->want > 1 ? now + WANT_NS : now + tg_box_backstop_ns(tx->sleeps);
+    const int64_t piece = tx->want > 1 ? now + WANT_NS : now + tg_backstop_ns(tx->sleeps);
     const bool is_piece = piece < deadline;
     tg_gate_set_asleep(&tx->gate, true);
     const int r = tg_waitset_sleep(set, is_piece ? piece : deadline);

@@ -109,9 +109,10 @@ static int move_here(struct tg_box *box, struct tg_take *take, struct tg_box_ent
         take->entry = from;
         return 0;
     }
-    struct tg_box_entry *entry = tg_claims_free_entry(box);
-    if (entry == NULL) {
-        return -ENOBUFS;
+    struct tg_box_entry *entry = NULL;
+    const int r = tg_claims_free_entry(box, &entry);
+    if (r < 0) {
+        return r;
     }
     copy_fields(entry, from);
     /* New one first: killed between the two, the old one stands and the new one is freed. */
@@ -245,9 +246,10 @@ static int skip_parked(struct tg_box *box, struct tg_take *take)
 
 static int claim_fresh(struct tg_box *box, struct tg_take *take, const struct tg_message_view *view)
 {
-    struct tg_box_entry *entry = tg_claims_free_entry(box);
-    if (entry == NULL) {
-        return -ENOBUFS;
+    struct tg_box_entry *entry = NULL;
+    const int r = tg_claims_free_entry(box, &entry);
+    if (r < 0) {
+        return r;
     }
     tg_store_relaxed(&entry->row, take->at->reader.row);
     tg_store_relaxed(&entry->sequence, view->sequence);
@@ -306,8 +308,9 @@ static int take_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take
         return claim_fresh(box, take, &view);
     }
     if (take->how == TG_TAKE_COPY && view.len >= LONG_COPY) {
+        /* Without an entry it is copied under the token. */
         r = claim_fresh(box, take, &view);
-        if (r != -ENOBUFS) {
+        if (r == 1) {
             return r;
         }
     }

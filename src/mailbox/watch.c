@@ -201,8 +201,7 @@ static int look_and_sleep(struct tg_box *box, struct call *call, tong_death *ret
     if (!add_lives(box, &set, &all) || !tg_box_may_sleep(box, &set)) {
         return 0;
     }
-    const int64_t piece =
-        tg_now_ns() + (all ? tg_box_backstop_ns(call->sleeps++) : (int64_t)SLICE_NS);
+    const int64_t piece = tg_now_ns() + (all ? tg_backstop_ns(call->sleeps++) : (int64_t)SLICE_NS);
     tg_gate_set_asleep(&watch->gate, true);
     r = tg_waitset_sleep(&set, piece < call->deadline ? piece : call->deadline);
     tg_gate_set_asleep(&watch->gate, false);

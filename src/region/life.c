@@ -587,6 +587,8 @@ static bool ask(struct tg_root *root, uint64_t id, bool surely, struct tg_waitse
                 set->soon = true;
             } else if (set != NULL && seen != 0) {
                 tg_waitset_add(set, word, seen);
+            } else if (set != NULL) {
+                set->orphans = true;
             }
         }
     }

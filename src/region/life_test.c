@@ -92,7 +92,7 @@ static void exit_without_leaving(void)
 
 static void layout_is_as_the_format_says(void)
 {
-    kit_equal(sizeof(struct tg_life_record), 24);
+    kit_equal(sizeof(struct tg_life_record), 32);
     kit_equal(TG_LIFE_WORD_OFF, 4080);
     kit_equal(offsetof(struct tg_region_head, lock), 64);
     kit_equal(offsetof(struct tg_region_head, events), 128);

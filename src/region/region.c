@@ -14,6 +14,8 @@
  * I2  The lock is a token: taken from a dead holder it tells so (TONG_RECOVERED).
  * I3  notify: count; fence; look at waits. wait: count a wait; fence; look at events. One of the
  *     two sees the other.
+ * I4  Where somebody sleeps already, counting and waking are one system call, and so are the end and
+ *     its ring: who is killed there has done both or nothing.
  */
 #include "region/region.h"
 
@@ -30,7 +32,7 @@
 
 #define FILE_NAME_MAX (TONG_NAME_MAX + 1)
 #define SPINS 200
-#define BACKSTOP_NS INT64_C(1000000000)
+#define OFTEN_NS INT64_C(10000000)
 
 struct tong_region {
     struct tg_root *root;
@@ -40,7 +42,7 @@ struct tong_region {
     uint64_t me;
     uint64_t owner;
     uint32_t fork_count;
-    uint32_t seen_waits; /* sleeps for an event that were already woken */
+    tg_a32 seen_waits; /* sleeps for an event that were already woken; any thread */
     bool head_writable;
     bool writable;
     bool holds; /* the lock */
@@ -63,12 +65,10 @@ static int file_name(const char *name, char ret_name[FILE_NAME_MAX])
 
 static void set_state(struct tg_region_head *head, enum tg_state state)
 {
-    uint32_t alive = TG_ALIVE;
-    (void)tg_cas(&head->state, &alive, (uint32_t)state);
-    (void)tg_add(&head->events, 1);
-    tg_sys_futex_wake(&head->events, INT_MAX);
-    tg_sys_futex_wake(&head->state, INT_MAX);
-    tg_sys_futex_wake((const tg_a32 *)(const void *)&head->lock, INT_MAX);
+    if (tg_load_acquire(&head->state) == TG_ALIVE) {
+        /* Waiters sleep on events, those for the lock on the state. */
+        tg_sys_futex_set_wake(&head->state, (uint32_t)state, &head->events);
+    }
 }
 
 static int check_head(const struct tg_region_head *head, uint64_t file_size)
@@ -119,9 +119,15 @@ static bool is_dead(struct tg_root *root, const struct tg_region_head *head)
            (owner != 0 && !tg_life_is_alive(root, owner));
 }
 
-/* Take the name away. Whatever: remove what is alive, too. Under the root's lock the file is
- * looked at again, so that a new one of the name is never hit. */
-static int take_away(struct tg_root *root, const char *file, bool whatever, const ino_t *only)
+enum end {
+    END_ANY,
+    END_DEAD, /* only if it is dead */
+    END_MINE  /* if it is dead or this process's */
+};
+
+/* Take the name away. Under the root's lock the file is looked at again, so that a new one of the
+ * name is never hit. */
+static int take_away(struct tg_root *root, const char *file, enum end how, const ino_t *only)
 {
     tg_fd lock = -1;
     int r = tg_root_lock(root, true, &lock);
@@ -132,7 +138,7 @@ static int take_away(struct tg_root *root, const char *file, bool whatever, cons
     struct stat st;
     tg_fd fd = -1;
     r = open_head(root, file, true, &fd, &head, &st);
-    if (r == -EPROTO && whatever) {
+    if (r == -EPROTO && how == END_ANY) {
         return tg_sys_unlink(tg_root_fd(root), file);
     }
     if (r < 0) {
@@ -140,9 +146,14 @@ static int take_away(struct tg_root *root, const char *file, bool whatever, cons
     }
     if (st.st_uid != geteuid() && geteuid() != 0) {
         r = -EPERM;
-    } else if ((only == NULL || *only == st.st_ino) && (whatever || is_dead(root, head))) {
+    } else if (only == NULL || *only == st.st_ino) {
         const uint64_t owner = tg_load_relaxed(&head->owner);
-        const bool gone = owner != 0 && (!whatever || !tg_life_is_alive(root, owner));
+        const bool mine = how == END_MINE && owner != 0 && owner == tg_life_id(root);
+        const bool gone = mine || (owner != 0 && !tg_life_is_alive(root, owner));
+        if (how != END_ANY && !mine && !is_dead(root, head)) {
+            tg_sys_unmap(head, TG_PAGE);
+            return 0;
+        }
         set_state(head, gone ? TG_OWNER_GONE : TG_REMOVED);
         r = tg_sys_unlink(tg_root_fd(root), file);
     }
@@ -162,7 +173,7 @@ int tg_region_remove(const char *name)
     if (r < 0) {
         return r;
     }
-    r = take_away(root, file, true, NULL);
+    r = take_away(root, file, END_ANY, NULL);
     tg_root_put(root);
     return r == -EISDIR ? -EPROTO : r;
 }
@@ -264,8 +275,11 @@ static int attach(tong_region *region, unsigned flags, size_t size,
     if (is_dead(region->root, region->head)) {
         tg_sys_unmap(region->head, TG_PAGE);
         region->head = NULL;
-        r = take_away(region->root, region->name, false, &st.st_ino);
-        return r < 0 && r != -ENOENT && r != -EACCES && r != -EPERM ? r : -ENOENT;
+        r = take_away(region->root, region->name, END_DEAD, &st.st_ino);
+        /* Who is to create one is told why the dead one stays. */
+        return r == 0 || r == -ENOENT || (flags & TONG_CREATE) == 0 ? -ENOENT
+               : r == -EPERM                                        ? -EACCES
+                                                                    : r;
     }
     return map_data(region, fd, write, size, options);
 }
@@ -357,8 +371,7 @@ int tg_region_close(tong_region *region)
         tg_token_leave(&region->head->lock);
     }
     if (!forked && region->owns && region->head != NULL) {
-        set_state(region->head, TG_OWNER_GONE);
-        (void)take_away(region->root, region->name, false, NULL);
+        (void)take_away(region->root, region->name, END_MINE, NULL);
     }
     unmap(region);
     if (!forked && region->joined) {
@@ -457,12 +470,18 @@ int tg_region_notify(tong_region *region)
     if (!region->writable) {
         return -EBADF;
     }
+    uint32_t waits = tg_load_seq_cst(&region->head->waits);
+    if (waits != tg_load_relaxed(&region->seen_waits)) {
+        tg_sys_futex_add_wake(&region->head->events); /* I4 */
+        atomic_store_explicit(&region->seen_waits, waits, memory_order_relaxed);
+        return 0;
+    }
     /* Sequentially consistent: pairs with the add to waits of a waiter (I3). */
     (void)tg_add(&region->head->events, 1);
-    const uint32_t waits = tg_load_seq_cst(&region->head->waits);
-    if (waits != region->seen_waits) {
-        region->seen_waits = waits;
+    waits = tg_load_seq_cst(&region->head->waits);
+    if (waits != tg_load_relaxed(&region->seen_waits)) {
         tg_sys_futex_wake(&region->head->events, INT_MAX);
+        atomic_store_explicit(&region->seen_waits, waits, memory_order_relaxed);
     }
     return 0;
 }
@@ -472,16 +491,17 @@ static int sleep_watched(tong_region *region, uint32_t seen, int64_t deadline_ns
     struct tg_waitset set;
     tg_waitset_clear(&set);
     tg_waitset_add(&set, &region->head->events, seen);
+    tg_waitset_add(&set, &region->head->state, TG_ALIVE);
     if (region->owner != 0 && region->owner != region->me &&
         !tg_life_watch(region->root, region->owner, &set)) {
         return 0;
     }
-    int64_t piece = tg_now_ns() + (BACKSTOP_NS << (nth < 3 ? nth : 3));
+    int64_t piece = tg_now_ns() + tg_backstop_ns(nth);
     if (region->head_writable) {
         (void)tg_add(&region->head->waits, 1);
     } else {
         /* Who may not write cannot be seen waiting: it looks again, often. */
-        piece = tg_now_ns() + BACKSTOP_NS / 100;
+        piece = tg_now_ns() + OFTEN_NS;
     }
     if (tg_load_seq_cst(&region->head->events) != seen) {
         return 0;

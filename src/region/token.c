@@ -87,8 +87,7 @@ static int sleep_for(tg_a64 *token, struct tg_root *root, uint64_t seen, int64_t
     tg_life_watch_begin(root);
     int r = 0;
     if (tg_life_watch(root, seen & ~TG_TOKEN_FLAGS, &set)) {
-        /* A holder whose life word nobody holds can only be asked again. */
-        const int64_t piece = tg_now_ns() + 1000000000;
+        const int64_t piece = tg_now_ns() + tg_backstop_ns(0);
         r = tg_waitset_sleep(&set, piece < deadline_ns ? piece : deadline_ns);
         tg_life_pass_on(&set);
     }
