@@ -1,26 +1,16 @@
 /*
  * A sender or a reader is killed at every crash point of making a link, of sending, growing,
- * reading, leaving and taking over. The successor finds exactly what was committed, and goes on.
+ * reading, leaving and taking over, and a successor while it takes over what that one left. The
+ * next one finds exactly what was committed, and goes on.
  *
  * Everything is done in one child, sender and reader in turn, so that each point is the same one at
  * every run; the words of the box and what was promised live in memory that outlives it.
  */
 #include "link/link.h"
 
-#include <signal.h>
-#include <sys/wait.h>
-
+#include "base/deaths_test.h"
 #include "kit.h"
 #include "link/link_test.h"
-
-#define POINTS_MOST 4000u
-
-/* A sanitizer makes a fork slow: there every seventh point has to do. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define STEP 7u
-#else
-#define STEP 1u
-#endif
 
 struct log {
     struct rig_row row;
@@ -28,14 +18,20 @@ struct log {
     _Atomic uint64_t committed; /* commits that returned */
     _Atomic uint64_t taken;     /* hand-outs that returned */
     _Atomic uint32_t made;
-    _Atomic uint32_t points;
+    _Atomic uint32_t points[2];
+};
+
+struct scene {
+    const char *operation;
+    const char *role;
+    void (*act)(struct rig *rig, struct log *log);
+    bool begins_with_a_link; /* made and used before the point is armed */
 };
 
 struct stage {
+    const struct scene *scene;
     struct log *log;
-    unsigned long n;
-    void (*act)(struct rig *rig, struct log *log);
-    bool begins_with_a_link; /* made and used before the point is armed */
+    const struct crash_case *c;
     uint32_t sequence;
 };
 
@@ -141,7 +137,7 @@ static int victim(void *arg)
     struct rig rig = { .row = &stage->log->row };
     rig.dir = open(kit_path(RIG_FOLDER), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     kit_true(rig.dir >= 0);
-    if (stage->begins_with_a_link) {
+    if (stage->scene->begins_with_a_link) {
         rig_make(&rig, stage->sequence, KEEP);
         rig_attach(&rig);
         atomic_store(&stage->log->made, 1);
@@ -151,10 +147,10 @@ static int victim(void *arg)
         get(&rig, stage->log);
         get(&rig, stage->log);
     }
-    tg_point_arm(stage->n);
-    stage->act(&rig, stage->log);
+    tg_point_arm(stage->c->n);
+    stage->scene->act(&rig, stage->log);
     atomic_store(&stage->log->made, 1);
-    atomic_store(&stage->log->points, (uint32_t)tg_point_count());
+    atomic_store(&stage->log->points[0], (uint32_t)tg_point_count());
     tg_point_arm(0);
     fflush(NULL);
     _exit(0);
@@ -202,79 +198,125 @@ static void clear(struct rig *rig)
     rig_remove(rig);
 }
 
-/* True if it was killed. */
-static bool once(struct stage *stage)
+/* It has its name, so it is whole: begin where a box that knows nothing of it would. */
+static bool is_made(const struct stage *stage, const struct rig *rig)
 {
-    memset(stage->log, 0, sizeof(*stage->log));
-    struct rig rig = { .dir = rig_folder(), .row = &stage->log->row };
-    struct kit_child child = kit_spawn(victim, stage);
-    const int status = kit_join_status(&child);
-    if (WIFSIGNALED(status) ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) != 0) {
-        kit_fail("point %lu: the victim failed by itself (status 0x%x)", stage->n, status);
-    }
-    if (stage->begins_with_a_link) {
+    if (stage->scene->begins_with_a_link) {
         kit_true(atomic_load(&stage->log->made) != 0);
-        successor_finds_all(stage, &rig);
-    } else if (faccessat(rig.dir, rig_name(), F_OK, 0) == 0) {
-        /* It has its name, so it is whole. */
+        return true;
+    }
+    if (faccessat(rig->dir, rig_name(), F_OK, 0) != 0) {
+        return false;
+    }
+    if (atomic_load(&rig->row->head) == 0) {
         const uint64_t first = tg_place(0, (uint64_t)TG_LINK_DATA_PAGE * TG_PAGE);
-        atomic_store(&rig.row->head, first);
-        atomic_store(&rig.row->next, first);
-        successor_finds_all(stage, &rig);
+        atomic_store(&rig->row->head, first);
+        atomic_store(&rig->row->next, first);
+    }
+    return true;
+}
+
+/* Takes over, sends two, and reads what it can. */
+static int second_victim(void *arg)
+{
+    struct stage *stage = arg;
+    struct log *log = stage->log;
+    struct rig rig = { .row = &log->row };
+    rig.dir = open(kit_path(RIG_FOLDER), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    kit_true(rig.dir >= 0);
+    const bool made = is_made(stage, &rig);
+    tg_point_arm(stage->c->m);
+    if (made) {
+        take_over(&rig);
+        const uint64_t found = rig.w.sequence - stage->sequence;
+        kit_true(found == atomic_load(&log->committed) || found == atomic_load(&log->begun));
+        atomic_store(&log->begun, found);
+        atomic_store(&log->committed, found);
+        atomic_store(&log->taken, first_left(stage, &rig));
+        put(&rig, log);
+        put(&rig, log);
+        rig_attach(&rig);
+        get(&rig, log);
+        get(&rig, log);
+    }
+    atomic_store(&log->points[1], (uint32_t)tg_point_count());
+    tg_point_arm(0);
+    fflush(NULL);
+    _exit(0);
+}
+
+static void once(struct crash_run *run, struct crash_case *c)
+{
+    const struct scene *scene = run->scene;
+    struct stage stage = { .scene = scene,
+                           .log = run->world,
+                           .c = c,
+                           .sequence = scene->begins_with_a_link ? UINT32_MAX - 5 : 0 };
+    memset(stage.log, 0, sizeof(*stage.log));
+    struct rig rig = { .dir = rig_folder(), .row = &stage.log->row };
+    struct kit_child child = kit_spawn(victim, &stage);
+    c->killed = crash_dies(&child);
+    if (c->m != 0) {
+        child = kit_spawn(second_victim, &stage);
+        c->second_killed = crash_dies(&child);
+    }
+    if (is_made(&stage, &rig)) {
+        successor_finds_all(&stage, &rig);
     } else {
         (void)unlinkat(rig.dir, RIG_TEMP, 0);
         rig_make(&rig, 0, KEEP);
     }
     clear(&rig);
-    return WIFSIGNALED(status);
+    c->points = atomic_load(&stage.log->points[0]);
+    c->second_points = atomic_load(&stage.log->points[1]);
 }
 
-static void all_points(const char *name, void (*act)(struct rig *rig, struct log *log), bool begins)
+static void all(const char *operation, const char *role,
+                void (*act)(struct rig *rig, struct log *log), bool begins)
 {
-    struct stage stage = { .log = kit_shared(sizeof(struct log)),
-                           .act = act,
-                           .begins_with_a_link = begins,
-                           .sequence = begins ? UINT32_MAX - 5 : 0 };
-    unsigned kills = 0;
-    for (stage.n = 1; once(&stage); stage.n += STEP) {
-        kills++;
-        kit_true(stage.n < POINTS_MOST);
-    }
-    kit_equal(kills, (atomic_load(&stage.log->points) + STEP - 1) / STEP);
-    printf("%-30s %4u points %4u kills\n", name, atomic_load(&stage.log->points), kills);
+    const struct scene scene = {
+        .operation = operation, .role = role, .act = act, .begins_with_a_link = begins
+    };
+    struct crash_run run = { .operation = operation,
+                             .role = role,
+                             .variants = 1,
+                             .once = once,
+                             .scene = &scene,
+                             .world = kit_shared(sizeof(struct log)) };
+    crash_run_all(&run);
 }
 
 static void a_link_is_made_whole_or_not_at_all(void)
 {
-    all_points("make", make, false);
+    all("tong_send", "one link: made", make, false);
 }
 
 static void a_successor_finds_what_was_committed(void)
 {
-    all_points("send and grow", send_and_grow, true);
+    all("tong_send", "one link: send and grow", send_and_grow, true);
 }
 
 static void a_successor_finds_what_was_not_read(void)
 {
-    all_points("send and read", send_and_read, true);
+    all("tong_send tong_receive", "one link: send and read", send_and_read, true);
 }
 
 static void an_abort_leaves_nothing(void)
 {
-    all_points("reserve and abort", reserve_and_abort, true);
+    all("tong_reserve tong_abort", "one link: reserve and abort", reserve_and_abort, true);
 }
 
 static void a_take_over_can_be_taken_over(void)
 {
-    all_points("take-over, send, trim", take_over_and_send, true);
+    all("tong_send", "one link: take-over, send, trim", take_over_and_send, true);
 }
 
 static const struct kit_test tests[] = {
-    KIT_TEST_LONG(a_link_is_made_whole_or_not_at_all, 120),
-    KIT_TEST_LONG(a_successor_finds_what_was_committed, 120),
-    KIT_TEST_LONG(a_successor_finds_what_was_not_read, 120),
-    KIT_TEST_LONG(an_abort_leaves_nothing, 120),
-    KIT_TEST_LONG(a_take_over_can_be_taken_over, 120),
+    KIT_TEST_LONG(a_link_is_made_whole_or_not_at_all, 240),
+    KIT_TEST_LONG(a_successor_finds_what_was_committed, 240),
+    KIT_TEST_LONG(a_successor_finds_what_was_not_read, 240),
+    KIT_TEST_LONG(an_abort_leaves_nothing, 240),
+    KIT_TEST_LONG(a_take_over_can_be_taken_over, 240),
 };
 
 KIT_MAIN(tests)

@@ -12,17 +12,9 @@
  *   C6  after the last close and a visit nothing is left but the mailbox itself
  *
  * Each point is visited in four variants: bit 0, the survivor has the mailbox open before or comes
- * after the death; bit 1, it receives or it claims. TONG_TEST_LONG=1 takes all four at every
- * point, otherwise one of them in turn (under a sanitizer, which makes a fork slow, at every third
- * point).
- *
- * Two deaths: after the victim's, somebody else comes, uses what it finds, repairs on its way, and
- * is killed as well, at point m of that. The survivors' side is the same. The short form takes one m
- * for each point n; the long form takes pairs in an order without pattern until all are done or
- * CRASH_SECONDS (2 a scene) are over.
- *
- * CRASH_KIND=points or deaths takes one of the two. CRASH_AT=n or n.m, with CRASH_VARIANT, does one
- * case again: a failure names it. Include kit.h and kit_private.h before this header.
+ * after the death; bit 1, it receives or it claims. Two deaths: after the victim's, somebody else
+ * comes, uses what it finds, repairs on its way, and is killed as well; the survivors' side is the
+ * same. base/deaths_test.h says which points, and how one case is done again.
  */
 #ifndef TG_MAILBOX_CRASH_TEST_H
 #define TG_MAILBOX_CRASH_TEST_H
@@ -36,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/point.h"
+#include "base/deaths_test.h"
 #include "mailbox/box.h"
 
 #define CRASH_BOX "box"
@@ -45,12 +37,6 @@
 #define CRASH_LONG 40u   /* ids from here are long messages */
 #define CRASH_SECOND 32u /* sent by the second victim */
 #define CRASH_END 63u    /* ends a helper */
-#define CRASH_POINTS_MOST 4000u
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define CRASH_STEP 12u
-#else
-#define CRASH_STEP 4u
-#endif
 
 /* What all processes know of one message. */
 struct crash_message {
@@ -453,17 +439,6 @@ static inline int crash_second_victim(void *arg)
     _exit(0);
 }
 
-/* Whether it was killed. */
-static inline bool crash_dies(struct kit_child *child)
-{
-    const int status = kit_join_status(child);
-    const bool killed = WIFSIGNALED(status);
-    if (killed ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) != 0) {
-        kit_fail("the victim failed by itself (status 0x%x)", status);
-    }
-    return killed;
-}
-
 static inline void crash_check(struct crash_stage *s)
 {
     if (s->scene->finish != NULL) {
@@ -519,143 +494,28 @@ static inline void crash_once(struct crash_stage *s)
 
 /* ---- all of a scene */
 
-struct crash_run {
-    const struct crash_scene *scene;
-    struct crash_world *world;
-    const char *test; /* its name */
-    uint64_t points;  /* most that one case had, of the victim */
-    uint64_t seconds; /* the same of the second victim */
-    uint64_t kills;
-};
-
-static inline bool crash_long(void)
+static inline void crash_case_of(struct crash_run *run, struct crash_case *c)
 {
-    const char *text = getenv("TONG_TEST_LONG");
-    return text != NULL && text[0] == '1';
-}
-
-static inline bool crash_wants(const char *kind)
-{
-    const char *text = getenv("CRASH_KIND");
-    return text == NULL || text[0] == '\0' || strcmp(text, kind) == 0;
-}
-
-/* True if the victim was killed; false: the operation has fewer points. */
-static inline bool crash_case(struct crash_run *run, unsigned long n, unsigned long m,
-                              unsigned variant)
-{
-    static char where[160];
+    struct crash_world *world = run->world;
     struct crash_stage s = {
-        .scene = run->scene, .world = run->world, .n = n, .m = m, .variant = variant
+        .scene = run->scene, .world = world, .n = c->n, .m = c->m, .variant = c->variant
     };
-    if (n > CRASH_POINTS_MOST && m == 0) {
-        kit_fail("the operation does not end after %u points", CRASH_POINTS_MOST);
-    }
-    snprintf(where, sizeof(where), "%s: CRASH_AT=%lu.%lu CRASH_VARIANT=%u", run->test, n, m,
-             variant);
-    kit_test_name = where; /* what fails says at which point */
     crash_once(&s);
-    const uint64_t points = atomic_load(&run->world->points[0]);
-    const uint64_t seconds = atomic_load(&run->world->points[1]);
-    run->points = points > run->points ? points : run->points;
-    run->seconds = seconds > run->seconds ? seconds : run->seconds;
-    run->kills += s.killed + (uint64_t)s.second_killed;
-    return s.killed;
-}
-
-static inline void crash_say(const struct crash_run *run, const char *kind, uint64_t points,
-                             int64_t began_ns)
-{
-    const struct kit_deaths deaths = { .operation = run->scene->operation,
-                                       .role = run->scene->role,
-                                       .kind = kind,
-                                       .points = points,
-                                       .kills = run->kills };
-    printf("%s | %s | %s: %llu points, %llu kills\n", deaths.operation, deaths.role, kind,
-           (unsigned long long)points, (unsigned long long)run->kills);
-    kit_account(&deaths, began_ns);
-}
-
-static inline void crash_points(struct crash_run *run)
-{
-    const int64_t began_ns = kit_now_ns();
-    const unsigned long step = crash_long() ? 1 : CRASH_STEP;
-    for (unsigned variant = 0; variant < 4; variant++) {
-        unsigned long n = step == 1 ? 1 : 1 + variant * step / 4;
-        while (crash_case(run, n, 0, variant)) {
-            n += step;
-        }
-    }
-    crash_say(run, "points", run->points, began_ns);
-}
-
-/* The i-th of n numbers in an order without pattern, each once; n below 2^31. */
-static inline uint64_t crash_shuffled(uint64_t i, uint64_t n)
-{
-    return i * (UINT64_C(2654435761) % n) % n; /* a prime that does not divide n */
-}
-
-/* Points of a case in which nobody is killed. */
-static inline void crash_measure(struct crash_run *run)
-{
-    for (unsigned variant = 0; variant < 4; variant++) {
-        (void)crash_case(run, CRASH_POINTS_MOST, CRASH_POINTS_MOST, variant);
-    }
-    if (run->points == 0 || run->seconds == 0) {
-        kit_fail("%s has no points, or its second victim has none", run->scene->role);
-    }
-}
-
-static inline void crash_two_deaths(struct crash_run *run)
-{
-    const int64_t began_ns = kit_now_ns();
-    run->kills = 0;
-    crash_measure(run);
-    const uint64_t pairs = run->points * run->seconds * 4;
-    const int64_t end_ns = began_ns + TONG_SEC(1) * (int64_t)kit_count("CRASH_SECONDS", 2);
-    if (crash_long()) {
-        for (uint64_t i = 0; i < pairs && kit_now_ns() < end_ns; i++) {
-            const uint64_t pair = crash_shuffled(i, pairs);
-            (void)crash_case(run, 1 + pair / 4 % run->points, 1 + pair / 4 / run->points,
-                             (unsigned)(pair % 4));
-        }
-    } else {
-        for (uint64_t n = 1; n <= run->points; n += CRASH_STEP / 4) {
-            (void)crash_case(run, n, 1 + crash_shuffled(n, run->seconds),
-                             (unsigned)(kit_seed() + n) % 4);
-        }
-    }
-    crash_say(run, "two deaths", pairs, began_ns);
-}
-
-static inline void crash_one(struct crash_run *run, const char *at)
-{
-    unsigned long n = 0;
-    unsigned long m = 0;
-    const char *variant = getenv("CRASH_VARIANT");
-    if (sscanf(at, "%lu.%lu", &n, &m) < 1 || n == 0) {
-        kit_fail("CRASH_AT=%s is not n or n.m", at);
-    }
-    (void)crash_case(run, n, m, variant != NULL ? (unsigned)strtoul(variant, NULL, 10) % 4 : 0);
-    printf("%s: %llu kills\n", kit_test_name, (unsigned long long)run->kills);
+    c->killed = s.killed;
+    c->second_killed = s.second_killed;
+    c->points = atomic_load(&world->points[0]);
+    c->second_points = atomic_load(&world->points[1]);
 }
 
 static inline void crash_all(const struct crash_scene *scene)
 {
-    setenv("TONG_TEST_NO_BACKSTOP", "1", 1);
-    struct crash_run run = { .scene = scene,
-                             .world = kit_shared(sizeof(struct crash_world)),
-                             .test = kit_test_name };
-    if (getenv("CRASH_AT") != NULL) {
-        crash_one(&run, getenv("CRASH_AT"));
-        return;
-    }
-    if (crash_wants("points")) {
-        crash_points(&run);
-    }
-    if (crash_wants("deaths")) {
-        crash_two_deaths(&run);
-    }
+    struct crash_run run = { .operation = scene->operation,
+                             .role = scene->role,
+                             .variants = 4,
+                             .once = crash_case_of,
+                             .scene = scene,
+                             .world = kit_shared(sizeof(struct crash_world)) };
+    crash_run_all(&run);
 }
 
 /* ---- options */
