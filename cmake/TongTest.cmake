@@ -27,12 +27,14 @@ function(tong_register name)
     endif()
 endfunction()
 
-# tong_add_test(name SOURCES file... LABELS label... [POINTS] [TIMEOUT seconds] [LIBS lib...])
+# tong_add_test(name SOURCES file... LABELS label... [POINTS | SHIPPED] [TIMEOUT seconds]
+#               [LIBS lib...])
 #
 # A cmocka program. With POINTS it is linked with the library that has crash points and may use
-# internal headers; without, it sees what a user sees, and tests/kit/.
+# internal headers; with SHIPPED it may, too, but the library is the optimised one without points.
+# Without either it sees what a user sees, and tests/kit/.
 function(tong_add_test name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "POINTS" "TIMEOUT" "SOURCES;LABELS;LIBS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "POINTS;SHIPPED" "TIMEOUT" "SOURCES;LABELS;LIBS")
     string(REPLACE "." "_" target "test_${name}")
     add_executable(${target} ${arg_SOURCES})
     set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
@@ -46,6 +48,9 @@ function(tong_add_test name)
     if(arg_POINTS)
         target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
         target_link_libraries(${target} PRIVATE tong_points)
+    elseif(arg_SHIPPED)
+        target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+        target_link_libraries(${target} PRIVATE tong_shipped)
     else()
         target_link_libraries(${target} PRIVATE tong_static)
     endif()
@@ -84,6 +89,27 @@ function(tong_add_folder_tests folder label timeout)
         tong_add_test(${folder}.${name} SOURCES "${source}" LABELS ${label} TIMEOUT ${timeout}
             ${ARGN})
     endforeach()
+endfunction()
+
+# Tests that trace a process instruction by instruction: tests/step/kill_test.c is step.kill. What is
+# stepped through is the library as it is shipped, whatever this build is, but for step.points, which is
+# about the points.
+function(tong_add_step_tests)
+    set(folder "${PROJECT_SOURCE_DIR}/tests/step")
+    if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" OR TONG_SANITIZE)
+        message(STATUS "tests/step is left out: it knows x86-64 only, and no sanitizer")
+        return()
+    endif()
+    tong_objects(tong_shipped_objects 0)
+    target_compile_options(tong_shipped_objects PRIVATE -O2)
+    add_library(tong_shipped STATIC $<TARGET_OBJECTS:tong_shipped_objects>)
+    set_target_properties(tong_shipped PROPERTIES LINKER_LANGUAGE C)
+    target_include_directories(tong_shipped INTERFACE "${PROJECT_SOURCE_DIR}/include")
+    # For the headers of the crash tests; what they declare then is not called.
+    target_compile_definitions(tong_shipped INTERFACE TONG_POINTS=1)
+    set(shared "${folder}/stepper.c" "${folder}/scenes.c")
+    tong_add_test(step.kill SOURCES "${folder}/kill_test.c" ${shared} LABELS crash TIMEOUT 300
+        SHIPPED)
 endfunction()
 
 # The structure of the tree, and whether the script that judges it can refuse.
@@ -165,4 +191,5 @@ function(tong_add_all_tests)
     tong_add_folder_tests(process process 120)
     tong_add_folder_tests(stress stress 300)
     tong_add_folder_tests(crash crash 300 POINTS)
+    tong_add_step_tests()
 endfunction()
