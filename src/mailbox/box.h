@@ -294,6 +294,8 @@ int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_tak
 /* ---- slot.c: receivers come and go; token held */
 
 int tg_slot_join(struct tg_box *box);
+/* One slot more than were ever used. 0, -EUSERS, -errno. */
+int tg_slot_add(struct tg_box *box, uint32_t *ret_slot);
 void tg_slot_leave(struct tg_box *box);
 /* Bring what dead receivers held back. True if there were any. */
 bool tg_slot_repair(struct tg_box *box);
@@ -331,6 +333,8 @@ void tg_claims_collect_one(struct tg_box *box, struct tg_attached *at);
 /* A free entry of the own slot. 0, -ENOBUFS (all are claims), -errno (no memory for it). */
 int tg_claims_free_entry(struct tg_box *box, struct tg_box_entry **ret_entry);
 struct tg_box_entry *tg_claims_of(struct tg_box *box, uint32_t slot);
+/* What an entry says of its message, all but the state. */
+void tg_claims_copy_fields(struct tg_box_entry *to, const struct tg_box_entry *from);
 /* End a claim of the own slot with that state; no token held. */
 void tg_claims_finish(struct tg_box *box, struct tg_box_entry *entry, uint32_t state);
 /* The entry a message speaks of, if this handle holds it claimed; else NULL. */

@@ -101,7 +101,7 @@ struct tg_box_slot {
     tg_a64 ticket;  /* place in the queue of sleepers, 0 awake; the holder */
     tg_a32 gen;     /* counts the receivers that had this slot; the holder */
     tg_a32 joins;   /* value of joins when its sleeper made its watch list; the holder */
-    tg_a32 entries; /* entries ever used: below, their memory is reserved; its receiver, release */
+    tg_a32 entries; /* entries ever used: below, their memory is reserved; the holder, release */
     tg_a32 cpu;     /* where it ran, for spinning; its receiver */
     tg_a32 pid;     /* for people only */
     tg_a32 waiting; /* 1 while it waits, for senders at capacity 0; a hint; its receiver */

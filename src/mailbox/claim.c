@@ -280,11 +280,11 @@ void tg_claims_collect_one(struct tg_box *box, struct tg_attached *at)
 
 /* ---- the own entries */
 
-/* The first claim of a slot reserves the memory of its entries. */
-static int use_one_more(struct tg_box *box, uint32_t used)
+/* The first entry of a slot reserves the memory of all of them. */
+static int use_one_more(struct tg_box *box, uint32_t slot, uint32_t used)
 {
     const uint64_t off =
-        TG_BOX_ENTRIES_OFF + (uint64_t)box->rx.slot * TG_CLAIMS_MAX * sizeof(struct tg_box_entry);
+        TG_BOX_ENTRIES_OFF + (uint64_t)slot * TG_CLAIMS_MAX * sizeof(struct tg_box_entry);
     if (used == 0) {
         tg_fd fd = tg_sys_open(box->dir, "box", O_RDWR, 0);
         const int r =
@@ -294,35 +294,88 @@ static int use_one_more(struct tg_box *box, uint32_t used)
         }
     }
     /* release: who sees the count may read the entries. */
-    tg_store_release(&box->slots[box->rx.slot].entries, used + 1);
+    tg_store_release(&box->slots[slot].entries, used + 1);
     return 0;
 }
 
-static int find_free(struct tg_box *box, struct tg_box_entry **ret_entry)
+static struct tg_box_entry *find_in(struct tg_box *box, uint32_t slot, uint32_t state)
 {
-    struct tg_box_entry *e = tg_claims_of(box, box->rx.slot);
-    const uint32_t used = tg_load_relaxed(&box->slots[box->rx.slot].entries);
-    for (uint32_t k = 0; k < used; k++) {
-        if (TG_ENTRY_STATE(tg_load_relaxed(&e[k].state)) == TG_FREE) {
-            *ret_entry = &e[k];
-            return 0;
+    struct tg_box_entry *e = tg_claims_of(box, slot);
+    const uint32_t used = tg_load_relaxed(&box->slots[slot].entries);
+    for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
+        if (TG_ENTRY_STATE(tg_load_relaxed(&e[k].state)) == state) {
+            return &e[k];
         }
     }
-    const int r = used < TG_CLAIMS_MAX ? use_one_more(box, used) : -ENOBUFS;
+    return NULL;
+}
+
+static int find_free(struct tg_box *box, uint32_t slot, struct tg_box_entry **ret_entry)
+{
+    struct tg_box_entry *entry = find_in(box, slot, TG_FREE);
+    const uint32_t used = tg_load_relaxed(&box->slots[slot].entries);
+    int r = 0;
+    if (entry == NULL) {
+        r = used < TG_CLAIMS_MAX ? use_one_more(box, slot, used) : -ENOBUFS;
+        entry = tg_claims_of(box, slot) + used;
+    }
     if (r == 0) {
-        *ret_entry = &e[used];
+        *ret_entry = entry;
+    }
+    return r;
+}
+
+/* A free entry in a slot that nobody has. */
+static int find_spare(struct tg_box *box, struct tg_box_entry **ret_entry)
+{
+    uint32_t slot = 0;
+    int r = -ENOBUFS;
+    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
+    for (; slot < n && slot < TG_SLOTS_MAX && r == -ENOBUFS; slot++) {
+        r = tg_load_relaxed(&box->slots[slot].owner) == 0 ? find_free(box, slot, ret_entry) : r;
+    }
+    if (r == -ENOBUFS && tg_slot_add(box, &slot) == 0) {
+        r = find_free(box, slot, ret_entry);
+    }
+    return r;
+}
+
+void tg_claims_copy_fields(struct tg_box_entry *to, const struct tg_box_entry *from)
+{
+    tg_store_relaxed(&to->row, tg_load_relaxed(&from->row));
+    tg_store_relaxed(&to->sequence, tg_load_relaxed(&from->sequence));
+    tg_store_relaxed(&to->offset, tg_load_relaxed(&from->offset));
+    tg_store_relaxed(&to->length, tg_load_relaxed(&from->length));
+    tg_store_relaxed(&to->pid, tg_load_relaxed(&from->pid));
+    tg_store_relaxed(&to->extension, tg_load_relaxed(&from->extension));
+}
+
+/* Those set aside must not use up the claims of a receiver: one goes to a slot that nobody has. */
+static int move_parked_away(struct tg_box *box)
+{
+    struct tg_box_entry *from = find_in(box, box->rx.slot, TG_PARKED);
+    struct tg_box_entry *to = NULL;
+    const int r = from == NULL ? -ENOBUFS : find_spare(box, &to);
+    if (r == 0) {
+        tg_claims_copy_fields(to, from);
+        /* Killed between the two, its slot is repaired and the old one freed. */
+        tg_store_release(&to->state, tg_load_relaxed(&from->state));
+        tg_store_release(&from->state, TG_ENTRY(TG_FREE, 0));
     }
     return r;
 }
 
 int tg_claims_free_entry(struct tg_box *box, struct tg_box_entry **ret_entry)
 {
-    const int r = find_free(box, ret_entry);
-    if (r != -ENOBUFS) {
-        return r;
+    int r = find_free(box, box->rx.slot, ret_entry);
+    if (r == -ENOBUFS) {
+        tg_claims_collect(box, false);
+        r = find_free(box, box->rx.slot, ret_entry);
     }
-    tg_claims_collect(box, false);
-    return find_free(box, ret_entry);
+    if (r == -ENOBUFS && move_parked_away(box) == 0) {
+        r = find_free(box, box->rx.slot, ret_entry);
+    }
+    return r;
 }
 
 /* ---- done and return: no token needed (I4) */

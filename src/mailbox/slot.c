@@ -95,6 +95,8 @@ static void give_all_back(struct tg_box *box, uint32_t slot)
         const uint32_t state = tg_load_acquire(&e[k].state);
         if (TG_ENTRY_STATE(state) == TG_CLAIMED) {
             give_back(box, &e[k], state);
+        } else if (TG_ENTRY_STATE(state) == TG_PARKED && lies_elsewhere(box, &e[k])) {
+            tg_store_release(&e[k].state, TG_ENTRY(TG_FREE, 0));
         }
     }
 }
@@ -154,6 +156,17 @@ static int reserve_slot_memory(struct tg_box *box, uint32_t slot)
     return fd < 0 ? fd : tg_sys_allocate(fd, off, TG_PAGE);
 }
 
+int tg_slot_add(struct tg_box *box, uint32_t *ret_slot)
+{
+    const uint32_t n = n_slots(box);
+    int r = n == TG_SLOTS_MAX ? -EUSERS : reserve_slot_memory(box, n);
+    if (r == 0) {
+        tg_store_release(&box->head->n_slots, n + 1);
+        *ret_slot = n;
+    }
+    return r;
+}
+
 static int find_free_slot(struct tg_box *box, uint32_t *ret_slot)
 {
     const uint32_t n = n_slots(box);
@@ -172,15 +185,8 @@ static int find_free_slot(struct tg_box *box, uint32_t *ret_slot)
     if (taken >= box->policy->max_receivers) {
         return -EBUSY;
     }
-    if (free_ == TG_SLOTS_MAX) {
-        return -EUSERS;
-    }
     if (free_ == n) {
-        const int r = reserve_slot_memory(box, n);
-        if (r < 0) {
-            return r;
-        }
-        tg_store_release(&box->head->n_slots, n + 1);
+        return tg_slot_add(box, ret_slot);
     }
     *ret_slot = free_;
     return 0;

@@ -83,16 +83,6 @@ static struct tg_box_entry *find_entry(struct tg_box *box, uint32_t wanted, uint
     return NULL;
 }
 
-static void copy_fields(struct tg_box_entry *to, const struct tg_box_entry *from)
-{
-    tg_store_relaxed(&to->row, tg_load_relaxed(&from->row));
-    tg_store_relaxed(&to->sequence, tg_load_relaxed(&from->sequence));
-    tg_store_relaxed(&to->offset, tg_load_relaxed(&from->offset));
-    tg_store_relaxed(&to->length, tg_load_relaxed(&from->length));
-    tg_store_relaxed(&to->pid, tg_load_relaxed(&from->pid));
-    tg_store_relaxed(&to->extension, tg_load_relaxed(&from->extension));
-}
-
 static bool is_own(struct tg_box *box, const struct tg_box_entry *entry)
 {
     const struct tg_box_entry *own = tg_claims_of(box, box->rx.slot);
@@ -114,7 +104,7 @@ static int move_here(struct tg_box *box, struct tg_take *take, struct tg_box_ent
     if (r < 0) {
         return r;
     }
-    copy_fields(entry, from);
+    tg_claims_copy_fields(entry, from);
     /* New one first: killed between the two, the old one stands and the new one is freed. */
     tg_store_release(&entry->state, claimed);
     tg_store_release(&from->state, TG_ENTRY(TG_FREE, 0));
