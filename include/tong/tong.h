@@ -114,9 +114,10 @@ typedef struct tong_options {
     uint32_t max_deliveries; /* how often tong_claim() hands a message out: one that comes back
                                 then goes to dead_letter; 1..65534, 0 no limit */
     uint32_t reserved;       /* 0 */
-    /* The mailbox for those; it must exist by then. What it does not take, being absent or full, is
-     * set aside: not lost, not handed out, counted by tong_stat(), tried again once a second while
-     * the mailbox is used, thrown away by tong_skip() when nothing else waits. NULL: all of them. */
+    /* The mailbox for those; it must exist by then. What it does not take, being absent, full or of
+     * capacity 0, is set aside: not lost, not handed out, counted by tong_stat(), tried again once a
+     * second while the mailbox is used, thrown away by tong_skip() when nothing else waits. It keeps
+     * its room and the memory behind it. NULL: all of them are. */
     const char *dead_letter;
 } tong_options;
 
