@@ -191,5 +191,8 @@ function(tong_add_all_tests)
     tong_add_folder_tests(process process 120)
     tong_add_folder_tests(stress stress 300)
     tong_add_folder_tests(crash crash 300 POINTS)
+    # Allocations fail there, too: those of the program itself, by the linker.
+    tong_add_folder_tests(fail unit 300 POINTS LIBS
+        -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=free)
     tong_add_step_tests()
 endfunction()

@@ -436,6 +436,11 @@ int tg_writer_make(struct tg_writer *w, int dir, const char *temp,
     }
     tg_fd fd = -1;
     r = tg_file_make(dir, temp, 0, TG_PAGE, birth->mode, &fd);
+    if (r == -EEXIST) {
+        /* The name is this sender's alone: left by a try of its own that could not clear it away. */
+        (void)tg_sys_unlink(dir, temp);
+        r = tg_file_make(dir, temp, 0, TG_PAGE, birth->mode, &fd);
+    }
     if (r < 0) {
         return r;
     }
