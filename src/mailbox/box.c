@@ -215,11 +215,12 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
         return -EOWNERDEAD;
     }
     r = read_options(box);
-    if (r == 0 && options != NULL && options_differ(box, options)) {
-        r = -EEXIST;
-    }
+    /* First whether it has ended: who ended it may have died behind the mark. */
     if (r == 0) {
         r = tg_box_check(box);
+    }
+    if (r == 0 && options != NULL && options_differ(box, options)) {
+        r = -EEXIST;
     }
     if (r == 0 && (box->flags & TONG_RECEIVE) != 0 && !tg_box_may_receive(box)) {
         r = -EPERM;

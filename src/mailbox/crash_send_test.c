@@ -208,6 +208,11 @@ static void one_behind_and_room(struct crash_stage *s, struct kit_child *victim)
         s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
     }
     kit_true(crash_receive(s, s->box, KIT_PATIENCE) >= 0);
+    /* The one behind goes first if it came before the victim stood in the queue. */
+    kit_until(crash_has_ended(victim) || atomic_load(&s->world->message[24].promised) != 0);
+    if (!crash_has_ended(victim)) {
+        kit_true(crash_receive(s, s->box, KIT_PATIENCE) >= 0);
+    }
 }
 
 /* Whoever is blocked gets through: one room is free for it, or comes when the dead one's message is
