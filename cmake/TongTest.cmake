@@ -91,6 +91,15 @@ function(tong_add_folder_tests folder label timeout)
     endforeach()
 endfunction()
 
+# What has to wake by itself is run once more with the back-stop of all sleeps switched off.
+function(tong_add_no_backstop_tests)
+    foreach(name IN LISTS ARGN)
+        tong_add_test(no_backstop.${name} POINTS LABELS conformance TIMEOUT 120
+            SOURCES "${PROJECT_SOURCE_DIR}/tests/conformance/${name}_test.c")
+        set_property(TEST no_backstop.${name} APPEND PROPERTY ENVIRONMENT "TONG_TEST_NO_BACKSTOP=1")
+    endforeach()
+endfunction()
+
 # Tests that trace a process instruction by instruction: tests/step/kill_test.c is step.kill. What is
 # stepped through is the library as it is shipped, whatever this build is, but for step.points, which is
 # about the points.
@@ -188,6 +197,7 @@ function(tong_add_all_tests)
     endif()
     tong_add_unit_tests()
     tong_add_folder_tests(conformance conformance 120)
+    tong_add_no_backstop_tests(give give_race dead_letter set_aside)
     tong_add_folder_tests(process process 120)
     tong_add_folder_tests(stress stress 300)
     tong_add_folder_tests(crash crash 300 POINTS)

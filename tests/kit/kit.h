@@ -233,6 +233,9 @@ enum kit_ability {
     KIT_UNBOUNDED = 1u << 3,
     KIT_LINK_CAPACITY = 1u << 4,
     KIT_IN_PLACE = 1u << 5,
+    KIT_GIVE = 1u << 6,
+    KIT_WATCH = 1u << 7,
+    KIT_DEAD_LETTERS = 1u << 8,
 };
 
 /* If the carrier refuses what is asked and may do so, skip this test; otherwise do nothing. */

@@ -69,6 +69,9 @@ static unsigned abilities_in(const tong_options *options)
     if (options->link_capacity != TONG_DEFAULT && options->link_capacity != TONG_UNBOUNDED) {
         asked |= KIT_LINK_CAPACITY;
     }
+    if (options->max_deliveries != 0) {
+        asked |= KIT_DEAD_LETTERS;
+    }
     return asked;
 }
 
