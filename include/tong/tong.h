@@ -343,7 +343,7 @@ TONG_API int tong_give(tong_mailbox *box, const char *process);
  *            -EAGAIN, -ETIMEDOUT    nobody died
  *            -EOWNERDEAD            its owner did, or closed it: the mailbox has ended; -EIDRM
  *            -EINTR                 a signal handler ran while waiting; -ECANCELED: tong_interrupt
- *            -EINVAL, -ECHILD, -ENOMEM, -EMFILE, -EOPNOTSUPP
+ *            -EINVAL, -ECHILD, -ENOMEM, -EMFILE, -ENFILE, -EOPNOTSUPP
  * Threads  one at a time; others wait for their turn.
  * Cost     nothing to those who are watched. With more than about 100 processes it looks around
  *          every 10 ms.
