@@ -127,14 +127,22 @@ bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view)
 
 /* ---- ending */
 
+/* A file of the folder for writing, if it has the size it must have; else NULL. */
+static void *map_whole(int dir, const char *name, size_t size)
+{
+    tg_fd fd = tg_sys_open(dir, name, O_RDWR | O_NONBLOCK, 0);
+    struct stat st;
+    void *p = NULL;
+    const bool ok = fd >= 0 && tg_sys_fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                    st.st_size == (off_t)size && tg_sys_map(fd, 0, size, true, &p) == 0;
+    return ok ? p : NULL;
+}
+
 /* Senders that queue for room. */
 static void wake_queue(int dir)
 {
-    tg_fd fd = tg_sys_open(dir, TG_ROOM_FILE, O_RDWR | O_NONBLOCK, 0);
-    struct stat st;
-    void *p = NULL;
-    if (fd < 0 || tg_sys_fstat(fd, &st) < 0 || st.st_size != TG_ROOM_SIZE ||
-        tg_sys_map(fd, 0, TG_ROOM_SIZE, true, &p) < 0) {
+    void *p = map_whole(dir, TG_ROOM_FILE, TG_ROOM_SIZE);
+    if (p == NULL) {
         return;
     }
     struct tg_room_head *room = p;
@@ -152,16 +160,14 @@ void tg_box_wake_everybody(const struct tg_box_view *view)
     struct tg_box_head *head = view->head;
     char name[32];
     (void)snprintf(name, sizeof name, "bell.%u", (unsigned)view->uid);
-    tg_fd fd = tg_sys_open(view->dir, name, O_RDWR, 0);
-    void *p = NULL;
-    if (fd >= 0 && tg_sys_map(fd, 0, TG_BELLS_SIZE, true, &p) == 0) {
-        struct tg_bells *bells = p;
+    struct tg_bells *bells = map_whole(view->dir, name, TG_BELLS_SIZE);
+    if (bells != NULL) {
         const uint32_t n = tg_load_acquire(&head->n_slots);
         for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
             (void)tg_add(&bells->slot[i].bell, 1);
             tg_sys_futex_wake(&bells->slot[i].bell, INT_MAX);
         }
-        tg_sys_unmap(p, TG_BELLS_SIZE);
+        tg_sys_unmap(bells, TG_BELLS_SIZE);
     }
     const uint32_t n = tg_load_acquire(&head->n_rows);
     for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
