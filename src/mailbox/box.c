@@ -241,6 +241,19 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
     return r;
 }
 
+/* A refusal of one that somebody is ending just now, or handing on: whether it has ended is known
+ * behind that, not here. -EAGAIN: look again. */
+static int refuse(struct tg_box *box, int r)
+{
+    if (box->head == NULL || tg_load_acquire(&box->head->state) ==
+                                 atomic_load_explicit(&box->state_seen, memory_order_relaxed)) {
+        return r;
+    }
+    tg_fd lock = -1;
+    const int locked = tg_root_lock(box->root, true, &lock);
+    return locked < 0 ? locked : -EAGAIN;
+}
+
 static int attach(struct tg_box *box, const tong_options *options)
 {
     struct stat st;
@@ -252,6 +265,9 @@ static int attach(struct tg_box *box, const tong_options *options)
     r = attach_files(box, options, &st);
     if ((r == 0 || r == -EEXIST || r == -EPERM) && (box->flags & TONG_EXCL) != 0) {
         r = -EEXIST;
+    }
+    if (r == -EEXIST || r == -EPERM) {
+        r = refuse(box, r);
     }
     if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {
         r = tg_slot_join(box);
