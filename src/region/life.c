@@ -327,7 +327,7 @@ int tg_life_join(struct tg_root *root, uint64_t *ret_id)
     }
     (void)pthread_mutex_unlock(&root->lock);
     if (r == 0 && first) {
-        (void)tg_life_sweep(root, true);
+        tg_life_visit(root);
     }
     return r;
 }
@@ -366,7 +366,7 @@ void tg_life_leave(struct tg_root *root)
     }
     (void)pthread_mutex_unlock(&root->lock);
     if (last) {
-        (void)tg_life_sweep(root, true);
+        tg_life_visit(root);
     }
 }
 
@@ -677,18 +677,15 @@ int32_t tg_life_pid(struct tg_root *root, uint64_t id)
 struct sweep {
     struct tg_root *root;
     uint32_t found;
-    uint32_t looked_at;
+    uint32_t looks; /* left */
     bool repair;
 };
-
-/* A look costs some system calls: one visit makes at most this many. */
-#define SWEEP_MOST 64
 
 static int sweep_one(const char *name, unsigned char type, void *arg)
 {
     struct sweep *sweep = arg;
     (void)type;
-    if (sweep->looked_at++ == SWEEP_MOST) {
+    if (sweep->looks-- == 0) {
         return 1;
     }
     tg_fd fd = tg_sys_open(sweep->root->life_fd, name, O_RDONLY, 0);
@@ -710,14 +707,29 @@ static int sweep_one(const char *name, unsigned char type, void *arg)
     return 0;
 }
 
-uint32_t tg_life_sweep(struct tg_root *root, bool repair)
+/* A look costs some system calls: one visit makes at most this many. */
+#define VISIT_MOST 64
+
+static void sweep_dir(struct sweep *sweep)
 {
-    struct sweep sweep = { .root = root, .repair = repair };
+    struct tg_root *root = sweep->root;
     (void)pthread_mutex_lock(&root->lock);
     const int r = open_life_dir(root, false);
     (void)pthread_mutex_unlock(&root->lock);
     if (r == 0) {
-        (void)tg_sys_list(root->life_fd, sweep_one, &sweep);
+        (void)tg_sys_list(root->life_fd, sweep_one, sweep);
     }
+}
+
+void tg_life_visit(struct tg_root *root)
+{
+    struct sweep sweep = { .root = root, .looks = VISIT_MOST, .repair = true };
+    sweep_dir(&sweep);
+}
+
+uint32_t tg_life_sweep(struct tg_root *root, bool repair)
+{
+    struct sweep sweep = { .root = root, .looks = UINT32_MAX, .repair = repair };
+    sweep_dir(&sweep);
     return sweep.found;
 }

@@ -422,6 +422,34 @@ static void a_forked_child_does_not_keep_its_parent_alive(void)
 
 /* ---- clearing away */
 
+static void a_sweep_finds_the_dead_among_any_number_of_living(void)
+{
+    enum {
+        N = 100
+    };
+    struct kit_child living[N];
+    struct kit_child dead;
+    uint64_t id;
+    join();
+    dead = start(wait_for_death, &id);
+    for (int i = 0; i < N; i++) {
+        living[i] = start(wait_for_death, &id);
+        if (i == N / 2) {
+            kit_kill(&dead);
+        }
+    }
+    dead = start(wait_for_death, &id);
+    kit_kill(&dead);
+    (void)tg_life_sweep(root, true);
+    kit_equal(n_records(), 1 + N);
+    for (int i = 0; i < N; i++) {
+        kit_kill(&living[i]);
+    }
+    kit_equal(tg_life_sweep(root, true), N);
+    kit_equal(n_records(), 1);
+    leave();
+}
+
 static void a_sweep_takes_the_records_of_the_dead_only(void)
 {
     struct kit_child living[3];
@@ -510,6 +538,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_forked_child_does_not_keep_its_parent_alive),
     KIT_TEST(a_forked_child_keeps_no_lock),
     KIT_TEST(a_sweep_takes_the_records_of_the_dead_only),
+    KIT_TEST(a_sweep_finds_the_dead_among_any_number_of_living),
     KIT_TEST(killed_while_joining_or_leaving_it_leaves_nothing_alive),
 };
 

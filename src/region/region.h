@@ -85,6 +85,8 @@ void tg_life_mark_threads(struct tg_root *root);
 int32_t tg_life_pid(struct tg_root *root, uint64_t id);
 /* Remove the records of this user's dead. Returns how many; only counts unless repair. */
 uint32_t tg_life_sweep(struct tg_root *root, bool repair);
+/* Remove some of them: what every visit does. */
+void tg_life_visit(struct tg_root *root);
 
 /* ---- token: one u64 {record number of the holder | flags}, 0 free */
 
