@@ -50,6 +50,7 @@ struct tg_life {
     int fd;                   /* holds the lock */
     uint8_t *page;            /* the shared page, and behind it the private one with the node */
     struct robust_list *node; /* NULL: not in a list */
+    struct robust_list_head *head; /* of the thread it is in the list of */
     struct tg_life *next_in_thread;
     bool closed; /* left for good by another thread; freed at the end of the arming one */
 };
@@ -122,6 +123,7 @@ static void arm(struct tg_life *life)
     atomic_signal_fence(memory_order_seq_cst);
     *(struct robust_list *volatile *)&head->list_op_pending = NULL;
     life->node = node;
+    life->head = head;
     life->next_in_thread = pthread_getspecific(thread_end);
     (void)pthread_setspecific(thread_end, life);
 }
@@ -132,9 +134,7 @@ static void unlink_node(struct tg_life *life)
     struct robust_list *node = life->node;
     struct robust_list *next = node->next;
     struct robust_list *volatile *prev = (struct robust_list *volatile *)*prev_of(node);
-    struct robust_list_head *head = NULL;
-    (void)node_place(life, &head);
-    if (untag(next) != &head->list) {
+    if (untag(next) != &life->head->list) {
         *prev_of(untag(next)) = (void *)(uintptr_t)prev;
     }
     *prev = next;
@@ -167,7 +167,8 @@ static void at_thread_end(void *list)
 
 int tg_life_process_init(void)
 {
-    return -pthread_key_create(&thread_end, at_thread_end);
+    /* EAGAIN: the process has no key left. */
+    return pthread_key_create(&thread_end, at_thread_end) == 0 ? 0 : -ENOMEM;
 }
 
 /* Whether this thread armed it; if so it is no longer in the thread's list of records. */
