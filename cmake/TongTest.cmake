@@ -119,6 +119,10 @@ function(tong_add_step_tests)
     set(shared "${folder}/stepper.c" "${folder}/scenes.c")
     tong_add_test(step.kill SOURCES "${folder}/kill_test.c" ${shared} LABELS crash TIMEOUT 300
         SHIPPED)
+    tong_add_test(step.points SOURCES "${folder}/points_test.c" "${folder}/watch.c" ${shared}
+        LABELS crash TIMEOUT 300 POINTS)
+    tong_add_test(step.pairs SOURCES "${folder}/pairs_test.c" "${folder}/pairs.c"
+        "${folder}/stepper.c" LABELS crash TIMEOUT 300 SHIPPED)
 endfunction()
 
 # The structure of the tree, and whether the script that judges it can refuse.
@@ -201,8 +205,8 @@ function(tong_add_all_tests)
     tong_add_folder_tests(process process 120)
     tong_add_folder_tests(stress stress 300)
     tong_add_folder_tests(crash crash 300 POINTS)
+    tong_add_step_tests()
     # Allocations fail there, too: those of the program itself, by the linker.
     tong_add_folder_tests(fail unit 300 POINTS LIBS
         -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=free)
-    tong_add_step_tests()
 endfunction()

@@ -176,7 +176,7 @@ unsigned kit_threads_asleep(pid_t pid);
 struct kit_deaths {
     const char *operation; /* the calls of tong.h inside of which a process died, with spaces */
     const char *role;      /* what it was, and in which state */
-    const char *kind;      /* "points", "two deaths", "steps" or "random" */
+    const char *kind;      /* "points", "two deaths", "steps", "pairs" or "random" */
     uint64_t points;       /* different moments */
     uint64_t kills;
 };

@@ -83,14 +83,6 @@ static void room_comes(struct crash_stage *s, struct kit_child *victim)
     make_room(s);
 }
 
-/* Also of a traced child, which is seen by any wait when it stops. */
-static bool has_ended(const struct kit_child *child)
-{
-    siginfo_t info = { .si_pid = 0 };
-    kit_ok(waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT));
-    return info.si_pid != 0 && (info.si_code == CLD_KILLED || info.si_code == CLD_EXITED);
-}
-
 /* The helper, which has just come, sleeps in its call. The victim is dead, or asleep, or was woken by
  * it and is stopped on its way. */
 static void until_asleep(const struct kit_child *helper)
@@ -512,7 +504,7 @@ void step_case_end(struct step_case *c)
 {
     struct stepper *v = &c->stepper;
     if (!v->woken) {
-        kit_until(has_ended(&v->child));
+        kit_until(step_has_ended(&v->child));
         v->woken = true;
         wake(c);
     }

@@ -240,17 +240,37 @@ enum step_state step_to_end(struct stepper *s)
 
 /* ---- a life under the tracer */
 
-struct stepper step_start(kit_child_fn *function, void *arg, step_call *const *calls)
+struct stepper step_spawn(kit_child_fn *function, void *arg, step_call *const *calls)
 {
-    struct stepper s = { .calls = calls, .arg = arg, .traced = true };
-    s.child = kit_spawn(function, arg);
-    s.running = true;
+    return (struct stepper){ .calls = calls,
+                             .arg = arg,
+                             .traced = true,
+                             .running = true,
+                             .child = kit_spawn(function, arg) };
+}
+
+void step_until_ready(struct stepper *s)
+{
     int status = 0;
-    kit_until(waitpid(s.child.pid, &status, WNOHANG | __WALL) == s.child.pid);
-    if (stopped(&s, status) != STEP_OVER) {
+    kit_until(waitpid(s->child.pid, &status, WNOHANG | __WALL) == s->child.pid);
+    if (stopped(s, status) != STEP_OVER) {
         kit_fail("the child did not begin");
     }
+}
+
+struct stepper step_start(kit_child_fn *function, void *arg, step_call *const *calls)
+{
+    struct stepper s = step_spawn(function, arg, calls);
+    step_until_ready(&s);
     return s;
+}
+
+bool step_has_ended(const struct kit_child *child)
+{
+    siginfo_t info = { .si_pid = 0 };
+    must(waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT), "wait");
+    return info.si_pid != 0 &&
+           (info.si_code == CLD_KILLED || info.si_code == CLD_EXITED || info.si_code == CLD_DUMPED);
 }
 
 bool step_release(struct stepper *s)
@@ -275,6 +295,7 @@ bool step_release(struct stepper *s)
 void step_kill(struct stepper *s)
 {
     must(kill(s->child.pid, SIGKILL), "kill");
+    s->traced = false;
 }
 
 /* ---- the way through the calls */

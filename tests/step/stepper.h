@@ -59,8 +59,12 @@ struct step_trace {
  * processor. Called once, first. */
 void step_prepare(void);
 
-/* Spawn, and wait until the child is at step_begin(). */
+/* Spawn, and wait until the child is at step_begin(); or the two one after the other. */
 struct stepper step_start(kit_child_fn *function, void *arg, step_call *const *calls);
+struct stepper step_spawn(kit_child_fn *function, void *arg, step_call *const *calls);
+void step_until_ready(struct stepper *s);
+/* Also of a traced child, whose stops end any wait. */
+bool step_has_ended(const struct kit_child *child);
 
 /* In the child: here it begins, and here its work is done. */
 void step_begin(void);
