@@ -121,10 +121,10 @@ struct tg_box {
     uint32_t flags;
     uint32_t fork_count;
     uint64_t me;
-    bool joined;   /* has a life */
-    bool writable; /* the box file is mapped for writing */
-    bool owns;     /* its close ends the mailbox, if it is this process's still */
-    bool threads;  /* told that several threads use it */
+    bool joined;      /* has a life */
+    bool writable;    /* the box file is mapped for writing */
+    atomic_bool owns; /* its close ends the mailbox, if it is this process's still */
+    bool threads;     /* told that several threads use it */
     uint8_t id[16];
     struct tg_box_head *head;
     struct tg_box_slot *slots;

@@ -61,6 +61,9 @@ static void try_to_end_change(struct tg_box *box)
 /* The copies are private: no crash points. */
 static void keep_owner(struct tg_box *box, uint64_t owner)
 {
+    if (owner != box->me) {
+        box->owns = false; /* given away, whoever gives it back */
+    }
     atomic_store_explicit(&box->owner, owner, memory_order_relaxed);
 }
 
@@ -105,7 +108,9 @@ int tg_box_check(struct tg_box *box)
                 return r;
             }
         }
-        const uint64_t owner = tg_load_relaxed(&box->owner);
+        /* Not the copy, which another thread may have made older: an owner newer than this word has
+         * CHANGING before it, which the question behind sees. */
+        const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
         if (owner == 0 || owner == box->me || !is_settled(box, word) ||
             tg_life_is_alive(box->root, owner)) {
             return 0;
@@ -122,7 +127,7 @@ bool tg_box_may_sleep(struct tg_box *box, struct tg_waitset *set)
     if (tg_box_check(box) < 0) {
         return false;
     }
-    const uint64_t owner = tg_load_relaxed(&box->owner);
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
     if (owner == 0 || owner == box->me) {
         set->soon = set->soon || !is_settled(box, tg_load_acquire(&box->head->state));
         return true;
