@@ -85,7 +85,18 @@ static int map_room(struct tg_box *box)
     return 0;
 }
 
-static int map_bells(struct tg_box *box, const char *name, uint32_t uid)
+static bool has_enough_of(const struct tg_box *box, uint32_t uid)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < box->n_users; i++) {
+        n += box->users[i].uid == uid;
+    }
+    return n >= TG_BELLS_OF_ONE;
+}
+
+/* Whose it is, the kernel says. The number in the name is what its maker has in its user namespace, and
+ * may be another one's here. */
+static int map_bells(struct tg_box *box, const char *name, uint32_t number)
 {
     struct tg_user_bells *user = &box->users[box->n_users];
     user->writable = true;
@@ -99,8 +110,7 @@ static int map_bells(struct tg_box *box, const char *name, uint32_t uid)
     if (r < 0) {
         return r;
     }
-    /* A bell file is its user's: another one's under this name is not looked at. */
-    if (!S_ISREG(st.st_mode) || st.st_size != TG_BELLS_SIZE || st.st_uid != uid) {
+    if (!S_ISREG(st.st_mode) || st.st_size != TG_BELLS_SIZE || has_enough_of(box, st.st_uid)) {
         return 0;
     }
     void *p = NULL;
@@ -116,7 +126,8 @@ static int map_bells(struct tg_box *box, const char *name, uint32_t uid)
         return 0;
     }
     user->bells = p;
-    user->uid = uid;
+    user->uid = st.st_uid;
+    user->number = number;
     user->links_seen = 0;
     box->n_users++;
     return 0;
@@ -126,20 +137,16 @@ static int find_user(const char *name, unsigned char type, void *arg)
 {
     struct tg_box *box = arg;
     (void)type;
-    char *end = NULL;
-    if (strncmp(name, "bell.", 5) != 0 || name[5] < '0' || name[5] > '9') {
-        return 0;
-    }
-    const unsigned long uid = strtoul(name + 5, &end, 10);
-    if (*end != '\0' || uid > UINT32_MAX || box->n_users == TG_USERS_MAX) {
+    uint32_t number = 0;
+    if (!tg_box_is_bells(name, &number) || box->n_users == TG_USERS_MAX) {
         return 0;
     }
     for (uint32_t i = 0; i < box->n_users; i++) {
-        if (box->users[i].uid == uid) {
+        if (box->users[i].number == number) {
             return 0;
         }
     }
-    const int r = map_bells(box, name, (uint32_t)uid);
+    const int r = map_bells(box, name, number);
     /* Gone by now, or no file, or not for us: whoever made it hinders nobody by it. */
     const bool is_none = r == -ENOENT || r == -ELOOP || r == -ENXIO || r == -EISDIR || r == -EACCES;
     return is_none ? 0 : r;
@@ -165,11 +172,11 @@ int tg_box_find_users(struct tg_box *box)
 }
 
 /* A sender of a user that may not write the owner's bells has a file of its own. */
-static int make_own_bells(struct tg_box *box)
+static int make_own_bells(struct tg_box *box, uint32_t number)
 {
     char name[32];
     char temp[64];
-    (void)snprintf(name, sizeof name, "bell.%u", (unsigned)geteuid());
+    (void)snprintf(name, sizeof name, TG_BELLS_NAME, number);
     (void)snprintf(temp, sizeof temp, ".new.%016llx.%p", (unsigned long long)box->me, (void *)box);
     int r = tg_box_make_bells(box, box->dir, temp, box->mode);
     if (r == 0) {
@@ -181,9 +188,24 @@ static int make_own_bells(struct tg_box *box)
     if (r < 0 && r != -EEXIST) {
         return r;
     }
+    const bool taken = r == -EEXIST;
     (void)tg_add(&box->room->users, 1);
     tg_sys_futex_wake(&box->room->users, INT_MAX);
-    return tg_box_find_users(box);
+    r = tg_box_find_users(box);
+    if (r < 0 || box->ring != UINT32_MAX) {
+        return r;
+    }
+    return taken ? -EEXIST : -EUSERS;
+}
+
+static int get_ring(struct tg_box *box)
+{
+    const int r = make_own_bells(box, geteuid());
+    if (r != -EEXIST) {
+        return r;
+    }
+    /* The name is another user's, or was of this number in another namespace: then one that is nobody's. */
+    return make_own_bells(box, (uint32_t)(box->me >> 16));
 }
 
 /* Whether the folder opened has lost its name meanwhile: what is wrong with it then is its end. */
@@ -232,11 +254,7 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
         r = tg_box_find_users(box);
     }
     if (r == 0 && (box->flags & TONG_SEND) != 0 && box->ring == UINT32_MAX) {
-        r = make_own_bells(box);
-        /* The name is somebody else's file, or there are too many users. */
-        if (r == 0 && box->ring == UINT32_MAX) {
-            r = box->n_users == TG_USERS_MAX ? -EUSERS : -EPROTO;
-        }
+        r = get_ring(box);
     }
     return r;
 }

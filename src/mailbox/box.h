@@ -15,6 +15,8 @@
 #include "region/region_layout.h"
 
 #define TG_USERS_MAX 64u
+#define TG_BELLS_NAME "bell.%u"
+#define TG_BELLS_OF_ONE 16u /* bell files of one user that are looked at */
 
 /* ---- the sending side; guarded by its gate */
 
@@ -61,7 +63,8 @@ struct tg_attached {
 };
 
 struct tg_user_bells {
-    uint32_t uid;
+    uint32_t uid;    /* of the file, as this process sees it */
+    uint32_t number; /* in its name */
     struct tg_bells *bells;
     bool writable;
     uint32_t links_seen;
@@ -213,6 +216,8 @@ void tg_box_view_set(struct tg_box_view *view, void *p);
 int tg_box_make_folder(struct tg_box *box, const tong_options *o, const char *temp);
 /* Delete it again. */
 void tg_box_unmake(struct tg_box *box, const char *temp);
+/* Is it the name of a bell file, and which number is in it? */
+bool tg_box_is_bells(const char *name, uint32_t *ret_number);
 int tg_box_make_bells(const struct tg_box *box, int dir, const char *name, uint32_t mode);
 /* How link_capacity acts. */
 uint32_t tg_box_link_capacity(const tong_options *o);

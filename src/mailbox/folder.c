@@ -127,6 +127,20 @@ bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view)
 
 /* ---- ending */
 
+bool tg_box_is_bells(const char *name, uint32_t *ret_number)
+{
+    char *end = NULL;
+    if (strncmp(name, "bell.", 5) != 0 || name[5] < '0' || name[5] > '9') {
+        return false;
+    }
+    const unsigned long number = strtoul(name + 5, &end, 10);
+    if (*end != '\0' || number > UINT32_MAX) {
+        return false;
+    }
+    *ret_number = (uint32_t)number;
+    return true;
+}
+
 /* A file of the folder for writing, if it has the size it must have; else NULL. */
 static void *map_whole(int dir, const char *name, size_t size)
 {
@@ -155,20 +169,31 @@ static void wake_queue(int dir)
     tg_sys_unmap(p, TG_ROOM_SIZE);
 }
 
+/* All bells that may be written, whosesoever: the mailbox's own user may have another number here than where
+ * its file was made. */
+static int wake_receivers(const char *name, unsigned char type, void *arg)
+{
+    const struct tg_box_view *view = arg;
+    uint32_t number;
+    (void)type;
+    struct tg_bells *bells =
+        tg_box_is_bells(name, &number) ? map_whole(view->dir, name, TG_BELLS_SIZE) : NULL;
+    if (bells == NULL) {
+        return 0;
+    }
+    const uint32_t n = tg_load_acquire(&view->head->n_slots);
+    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
+        (void)tg_add(&bells->slot[i].bell, 1);
+        tg_sys_futex_wake(&bells->slot[i].bell, INT_MAX);
+    }
+    tg_sys_unmap(bells, TG_BELLS_SIZE);
+    return 0;
+}
+
 void tg_box_wake_everybody(const struct tg_box_view *view)
 {
     struct tg_box_head *head = view->head;
-    char name[32];
-    (void)snprintf(name, sizeof name, "bell.%u", (unsigned)view->uid);
-    struct tg_bells *bells = map_whole(view->dir, name, TG_BELLS_SIZE);
-    if (bells != NULL) {
-        const uint32_t n = tg_load_acquire(&head->n_slots);
-        for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
-            (void)tg_add(&bells->slot[i].bell, 1);
-            tg_sys_futex_wake(&bells->slot[i].bell, INT_MAX);
-        }
-        tg_sys_unmap(bells, TG_BELLS_SIZE);
-    }
+    (void)tg_sys_list(view->dir, wake_receivers, (void *)(uintptr_t)view);
     const uint32_t n = tg_load_acquire(&head->n_rows);
     for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
         (void)tg_add(&view->rows[i].bell, 1);
@@ -431,7 +456,7 @@ int tg_box_make_bells(const struct tg_box *box, int dir, const char *name, uint3
 static int fill_folder(struct tg_box *box, int dir, const tong_options *o)
 {
     char bell[32];
-    (void)snprintf(bell, sizeof bell, "bell.%u", (unsigned)geteuid());
+    (void)snprintf(bell, sizeof bell, TG_BELLS_NAME, (uint32_t)geteuid());
     int r = tg_box_make_bells(box, dir, bell, o->mode);
     if (r == 0) {
         r = make_room_file(box, dir, o);
@@ -457,7 +482,7 @@ void tg_box_unmake(struct tg_box *box, const char *temp)
         (void)snprintf(path, sizeof path, "%s/%s", temp, files[i]);
         (void)tg_sys_unlink(root, path);
     }
-    (void)snprintf(path, sizeof path, "%s/bell.%u", temp, (unsigned)geteuid());
+    (void)snprintf(path, sizeof path, "%s/" TG_BELLS_NAME, temp, (uint32_t)geteuid());
     (void)tg_sys_unlink(root, path);
     (void)tg_sys_rmdir(root, temp);
 }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -53,6 +54,9 @@ static bool map_user(unsigned inside, unsigned uid, unsigned gid)
 
 static bool enter(const struct kit_home *home)
 {
+    if (home->group != 0 && setgroups(1, &home->group) != 0) {
+        return false;
+    }
     if (home->become != 0) {
         kit_become(home->become, home->become);
         /* A change of user makes /proc/self root's. */

@@ -13,6 +13,7 @@
 struct kit_home {
     int namespaces; /* CLONE_NEW... of sched.h */
     uid_t become;   /* as in kit_become() before entering, group the same number; 0: stay */
+    gid_t group;    /* one more group to be in, before entering; root only; 0: none */
     uid_t inside;   /* with CLONE_NEWUSER: the only user there is, by the number it has inside */
 };
 
