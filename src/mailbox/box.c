@@ -436,6 +436,7 @@ static int open_parts(struct tg_box *box, const tong_options *options)
         box->joined = r == 0;
     }
     if (r == 0) {
+        tg_box_bury(box->root);
         r = find_or_make(box, options);
     }
     return r;
@@ -510,6 +511,7 @@ int tg_box_close(struct tg_box *box)
     detach(box);
     if (!forked && box->joined) {
         (void)tg_box_sweep(box->root, true);
+        tg_box_bury(box->root);
         tg_life_leave(box->root);
     }
     tg_root_put(box->root);

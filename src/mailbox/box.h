@@ -235,6 +235,8 @@ int tg_box_take_away(struct tg_root *root, const char *name, enum tg_end how, co
 void tg_box_wake_everybody(const struct tg_box_view *view);
 /* Clear away what the dead left in ".tmp". Returns how many. */
 uint32_t tg_box_sweep(struct tg_root *root, bool repair);
+/* If a process of this user was found dead: remove the mailboxes and regions whose owners are. */
+void tg_box_bury(struct tg_root *root);
 
 /* ---- sender_link.c: which link a handle sends on */
 

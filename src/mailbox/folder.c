@@ -356,6 +356,30 @@ uint32_t tg_box_sweep(struct tg_root *root, bool repair)
     return sweep.found;
 }
 
+void tg_box_bury(struct tg_root *root)
+{
+    struct tg_names names = { 0 };
+    if (!tg_life_found_dead(root)) {
+        return;
+    }
+    (void)tg_names_read(root, false, &names);
+    for (size_t i = 0; i < names.n; i++) {
+        struct tg_box_view view;
+        uint8_t id[16];
+        if (tg_box_view_open(root, names.name[i], false, &view) < 0) {
+            continue;
+        }
+        const bool dead = view.uid == geteuid() && tg_box_view_is_dead(root, &view);
+        memcpy(id, view.head->id, sizeof id);
+        tg_box_view_close(&view);
+        if (dead) {
+            (void)tg_box_take_away(root, names.name[i], TG_END_DEAD, id);
+        }
+    }
+    tg_names_free(&names);
+    tg_region_bury(root);
+}
+
 /* ---- making */
 
 uint32_t tg_box_link_capacity(const tong_options *o)

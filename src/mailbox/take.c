@@ -344,6 +344,9 @@ int tg_take_one(struct tg_box *box, struct tg_take *take)
         if (r == -EPROTO) {
             at->reader.damaged = true;
         }
+        if (r < 0 && r != -EMSGSIZE && r != -ENOBUFS) {
+            rx->cursor = index + 1; /* this link's trouble is not the others' */
+        }
         if (r != 0 && r != -EIDRM) {
             return r;
         }

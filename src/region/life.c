@@ -726,6 +726,14 @@ void tg_life_visit(struct tg_root *root)
 {
     struct sweep sweep = { .root = root, .looks = VISIT_MOST, .repair = true };
     sweep_dir(&sweep);
+    if (sweep.found != 0) {
+        atomic_store_explicit(&root->found_dead, true, memory_order_relaxed);
+    }
+}
+
+bool tg_life_found_dead(struct tg_root *root)
+{
+    return atomic_exchange_explicit(&root->found_dead, false, memory_order_relaxed);
 }
 
 uint32_t tg_life_sweep(struct tg_root *root, bool repair)

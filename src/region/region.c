@@ -554,6 +554,28 @@ int tg_region_wait(tong_region *region, uint32_t *seen, int64_t timeout_ns)
     }
 }
 
+void tg_region_bury(struct tg_root *root)
+{
+    struct tg_names names = { 0 };
+    (void)tg_names_read(root, true, &names);
+    for (size_t i = 0; i < names.n; i++) {
+        char file[FILE_NAME_MAX] = "+";
+        struct tg_region_head *head = NULL;
+        struct stat st;
+        tg_fd fd = -1;
+        memcpy(file + 1, names.name[i], TONG_NAME_MAX);
+        if (open_head(root, file, false, &fd, &head, &st) < 0) {
+            continue;
+        }
+        const bool dead = st.st_uid == geteuid() && is_dead(root, head);
+        tg_sys_unmap(head, TG_PAGE);
+        if (dead) {
+            (void)take_away(root, file, END_DEAD, &st.st_ino);
+        }
+    }
+    tg_names_free(&names);
+}
+
 /* ---- looking */
 
 static int look(struct tg_root *root, const char *file, tong_region_status *ret_status)

@@ -85,6 +85,9 @@ void tg_life_mark_threads(struct tg_root *root);
 int32_t tg_life_pid(struct tg_root *root, uint64_t id);
 /* Remove the records of this user's dead. Returns how many; only counts unless repair. */
 uint32_t tg_life_sweep(struct tg_root *root, bool repair);
+/* Whether this process cleared a record away since it was last asked: what else the dead had is to be
+ * looked for. */
+bool tg_life_found_dead(struct tg_root *root);
 /* Remove some of them: what every visit does. */
 void tg_life_visit(struct tg_root *root);
 
@@ -146,6 +149,9 @@ struct tg_names {
 /* Append the names of all regions, or of all that may be mailboxes. 0, -ENOMEM, -EMFILE, ... */
 int tg_names_read(const struct tg_root *root, bool regions, struct tg_names *names);
 void tg_names_free(struct tg_names *names);
+
+/* Remove the regions of this user whose owners are dead. */
+void tg_region_bury(struct tg_root *root);
 
 /* ---- named regions: behind tong_region_*, see tong.h */
 

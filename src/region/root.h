@@ -25,6 +25,7 @@ struct tg_root {
     struct tg_peer *peers; /* open addressing, n_peer_slots a power of two */
     uint32_t n_peer_slots;
     uint32_t n_peers;
+    atomic_bool found_dead; /* a visit cleared a record away */
 };
 
 /* Once a process: fork handlers and the key of thread ends. 0 or -errno. */
