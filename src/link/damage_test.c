@@ -192,7 +192,10 @@ static void a_circle_of_jumps_is_refused(void)
     const int fd = openat(wreck.rig.dir, rig_name(), O_RDWR | O_CLOEXEC);
     atomic_store(&wreck.head->tail, place.head);
     struct tg_writer w = { 0 };
+    const unsigned long points = tg_point_count();
     kit_gives(tg_writer_take_over(&w, wreck.rig.dir, fd, 0x40, rig_place, wreck.rig.row), -EPROTO);
+    /* It goes round once, not for seconds. */
+    kit_true(tg_point_count() - points < 2 * TG_LINK_SEGMENTS);
     close(fd);
     wreck_close(&wreck);
 }

@@ -61,7 +61,12 @@ int tg_segment_find(const struct tg_link_head *head, uint64_t offset, uint32_t *
     return -EPROTO;
 }
 
-/* One step of the walk: 1 a record or a jump, *place moved; 0 the end. */
+/* One step of the walk, *place moved: STEP_RECORD, STEP_JUMP; 0 the end. */
+enum {
+    STEP_RECORD = 1,
+    STEP_JUMP = 2
+};
+
 static int step(const struct tg_link_head *head, int fd, uint64_t *place)
 {
     uint32_t record[4];
@@ -81,13 +86,13 @@ static int step(const struct tg_link_head *head, int fd, uint64_t *place)
         const uint32_t next = tg_load_relaxed(&tg_segment_at(head, index)->next);
         r = next == 0 ? -EPROTO : tg_segment_read(head, next - 1, &page, &pages);
         *place = r < 0 ? *place : tg_place(tg_place_sequence(*place), (uint64_t)page * TG_PAGE);
-        return r < 0 ? r : 1;
+        return r < 0 ? r : STEP_JUMP;
     }
     if (!tg_commit_is_message(record[0]) || record[2] != tg_place_sequence(*place)) {
         return -EPROTO;
     }
     *place = tg_place(record[2] + 1, offset + tg_record_size(record[1]));
-    return 1;
+    return STEP_RECORD;
 }
 
 /* Where to begin: the further one of tail and next; with equal numbers next, for tail may lie
@@ -100,19 +105,23 @@ static uint64_t begin(const struct tg_link_head *head, const struct tg_link_plac
     return further ? place->next : tail;
 }
 
-#define WALK_MOST (1u << 20) /* steps; a dead sender is one behind, a circle is damage */
-
+/*
+ * It ends: numbers of records only rise, and a file holds each once; a chain has no more jumps in a row
+ * than segments, a circle is damage. A zero where the box has moved meanwhile begins it anew.
+ */
 int tg_link_committed(const struct tg_link_head *head, int fd, tg_link_place_fn *place, void *arg,
                       uint64_t *ret_place)
 {
     struct tg_link_place seen = place(arg);
     uint64_t at = begin(head, &seen);
-    for (uint32_t steps = 0; steps < WALK_MOST; steps++) {
+    uint32_t jumps = 0;
+    while (jumps <= TG_LINK_SEGMENTS) {
         const int r = step(head, fd, &at);
         if (r < 0) {
             return r;
         }
-        if (r == 1) {
+        jumps = r == STEP_JUMP ? jumps + 1 : 0;
+        if (r != 0) {
             continue;
         }
         /* A zero may be a hole: only if the box stands where it stood is it the end. */
