@@ -15,6 +15,10 @@
  *   - Any number of threads may use one handle at once; one handle a thread is the fast way.
  *     No call is async-signal-safe but tong_interrupt() and tong_strerror().
  *   - A handle made before fork() gives -ECHILD in the child: open again there.
+ *   - To the others exec(), exit() and whatever else ends a process without tong_close() are its death.
+ *   - pthread_cancel() takes effect outside of the calls, never in one. A signal handler must not
+ *     leave a call by longjmp(). One that runs while a call waits ends it with -EINTR; with
+ *     SA_RESTART the call may go on instead, and tong_interrupt() in the handler ends it.
  *
  * Names are 1 to 127 characters of A-Z a-z 0-9 . _ - and do not begin with a dot or a
  * hyphen. A name may say its carrier in front ("shm:jobs"); without one it is shared memory.

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,11 +20,30 @@ static int answer(long r)
     return r < 0 ? -errno : (int)r;
 }
 
+/*
+ * The C library makes some calls cancellation points (pthreads(7)): a thread unwound in one of them
+ * would keep locks and tokens for ever. Where UNCANCELLED stands, it goes on until it is outside.
+ */
+static int hold_cancel(void)
+{
+    int state = PTHREAD_CANCEL_ENABLE;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+
+static void let_cancel(const int *state)
+{
+    (void)pthread_setcancelstate(*state, NULL);
+}
+
+#define UNCANCELLED tg_cleanup(let_cancel) __attribute__((unused)) const int state_ = hold_cancel()
+
 /* O_NONBLOCK: a FIFO that somebody put in a file's place must not be waited for. */
 #define OPEN_ALWAYS (O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)
 
 int tg_sys_open(int dir, const char *path, int flags, mode_t mode)
 {
+    UNCANCELLED;
     int r;
     do {
         r = answer(tg_call(openat(dir, path, flags | OPEN_ALWAYS, mode)));
@@ -34,6 +54,7 @@ int tg_sys_open(int dir, const char *path, int flags, mode_t mode)
 void tg_sys_close(int fd)
 {
     if (fd >= 0) {
+        UNCANCELLED;
         /* A point and no tg_call: whatever close answers, the descriptor is free. */
         tg_point();
         (void)close(fd);
@@ -83,6 +104,7 @@ int tg_sys_rename(int dir, const char *from, const char *to, bool replace)
 
 int tg_sys_allocate(int fd, uint64_t off, uint64_t len)
 {
+    UNCANCELLED;
     int r;
     do {
         r = answer(tg_call(fallocate(fd, 0, (off_t)off, (off_t)len)));
@@ -92,6 +114,7 @@ int tg_sys_allocate(int fd, uint64_t off, uint64_t len)
 
 int tg_sys_punch(int fd, uint64_t off, uint64_t len)
 {
+    UNCANCELLED;
     int r;
     do {
         r = answer(tg_call(
@@ -111,6 +134,7 @@ int tg_sys_truncate(int fd, uint64_t len)
 
 int tg_sys_pread(int fd, void *ret_buf, size_t len, uint64_t off)
 {
+    UNCANCELLED;
     ssize_t r;
     do {
         r = tg_call(pread(fd, ret_buf, len, (off_t)off));
@@ -154,6 +178,7 @@ static int no_lock(int r)
 
 int tg_sys_lock(int fd, bool wait)
 {
+    UNCANCELLED;
     struct flock lock = whole_file(F_WRLCK);
     int r;
     do {
@@ -180,6 +205,7 @@ int tg_sys_locked(int fd)
 
 int tg_sys_random(void *ret_buf, size_t len)
 {
+    UNCANCELLED;
     ssize_t r;
     do {
         r = tg_call(getrandom(ret_buf, len, 0));
@@ -198,8 +224,7 @@ int tg_sys_list(int dir, int (*each)(const char *name, unsigned char type, void 
     for (;;) {
         const ssize_t n = tg_call(getdents64(fd, buf, sizeof buf));
         if (n <= 0) {
-            /* ENOENT: the folder itself was removed, and holds nothing. */
-            return n < 0 && errno != ENOENT ? -errno : 0;
+            return n < 0 ? -errno : 0;
         }
         for (ssize_t at = 0; at < n;) {
             const struct dirent64 *d = (const struct dirent64 *)(const void *)(buf + at);
