@@ -27,6 +27,8 @@ capacity unbounded
 link-capacity 1024
 message-size 0
 max-bytes 268435456
+max-deliveries unbounded
+dead-letter -
 mode 0600
 owner-pid 0
 senders 0
@@ -39,6 +41,8 @@ sent 0
 done 0
 dropped 0
 redelivered 0
+set-aside 0
+dead-letters 0
 deaths 0
 backstop-finds 0'
 is 'the owner is this user' "$(field plain owner-uid)" "$(id -u)"
@@ -59,6 +63,12 @@ t 'a link capacity that differs is named' 1 '' '*, link-capacity is 1024, not 5;
     "$TONG" create plain --link-capacity 5
 t 'a full policy that differs is named' 1 '' '*, full is block, not drop-newest; *' \
     "$TONG" create plain --full drop-newest
+t 'a limit of deliveries that differs is named' 1 '' '*, max-deliveries is unbounded, not 3; *' \
+    "$TONG" create plain --max-deliveries 3
+"$TONG" create three --max-deliveries 3 --dead-letter plain
+t 'a dead-letter mailbox that differs is named' 1 '' '*, dead-letter is plain, not none; *' \
+    "$TONG" create three --max-deliveries 3
+"$TONG" rm three
 t 'the mailbox is as it was' 0 'unbounded' '' field plain capacity
 "$TONG" rm plain
 
@@ -79,6 +89,11 @@ options_give 'delivery any' 'delivery=any' --delivery any
 options_give 'delivery exclusive' 'delivery=exclusive' --delivery exclusive
 options_give 'drop-newest' 'full=drop-newest' --full drop-newest
 options_give 'a mode' 'mode=0600' --mode 600
+options_give 'a limit of deliveries' 'max-deliveries=5 dead-letter=-' --max-deliveries 5
+"$TONG" create failed
+options_give 'the largest, and a dead-letter mailbox' 'max-deliveries=65534 dead-letter=failed' \
+    --max-deliveries 65534 --dead-letter failed
+"$TONG" rm failed
 options_give 'options before the name' 'capacity=4' --capacity=4 --
 
 t 'a capacity that is no number' 2 '' \
@@ -103,6 +118,18 @@ t 'a mode without its user' 2 '' '*--mode: 0400 is not a mode; say 0600 or 0660*
     "$TONG" create box --mode 0400
 t 'a mode that lets run' 2 '' '*--mode: 0700 is not a mode; say 0600 or 0660*' \
     "$TONG" create box --mode 0700
+t 'no delivery at all' 2 '' '*--max-deliveries: 0 is no delivery; say 1 or more*' \
+    "$TONG" create box --max-deliveries 0
+t 'too many deliveries' 2 '' '*--max-deliveries: 65535 is too much; at most 65534*' \
+    "$TONG" create box --max-deliveries 65535
+t 'dead letters without a limit' 2 '' '*--dead-letter needs --max-deliveries; say how often *' \
+    "$TONG" create box --dead-letter failed
+t 'a mailbox as its own dead letters' 2 '' '*--dead-letter: box cannot be its own; *' \
+    "$TONG" create box --max-deliveries 2 --dead-letter box
+t 'dead letters to no name' 2 '' '*--dead-letter: .x is no name of a mailbox; *' \
+    "$TONG" create box --max-deliveries 2 --dead-letter .x
+t 'dead letters to a name with a carrier' 2 '' '*--dead-letter: shm:x is no name of a mailbox; *' \
+    "$TONG" create box --max-deliveries 2 --dead-letter shm:x
 t 'no memory at all' 2 '' '*--max-bytes: 0 is no memory; say 1M or more*' \
     "$TONG" create box --max-bytes 0
 t 'nothing was made by what was refused' 0 '' '' "$TONG" ls

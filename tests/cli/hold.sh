@@ -11,6 +11,8 @@ t 'the options hold' 0 '2' '' \
     sh -c '"$TONG" stat box | awk "\$1 == \"capacity\" { print \$2 }"'
 t 'the command reads what is sent' 0 'got hello' '' \
     "$TONG" hold box --lines -- sh -c '"$TONG" send box hello && read -r line && echo "got $line"'
+t 'the command has the words behind -- and no other' 0 '<a><b>' '' \
+    "$TONG" hold box --lines -- printf '<%s>' a b
 t 'a command that reads nothing keeps its mailbox' 0 'still process' '' \
     "$TONG" hold box -- sh -c 'exec <&-; "$TONG" send box hello
         echo "still $("$TONG" stat box | awk "\$1 == \"owner\" { print \$2 }")"'

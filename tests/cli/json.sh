@@ -45,6 +45,20 @@ t 'who sent it stands there' 0 \
 t 'an object a line' 0 '{*"data":"one"}
 {*"data":"two"}' '' "$TONG" receive box --json --count 2 --timeout 5
 
+"$TONG" create dead
+"$TONG" create jobs --max-deliveries 2 --dead-letter dead
+t 'stat --json has the limit of deliveries' 0 \
+    '*"max_deliveries":2,"dead_letter":"dead",*"set_aside":0,"dead_letters":0,*' '' \
+    "$TONG" stat jobs --json
+t 'which is null where there is none' 0 '*"max_deliveries":null,"dead_letter":null,*' '' \
+    "$TONG" stat dead --json
+"$TONG" send jobs poison
+"$TONG" receive jobs --count 2 --ack --exec false 2>/dev/null
+t 'a message handed out too often is moved' 3 '' '*' "$TONG" receive jobs --json --timeout 0
+t 'a dead letter says where it comes from' 0 \
+    "{\"mailbox\":\"dead\",\"sequence\":0,\"deliveries\":1,*,\"uid_verified\":true,\"origin_mailbox\":\"jobs\",\"origin_id\":\"$(field jobs id)\",\"origin_sequence\":0,\"origin_deliveries\":2,\"origin_uid\":$(id -u),\"origin_pid\":*,\"len\":6,\"data\":\"poison\"}" \
+    '' "$TONG" receive dead --json --timeout 5
+
 "$TONG" region create shelf --size 8K
 t 'region ls --json' 0 '{"name":"shelf","size":8192,*,"locked":false}' '' "$TONG" region ls --json
 t 'region stat --json' 0 '{"name":"shelf","size":8192,*,"owner":"system",*,"mode":"0600",*}' '' \

@@ -4,14 +4,14 @@
 t 'no mailbox' 0 '' '' "$TONG" ls
 t 'nor a head without rows' 0 '' '' "$TONG" ls -l
 t 'a folder that is not there is empty' 0 '' '' env TONG_DIR="$work/none" "$TONG" ls
-"$TONG" create b --capacity 3
 "$TONG" create a --delivery any
+"$TONG" create b --capacity 3 --max-deliveries 2 --dead-letter a
 "$TONG" send b x
 t 'names, one a line, in order' 0 "a${nl}b" '' "$TONG" ls
 t 'with what they hold' 0 \
-    'NAME *CAPACITY *WAITING *CLAIMED *SENDERS *RECEIVERS *BYTES *OWNER *DELIVERY
-a *unbounded *0 *0 *0 *0 *system  any
-b *3 *1 *0 *0 *0 *system  first-come' '' "$TONG" ls -l
+    'NAME *CAPACITY *WAITING *CLAIMED *SET-ASIDE *SENDERS *RECEIVERS *BYTES *OWNER *DELIVERY *TIMES *DEAD-LETTER
+a *unbounded *0 *0 *0 *0 *0 *system  any *- -
+b *3 *1 *0 *0 *0 *0 *system  first-come *2 a' '' "$TONG" ls -l
 t '-l and --json' 2 '' 'tong: ls: -l and --json exclude each other; *' "$TONG" ls -l --json
 
 "$TONG" receive a >/dev/null &

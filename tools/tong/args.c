@@ -77,6 +77,7 @@ int tool_args_parse(const struct tool_command *command, char **argv, size_t n,
     if (!options_end) {
         args->after = args->n_words;
     }
+    argv[args->n_words] = NULL; /* The words are the argv of a command to run. */
     return 0;
 }
 

@@ -263,5 +263,10 @@ int tool_box_receive_error(const struct tool_box *box, int error)
         return tool_error(box->args, box->name, error,
                           "send one with \"tong send\", or wait longer with --timeout");
     }
+    if (error == -EPERM) {
+        return tool_error(box->args, box->name, error,
+                          "it was given to another process while it was open here, which is its "
+                          "only receiver now; \"tong stat\" shows owner-pid");
+    }
     return tool_error(box->args, box->name, error, NULL);
 }

@@ -25,18 +25,29 @@ static int run(const struct tool_args *args)
     if (r == 0) {
         r = tong_close(box);
     }
-    return r == 0 ? TOOL_DONE : tool_make_error(args, name, r, &options);
+    if (r < 0) {
+        return tool_make_error(args, name, r, &options);
+    }
+    tool_warn_dead_letter(args, name, &options);
+    return TOOL_DONE;
 }
 
 const struct tool_command tool_create = {
     .name = "create",
     .line = "make a mailbox that stays until it is removed",
-    .usage = "create NAME [--capacity N] [--link-capacity N] [--message-size N] [--max-bytes N]\n"
-             "                   [--delivery P] [--full F] [--mode M] [--excl]",
+    .usage =
+        "create NAME [--capacity N] [--link-capacity N] [--message-size N] [--max-bytes N]\n"
+        "                   [--max-deliveries N [--dead-letter NAME]] [--delivery P] [--full F]\n"
+        "                   [--mode M] [--excl]",
     .examples = "tong create jobs                 without a limit, 1024 messages from each sender\n"
                 "tong create buffer --capacity 3  at most three messages at any time\n"
-                "tong create meet --capacity 0    a send returns when it was received",
-    .about = "If it is there with the same options, this does nothing.",
+                "tong create meet --capacity 0    a send returns when it was received\n"
+                "tong create jobs2 --max-deliveries 3 --dead-letter failed\n"
+                "                                 what came back three times goes to failed",
+    .about =
+        "If it is there with the same options, this does nothing. A message comes back when its\n"
+        "receiver returns it (as `tong receive --exec` does when its command fails) or dies.\n"
+        "What the mailbox of --dead-letter does not take is set aside, see `tong stat`.",
     .options =
         (const struct tool_option[]){
             TOOL_MAILBOX_OPTIONS,

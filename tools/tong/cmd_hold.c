@@ -45,7 +45,9 @@ static int receive_for(struct tool_receive *rx, const char *const *argv)
     rx->may_close = true;
     (void)tool_receive_run(rx);
     close(ends[1]);
-    return tool_spawn_wait(pid);
+    const int code = tool_spawn_wait(pid);
+    /* It was removed, or given to another process, before the command was through. */
+    return code == TOOL_DONE && rx->lost ? TOOL_FAILED : code;
 }
 
 static int run(const struct tool_args *args)
@@ -72,6 +74,7 @@ static int run(const struct tool_args *args)
     if (r != 0) {
         return tool_make_error(args, rx.box.name, r, &options);
     }
+    tool_warn_dead_letter(args, rx.box.name, &options);
     tool_signals_interrupt(rx.box.box);
     const char *const *const command = (const char *const *)(args->words + args->after);
     return tool_box_close(&rx.box, args->after < args->n_words ? receive_for(&rx, command)
@@ -81,15 +84,17 @@ static int run(const struct tool_args *args)
 const struct tool_command tool_hold = {
     .name = "hold",
     .line = "make a mailbox that lives as long as this process, and receive from it",
-    .usage = "hold NAME [--capacity N] [--link-capacity N] [--message-size N] [--max-bytes N]\n"
-             "                 [--delivery P] [--full F] [--mode M] [--lines | --null | --json]\n"
-             "                 [-- CMD...]",
+    .usage =
+        "hold NAME [--capacity N] [--link-capacity N] [--message-size N] [--max-bytes N]\n"
+        "                 [--max-deliveries N [--dead-letter NAME]] [--delivery P] [--full F]\n"
+        "                 [--mode M] [--lines | --null | --json] [-- CMD...]",
     .examples = "tong hold inbox --lines          print what is sent to it, until Ctrl-C\n"
                 "tong hold upper -- tr a-z A-Z    or let a command read it",
     .about =
         "The process owns the mailbox and alone receives from it. When it ends, whatever ends\n"
         "it, everyone who waits there is told. With CMD it ends with CMD, which reads the\n"
-        "messages and finds the name in TONG_MAILBOX; the exit code is that of CMD.",
+        "messages and finds the name in TONG_MAILBOX; the exit code is that of CMD. If another\n"
+        "gives the mailbox away (`tong give`), it has nothing more to receive and fails.",
     .options =
         (const struct tool_option[]){
             TOOL_MAILBOX_OPTIONS,

@@ -9,19 +9,23 @@
 
 static void print_head(void)
 {
-    printf("%-24s %9s %9s %8s %8s %9s %10s %-7s %s\n", "NAME", "CAPACITY", "WAITING", "CLAIMED",
-           "SENDERS", "RECEIVERS", "BYTES", "OWNER", "DELIVERY");
+    printf("%-24s %9s %9s %8s %9s %8s %9s %10s %-7s %-10s %5s %s\n", "NAME", "CAPACITY", "WAITING",
+           "CLAIMED", "SET-ASIDE", "SENDERS", "RECEIVERS", "BYTES", "OWNER", "DELIVERY", "TIMES",
+           "DEAD-LETTER");
 }
 
 static void print_row(const tong_status *s)
 {
     char capacity[16];
+    char times[16];
     snprintf(capacity, sizeof(capacity), "%u", s->capacity);
-    printf("%-24s %9s %9llu %8u %8u %9u %10llu %-7s %s\n", s->name,
+    snprintf(times, sizeof(times), "%u", s->max_deliveries);
+    printf("%-24s %9s %9llu %8u %9u %8u %9u %10llu %-7s %-10s %5s %s\n", s->name,
            s->capacity == TONG_UNBOUNDED ? "unbounded" : capacity, (unsigned long long)s->waiting,
-           s->claimed, s->senders, s->receivers, (unsigned long long)s->bytes,
+           s->claimed, s->set_aside, s->senders, s->receivers, (unsigned long long)s->bytes,
            tool_owner_words[s->owner & 1u],
-           s->delivery <= TONG_EXCLUSIVE ? tool_delivery_words[s->delivery] : "unknown");
+           s->delivery <= TONG_EXCLUSIVE ? tool_delivery_words[s->delivery] : "unknown",
+           s->max_deliveries ? times : "-", s->dead_letter[0] ? s->dead_letter : "-");
 }
 
 struct list {
@@ -79,7 +83,8 @@ const struct tool_command tool_ls = {
                 "tong ls -l                       and what they hold, who is there",
     .options =
         (const struct tool_option[]){
-            { "-l", NULL, "capacity, messages, senders, receivers, memory, owner, delivery" },
+            { "-l", NULL,
+              "capacity, messages, who is there, memory, owner, delivery, dead letters" },
             { "--json", NULL, "an object a line, as `tong stat --json`" },
             { NULL, NULL, NULL },
         },

@@ -10,8 +10,10 @@ static int check_usage(const struct tool_args *args)
         "--lines", "--null", "--json", "--exec", "--stream", NULL
     };
     static const char *const places[] = { "--exec", "--output", NULL };
+    static const char *const ways[] = { "--ack", "--stream", NULL };
     return tool_need_words(args, 1, "the NAME") || tool_only_one_of(args, amounts) ||
-                   tool_only_one_of(args, forms) || tool_only_one_of(args, places)
+                   tool_only_one_of(args, forms) || tool_only_one_of(args, places) ||
+                   tool_only_one_of(args, ways)
                ? TOOL_USAGE
                : 0;
 }
@@ -27,6 +29,7 @@ static int run(const struct tool_args *args)
     }
     rx.count = tool_given(args, "--follow") ? UINT64_MAX : rx.count;
     rx.exec = tool_value(args, "--exec");
+    rx.acks = tool_given(args, "--ack");
     int code = tool_receive_form(args, &rx);
     if (code != TOOL_DONE) {
         return code;
@@ -49,14 +52,21 @@ static int run(const struct tool_args *args)
 const struct tool_command tool_receive = {
     .name = "receive",
     .line = "take a message out of a mailbox",
-    .usage = "receive NAME [--count N | --follow | --stream] [--timeout S] [--exec CMD]\n"
+    .usage = "receive NAME [--count N | --follow | --stream] [--timeout S] [--ack] [--exec CMD]\n"
              "                    [--lines | --null | --json] [--output F] [--no-create]",
     .examples = "tong receive hello                       wait for one message and print it\n"
                 "tong receive numbers --follow --lines    all that come, each on a line\n"
-                "tong receive jobs --follow --exec 'sh'   run each message as a script",
-    .about = "Bytes are written as they came; a terminal gets a newline after each message.\n"
-             "A message that cannot be written, or whose CMD fails, goes back into the mailbox.\n"
-             "A mailbox that is not there is made.",
+                "tong receive jobs --follow --exec 'sh'   run each message as a script\n"
+                "tong receive jobs --follow --ack --exec './work'\n"
+                "                                         a worker: what fails comes again",
+    .about =
+        "Bytes are written as they came; a terminal gets a newline after each message.\n"
+        "A message that cannot be written, or whose CMD fails, goes back into the mailbox, and\n"
+        "this ends. With --ack it goes on when CMD fails; the message comes again, here or to\n"
+        "another worker, and ends up as a dead letter (`tong create --max-deliveries`); N of\n"
+        "--count are then deliveries. CMD finds TONG_MAILBOX, TONG_SEQUENCE, TONG_DELIVERIES,\n"
+        "TONG_SENDER_PID and TONG_SENDER_UID, of a dead letter TONG_ORIGIN_MAILBOX and others.\n"
+        "A mailbox that is not there is made.",
     .options =
         (const struct tool_option[]){
             { "--count", "N", "N messages instead of one" },
@@ -64,6 +74,7 @@ const struct tool_command tool_receive = {
             { "--stream", NULL, "the pieces of one `send --stream`; fails if they are not whole" },
             { "--timeout", "S", "wait at most S seconds for each message; 0: do not wait" },
             { "--exec", "CMD", "run CMD with sh for each message, which is its standard input" },
+            { "--ack", NULL, "go on when CMD fails; without CMD: done when it is on the disk" },
             { "--lines", NULL, "a newline after each message" },
             { "--null", NULL, "a NUL byte after each message" },
             { "--json", NULL, "an object a line: data (or data_base64), len, uid, pid, ..." },

@@ -185,6 +185,19 @@ static ssize_t write_some(int fd, const struct iovec *parts, size_t n_parts)
                         : writev(fd, parts, (int)n_parts);
 }
 
+int tool_file_sync(const struct tool_file *file)
+{
+    while (fdatasync(file->fd) < 0) {
+        if (errno == EINVAL || errno == EROFS) {
+            return 0; /* a pipe, a terminal: written is all there is */
+        }
+        if (!tool_again(-errno)) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
 int tool_file_write(struct tool_file *file, struct iovec *parts, size_t n_parts)
 {
     if (file->regular && !file->touched && ftruncate(file->fd, 0) < 0) {

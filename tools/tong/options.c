@@ -13,6 +13,52 @@ const char *const tool_delivery_words[] = { "first-come", "any", "exclusive", NU
 const char *const tool_owner_words[] = { "system", "process", NULL };
 const char *const tool_full_words[] = { "block", "drop-newest", NULL };
 
+static int dead_letter_options(const struct tool_args *args, tong_options *options)
+{
+    const char *const name = tool_value(args, "--dead-letter");
+    tong_status status = TONG_STATUS_INIT;
+    uint64_t most = 0;
+    if (tool_value_size(args, "--max-deliveries", 65534, &most)) {
+        return TOOL_USAGE;
+    }
+    if (tool_given(args, "--max-deliveries") && most == 0) {
+        return tool_wrong_usage(args, "--max-deliveries: 0 is no delivery; say 1 or more");
+    }
+    options->max_deliveries = (uint32_t)most;
+    options->dead_letter = name;
+    if (!name) {
+        return 0;
+    }
+    if (most == 0) {
+        return tool_wrong_usage(args, "--dead-letter needs --max-deliveries; say how often a "
+                                      "message may be handed out");
+    }
+    if (args->n_words > 0 && strcmp(name, args->words[0]) == 0) {
+        return tool_wrong_usage(args, "--dead-letter: %s cannot be its own; name another mailbox",
+                                tool_shown(name));
+    }
+    const int r = tong_stat(name, &status);
+    if (r == -EINVAL || r == -ENAMETOOLONG || strchr(name, ':')) {
+        return tool_wrong_usage(args,
+                                "--dead-letter: %s is no name of a mailbox; a name has 1 to "
+                                "127 of A-Z a-z 0-9 . _ -",
+                                tool_shown(name));
+    }
+    return 0;
+}
+
+void tool_warn_dead_letter(const struct tool_args *args, const char *name,
+                           const tong_options *options)
+{
+    tong_status status = TONG_STATUS_INIT;
+    if (options->dead_letter && tong_stat(options->dead_letter, &status) == -ENOENT) {
+        tool_say(args, name,
+                 "there is no mailbox %s yet, what comes back too often is set aside until there "
+                 "is; \"tong create %s\" makes it",
+                 options->dead_letter, options->dead_letter);
+    }
+}
+
 int tool_mailbox_options(const struct tool_args *args, uint32_t owner, tong_options *ret_options)
 {
     tong_options options = TONG_OPTIONS_INIT;
@@ -29,6 +75,9 @@ int tool_mailbox_options(const struct tool_args *args, uint32_t owner, tong_opti
     }
     if (options.max_bytes == 0) {
         return tool_wrong_usage(args, "--max-bytes: 0 is no memory; say 1M or more");
+    }
+    if (dead_letter_options(args, &options)) {
+        return TOOL_USAGE;
     }
     options.message_size = (uint32_t)size;
     /* Who says unbounded means it: no limit of each sender either. */
@@ -47,6 +96,11 @@ static const char *capacity_text(uint32_t capacity, char *buffer, size_t size)
     }
     snprintf(buffer, size, "%u", capacity);
     return buffer;
+}
+
+static const char *limit_text(uint32_t limit, char *buffer, size_t size)
+{
+    return capacity_text(limit ? limit : TONG_UNBOUNDED, buffer, size);
 }
 
 static bool differ(char *out, size_t size, const char *option, const char *is, const char *wanted)
@@ -90,13 +144,17 @@ static bool find_difference(const tong_status *s, const tong_options *o, char *o
                   tool_delivery_words[o->delivery]) ||
            differ(out, size, "full", s->full > 1 ? "?" : tool_full_words[s->full],
                   tool_full_words[o->full]) ||
+           differ(out, size, "max-deliveries", limit_text(s->max_deliveries, a, sizeof(a)),
+                  limit_text(o->max_deliveries, b, sizeof(b))) ||
+           differ(out, size, "dead-letter", s->dead_letter[0] ? s->dead_letter : "none",
+                  o->dead_letter ? o->dead_letter : "none") ||
            differ_number(out, size, "mode", "%04llo", s->mode, o->mode);
 }
 
 int tool_options_differ(const struct tool_args *args, const char *name, const tong_options *options)
 {
     tong_status status = TONG_STATUS_INIT;
-    char difference[96];
+    char difference[320];
     if (tong_stat(name, &status) == 0 &&
         find_difference(&status, options, difference, sizeof(difference))) {
         return tool_failed(args, name,

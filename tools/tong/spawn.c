@@ -78,6 +78,28 @@ static bool feed(int fd, const char *data, size_t len)
     return true;
 }
 
+/* Of a dead letter: TONG_ORIGIN_MAILBOX and the others, as the fields of --json. */
+static void describe_origin(const struct tool_box *box, const tong_message *message)
+{
+    static const char *const names[] = { "MAILBOX", "ID", "SEQUENCE", "DELIVERIES", "UID", "PID" };
+    tong_origin origin = TONG_ORIGIN_INIT;
+    struct tool_field fields[TOOL_ORIGIN_FIELDS_MAX];
+    char words[TOOL_STATUS_WORDS];
+    const bool is_one = tong_origin_of(box->box, message, &origin) == 1;
+    const size_t n = tool_origin_fields(&origin, fields, words);
+    for (size_t i = 0; i < n; i++) {
+        char name[32];
+        char number[32];
+        snprintf(name, sizeof(name), "TONG_ORIGIN_%s", names[i]);
+        snprintf(number, sizeof(number), "%lld", (long long)fields[i].number);
+        if (is_one) {
+            (void)setenv(name, fields[i].kind == TOOL_TEXT ? fields[i].text : number, 1);
+        } else {
+            (void)unsetenv(name);
+        }
+    }
+}
+
 static void describe_message(const struct tool_box *box, const tong_message *message)
 {
     char number[32];
@@ -86,9 +108,15 @@ static void describe_message(const struct tool_box *box, const tong_message *mes
     (void)setenv("TONG_DELIVERIES", number, 1);
     snprintf(number, sizeof(number), "%llu", (unsigned long long)message->sequence);
     (void)setenv("TONG_SEQUENCE", number, 1);
+    snprintf(number, sizeof(number), "%d", message->pid);
+    (void)setenv("TONG_SENDER_PID", number, 1);
+    snprintf(number, sizeof(number), "%u", message->uid);
+    (void)setenv("TONG_SENDER_UID", number, 1);
+    describe_origin(box, message);
 }
 
-int tool_receive_exec(const struct tool_box *box, const char *command, const tong_message *message)
+int tool_receive_exec(const struct tool_box *box, const char *command, const tong_message *message,
+                      int *ret_code)
 {
     const char *const argv[] = { "sh", "-c", command, NULL };
     int ends[2];
@@ -109,14 +137,9 @@ int tool_receive_exec(const struct tool_box *box, const char *command, const ton
     }
     close(ends[1]);
     const int code = tool_spawn_wait(pid);
-    if (code == 0 && whole) {
-        return TOOL_DONE;
-    }
-    if (tool_stopping()) {
+    if (tool_stopping() && (code != 0 || !whole)) {
         return TOOL_FAILED;
     }
-    return tool_failed(box->args, box->name,
-                       "the command ended with %d and the message is back in the mailbox; look at "
-                       "what it printed, or take the message without --exec",
-                       code);
+    *ret_code = code;
+    return TOOL_DONE;
 }

@@ -34,15 +34,43 @@ static const char *word(const char *const *words, uint32_t index)
     return "unknown";
 }
 
+/* 0 is no limit. */
+static struct tool_field most(const char *name, uint32_t value)
+{
+    return limit(name, value ? value : TONG_UNBOUNDED);
+}
+
+void tool_id_text(const uint8_t *id, char ret_text[33])
+{
+    for (size_t i = 0; i < 16; i++) {
+        sprintf(ret_text + 2 * i, "%02x", id[i]);
+    }
+}
+
+size_t tool_origin_fields(const tong_origin *o, struct tool_field *ret_fields,
+                          char ret_words[TOOL_STATUS_WORDS])
+{
+    tool_id_text(o->id, ret_words);
+    const struct tool_field fields[] = {
+        text("origin_mailbox", o->name),
+        text("origin_id", ret_words),
+        number("origin_sequence", o->sequence),
+        number("origin_deliveries", o->deliveries),
+        number("origin_uid", o->uid),
+        { .name = "origin_pid", .kind = TOOL_SIGNED, .number = (uint64_t)(int64_t)o->pid },
+    };
+    _Static_assert(sizeof(fields) / sizeof(fields[0]) <= TOOL_ORIGIN_FIELDS_MAX, "room");
+    memcpy(ret_fields, fields, sizeof(fields));
+    return sizeof(fields) / sizeof(fields[0]);
+}
+
 size_t tool_status_fields(const tong_status *s, struct tool_field *ret_fields,
                           char ret_words[TOOL_STATUS_WORDS])
 {
     char *const mode = ret_words;
     char *const id = ret_words + 16;
     snprintf(mode, 16, "%04o", s->mode & 07777u);
-    for (size_t i = 0; i < sizeof(s->id); i++) {
-        sprintf(id + 2 * i, "%02x", s->id[i]);
-    }
+    tool_id_text(s->id, id);
     const struct tool_field fields[] = {
         text("name", s->name),
         text("carrier", s->carrier),
@@ -54,6 +82,8 @@ size_t tool_status_fields(const tong_status *s, struct tool_field *ret_fields,
         limit("link_capacity", s->link_capacity),
         number("message_size", s->message_size),
         number("max_bytes", s->max_bytes),
+        most("max_deliveries", s->max_deliveries),
+        text("dead_letter", s->dead_letter[0] ? s->dead_letter : NULL),
         text("mode", mode),
         number("owner_uid", s->owner_uid),
         { .name = "owner_pid", .kind = TOOL_SIGNED, .number = (uint64_t)(int64_t)s->owner_pid },
@@ -68,6 +98,8 @@ size_t tool_status_fields(const tong_status *s, struct tool_field *ret_fields,
         number("done", s->done),
         number("dropped", s->dropped),
         number("redelivered", s->redelivered),
+        number("set_aside", s->set_aside),
+        number("dead_letters", s->dead_letters),
         number("deaths", s->deaths),
         number("bytes", s->bytes),
         number("backstop_finds", s->backstop_finds),

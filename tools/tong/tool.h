@@ -62,7 +62,7 @@ struct tool_args {
     bool help;
 };
 
-/* Sorts argv[0..n) into options and words, in place. Returns 0 or TOOL_USAGE, with a message. */
+/* Sorts argv[0..n), with a NULL behind it, into options and words, in place. Returns 0 or TOOL_USAGE, with a message. */
 int tool_args_parse(const struct tool_command *command, char **argv, size_t n,
                     struct tool_args *ret_args);
 
@@ -101,12 +101,18 @@ extern const char *const tool_full_words[];
         { "--max-bytes", "N", "memory the messages may take, as 256M or 2G" },                     \
         { "--delivery", "P", "who gets a message: first-come, any, exclusive" },                   \
         { "--full", "F", "what a send does at a full mailbox: block, drop-newest" },               \
+        { "--max-deliveries", "N", "hand a message out at most N times" },                         \
+        { "--dead-letter", "NAME", "the mailbox for those that came back N times" },               \
     {                                                                                              \
         "--mode", "M", "permissions in octal, 0600 without it"                                     \
     }
 
-/* The mailbox options of a command line. Returns 0 or TOOL_USAGE. */
+/* The options on a command line of the mailbox that its first word names. Returns 0 or TOOL_USAGE. */
 int tool_mailbox_options(const struct tool_args *args, uint32_t owner, tong_options *ret_options);
+
+/* Says so if its dead-letter mailbox is not there yet. */
+void tool_warn_dead_letter(const struct tool_args *args, const char *name,
+                           const tong_options *options);
 
 /* Says that NAME exists with other options than these, and which one differs. Returns TOOL_FAILED. */
 int tool_options_differ(const struct tool_args *args, const char *name,
@@ -240,6 +246,9 @@ ssize_t tool_file_read(struct tool_file *file, void *buf, size_t size);
 /* Reads to the end into memory of the heap, at most limit bytes (-EFBIG beyond). */
 int tool_file_read_all(struct tool_file *file, size_t limit, char **ret_data, size_t *ret_len);
 
+/* What was written is where it lasts: on the disk, if it goes to a file. 0 or a negative errno. */
+int tool_file_sync(const struct tool_file *file);
+
 /* Writes all parts, in order, and uses them up. Returns 0 or a negative errno; -EINTR only
  * when waits are to end. What was written of them into a regular file is cut off again after a failure. */
 int tool_file_write(struct tool_file *file, struct iovec *parts, size_t n_parts);
@@ -302,7 +311,9 @@ struct tool_receive {
     const char *exec; /* a command for each message, or NULL: it goes to output */
     uint64_t count;   /* messages still wanted; UINT64_MAX: all */
     bool json;
+    bool acks;      /* --ack: see cmd_receive.c */
     bool owned;     /* the mailbox ends with this process */
+    bool lost;      /* a receive failed: the mailbox is no longer there for us */
     bool may_close; /* no failure if the output is read no more */
     int mark;       /* the byte behind each message, or -1 */
 };
@@ -313,9 +324,10 @@ int tool_receive_form(const struct tool_args *args, struct tool_receive *rx);
 /* Until count messages came, something failed, or waits are to end. Returns an exit code. */
 int tool_receive_run(struct tool_receive *rx);
 
-/* The message becomes the standard input of `sh -c command`. Returns 0 if that exits with 0, else
- * an exit code with a message. */
-int tool_receive_exec(const struct tool_box *box, const char *command, const tong_message *message);
+/* The message becomes the standard input of `sh -c command`. Returns 0 and the exit code of that, 128
+ * + signal if one ended it; or an exit code with a message: it could not be run, or waits are to end. */
+int tool_receive_exec(const struct tool_box *box, const char *command, const tong_message *message,
+                      int *ret_code);
 
 /* Starts a program. input: descriptor of its standard input. Returns 0 or a negative errno. */
 int tool_spawn(const char *const *argv, int input, pid_t *ret_pid);
@@ -357,6 +369,14 @@ int tool_flush(const struct tool_args *args, int code);
 #define TOOL_STATUS_FIELDS_MAX 32
 #define TOOL_STATUS_WORDS 160
 
+/* Where a dead letter comes from, as fields; words holds their text. Returns how many. */
+#define TOOL_ORIGIN_FIELDS_MAX 6
+size_t tool_origin_fields(const tong_origin *origin, struct tool_field *ret_fields,
+                          char ret_words[TOOL_STATUS_WORDS]);
+
+/* The 16 bytes of a mailbox's id, in hexadecimal. */
+void tool_id_text(const uint8_t *id, char ret_text[33]);
+
 /* What a mailbox is and holds, as fields; words holds their text. Returns how many. */
 size_t tool_status_fields(const tong_status *status, struct tool_field *ret_fields,
                           char ret_words[TOOL_STATUS_WORDS]);
@@ -370,6 +390,8 @@ extern const struct tool_command tool_receive;
 extern const struct tool_command tool_ls;
 extern const struct tool_command tool_stat;
 extern const struct tool_command tool_rm;
+extern const struct tool_command tool_give;
+extern const struct tool_command tool_watch;
 extern const struct tool_command tool_region;
 extern const struct tool_command tool_doctor;
 
