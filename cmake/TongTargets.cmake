@@ -47,7 +47,8 @@ function(tong_add_library)
         VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINKER_LANGUAGE C
         LINK_DEPENDS "${map}")
     target_include_directories(tong INTERFACE ${public})
-    target_link_options(tong PRIVATE "LINKER:--version-script=${map}")
+    # A thread that ends, a fork and the kernel's robust list lead into its code: it is never unloaded.
+    target_link_options(tong PRIVATE "LINKER:--version-script=${map}" "LINKER:-z,nodelete")
     if(NOT TONG_SANITIZE)
         target_link_options(tong PRIVATE "LINKER:--no-undefined")
     endif()

@@ -42,9 +42,24 @@ no_crash_point_is_shipped() {
         grep -qF tg_point_pass
 }
 
+# It does not end the process, print, start threads, or touch signals, the environment or the other
+# clocks: there is nothing of that kind in it that it could call.
+the_library_calls_nothing_that_ends_or_prints() {
+    nm -D --undefined-only "$shared" | sed 's/.* //; s/@.*//' |
+        awk '/^(_?_?abort|__assert(_fail|_perror_fail)?|_?exit|_Exit|quick_exit|atexit|on_exit|raise|kill|tgkill)$/ ||
+             /^(v?d?f?printf|__v?f?printf_chk|puts|fputs|putchar|putc|fwrite|perror|write|syslog|v?err|v?warnx?|error)$/ ||
+             /^(signal|sigaction|sigprocmask|pthread_sigmask|pthread_create|pthread_exit|fork|system|execve?|popen)$/ ||
+             /^(setenv|putenv|unsetenv|gettimeofday|time|clock_settime|umask|chdir|setlocale)$/ {
+            print "it calls " $0; bad = 1 } END { exit bad }'
+}
+
+it_is_never_unloaded() {
+    readelf -d "$shared" | grep -q 'FLAGS_1.*NODELETE'
+}
+
 for name in exported_functions_are_those_of_the_header every_symbol_has_the_version_of_the_script \
     the_archive_has_no_name_outside_tong soname_is_the_major_version the_library_needs_libc_only \
-    no_crash_point_is_shipped; do
+    no_crash_point_is_shipped the_library_calls_nothing_that_ends_or_prints it_is_never_unloaded; do
     check $name $name
 done
 exit $failed
