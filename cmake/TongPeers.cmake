@@ -45,6 +45,8 @@ function(tong_add_kills)
     if(ICEORYX_INCLUDE AND ICEORYX_LIBRARY)
         tong_add_kills_peer(iceoryx SOURCE peer_iceoryx.c LIBS "${ICEORYX_LIBRARY}")
         target_include_directories(kills_iceoryx SYSTEM PRIVATE "${ICEORYX_INCLUDE}")
+        string(REGEX MATCH "[0-9]+(\\.[0-9]+)+$" version "${ICEORYX_INCLUDE}")
+        target_compile_definitions(kills_iceoryx PRIVATE "ICEORYX_VERSION=\"${version}\"")
     endif()
 
     find_path(BOOST_INCLUDE boost/interprocess/ipc/message_queue.hpp)

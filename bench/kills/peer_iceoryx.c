@@ -132,6 +132,7 @@ static void close_(void *arg)
 
 const struct kills_peer kills_peer = {
     .name = "iceoryx",
+    .version = ICEORYX_VERSION,
     .everyone = true,
     .daemon = "iox-roudi",
     .ready = "ready for clients",

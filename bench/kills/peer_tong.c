@@ -67,8 +67,12 @@ static void remove_(const char *name, const char *folder)
     tong_remove(name);
 }
 
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
 const struct kills_peer kills_peer = {
     .name = "tong",
+    .version = TEXT(TONG_VERSION_MAJOR) "." TEXT(TONG_VERSION_MINOR) "." TEXT(TONG_VERSION_PATCH),
     .open = open_,
     .send = send_,
     .take = take,
