@@ -116,13 +116,13 @@ function(tong_add_step_tests)
     target_include_directories(tong_shipped INTERFACE "${PROJECT_SOURCE_DIR}/include")
     # For the headers of the crash tests; what they declare then is not called.
     target_compile_definitions(tong_shipped INTERFACE TONG_POINTS=1)
-    set(shared "${folder}/stepper.c" "${folder}/scenes.c")
-    tong_add_test(step.kill SOURCES "${folder}/kill_test.c" ${shared} LABELS crash TIMEOUT 300
-        SHIPPED)
-    tong_add_test(step.points SOURCES "${folder}/points_test.c" "${folder}/watch.c" ${shared}
+    set(shared "${folder}/stepper.c" "${folder}/watch.c")
+    tong_add_test(step.kill SOURCES "${folder}/kill_test.c" "${folder}/scenes.c" ${shared}
+        LABELS crash TIMEOUT 300 SHIPPED)
+    tong_add_test(step.points SOURCES "${folder}/points_test.c" "${folder}/scenes.c" ${shared}
         LABELS crash TIMEOUT 300 POINTS)
-    tong_add_test(step.pairs SOURCES "${folder}/pairs_test.c" "${folder}/pairs.c"
-        "${folder}/stepper.c" LABELS crash TIMEOUT 300 SHIPPED)
+    tong_add_test(step.pairs SOURCES "${folder}/pairs_test.c" "${folder}/pairs.c" ${shared}
+        LABELS crash TIMEOUT 300 SHIPPED)
 endfunction()
 
 # The structure of the tree, and whether the script that judges it can refuse.

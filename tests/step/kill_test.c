@@ -5,27 +5,31 @@
  * operation is recorded once; then, for every place of it, a fresh mailbox and a victim that is brought
  * there and killed. What the survivors must find is C1 to C6 of crash_test.h.
  *
- * The short form takes every k-th place, beginning with one that KIT_SEED says, so that other runs
- * take others. TONG_TEST_LONG=1 takes all, of a loop all of its first turns and then one in eight; the
- * survivor's mailbox is open before the death and not, and every other time it claims. STEP_SCENE=n with
- * STEP_AT=place and CRASH_VARIANT does one again.
+ * The short form takes the places before and behind each change of the shared bytes, and every k-th of
+ * the others from one on that KIT_SEED says. TONG_TEST_LONG=1 takes all, of a loop all of its first
+ * turns and then one in eight. The survivor's mailbox is open before the death or not, and every other
+ * time it claims. STEP_SCENE=n with STEP_AT=place and CRASH_VARIANT does one again.
  */
 #include "scenes.h"
 
 #include <stdlib.h>
 
-#define TURNS 8u       /* of a loop, with all their places; then one place in so many */
-#define SHORT_FORM 20u /* places of a variant in the short form, and up to twice as many */
+#include "watch.h"
+
+#define TURNS 8u      /* of a loop, with all their places; then one place in so many */
+#define SHORT_FORM 8u /* places of a variant, and up to twice as many, beside the marked ones */
 
 /* With the survivor's mailbox open before the death, and without: one receiver more or less. */
 static struct step_trace ways[2];
 static struct step_case now;
+static struct watch shared;
 
 static void record(const struct step_scene *scene, struct crash_world *world, unsigned variant)
 {
     struct step_trace *way = &ways[variant & 1];
     step_case_begin(&now, scene, world, variant);
-    step_record(&now.stepper, way);
+    step_record(&now.stepper, &shared, way);
+    watch_close(&shared);
     step_kill(&now.stepper);
     step_case_end(&now);
     if (way->n < 20) {
@@ -60,16 +64,26 @@ struct account {
     uint64_t strays; /* of the kills, those at another place than the recorded one */
 };
 
+/* Whether this form takes the place. */
+static bool is_taken(const struct step_trace *way, uint32_t place, uint32_t first, unsigned variant)
+{
+    const struct step_place *p = &way->place[place];
+    if (!crash_long()) {
+        const uint32_t stride = way->n < SHORT_FORM ? 1 : way->n / SHORT_FORM;
+        return (p->is_mark && (place + variant / 2) % 2 == 0) || place % stride == first % stride;
+    }
+    return place % 2 == variant / 2 && (p->nth <= TURNS || p->is_mark || place / 2 % TURNS == 0);
+}
+
 static void kill_all(const struct step_scene *scene, struct crash_world *world, uint32_t first,
-                     uint32_t stride, unsigned variant, struct account *account)
+                     unsigned variant, struct account *account)
 {
     const struct step_trace *way = &ways[variant & 1];
-    for (uint32_t i = first; i < way->n; i += stride) {
-        if (crash_long() && way->place[i].nth > TURNS && i / 2 % TURNS != 0) {
-            continue;
+    for (uint32_t i = 0; i < way->n; i++) {
+        if (is_taken(way, i, first, variant)) {
+            account->strays += !kill_at(scene, world, i, variant);
+            account->kills++;
         }
-        account->strays += !kill_at(scene, world, i, variant);
-        account->kills++;
     }
 }
 
@@ -95,11 +109,7 @@ static void run(const struct step_scene *scene, uint64_t nth)
     record(scene, world, 1);
     struct account account = { .places = (uint64_t)ways[0].n + ways[1].n };
     for (unsigned variant = 0; variant < 4; variant++) {
-        const uint32_t n = ways[variant & 1].n;
-        const uint32_t stride = crash_long() ? 2 : n < SHORT_FORM ? 1 : n / SHORT_FORM;
-        const uint32_t first =
-            crash_long() ? variant >> 1 : (uint32_t)kit_random_below(&random, stride);
-        kill_all(scene, world, first, stride, variant, &account);
+        kill_all(scene, world, (uint32_t)kit_random_below(&random, STEP_MOST), variant, &account);
     }
     say(scene, &account, began_ns);
 }

@@ -155,11 +155,17 @@ static bool has_got_through(const struct pair_case *c)
     return c->killed == PAIR_A || (c->killed == PAIR_B && !c->b_over) || is_promised(c, 1);
 }
 
-/* The sender lives: somebody receives until it is through. */
+/* The blocked sender lives: somebody receives, so that it gets through. Where there is a capacity one
+ * message is enough, and the others are left to who waits for one. */
 static void receive_for_it(struct pair_case *c)
 {
+    const uint32_t id = c->stage.helper[1].pid != 0 ? 24 : 1;
     tong_mailbox *box = kit_open(CRASH_BOX, TONG_RECEIVE, NULL);
-    while (!is_promised(c, 1)) {
+    if (c->stage.options.capacity != 0) {
+        kit_true(crash_receive(&c->stage, box, KIT_PATIENCE) >= 0);
+        kit_until(is_promised(c, id));
+    }
+    while (!is_promised(c, id)) {
         const int r = crash_receive(&c->stage, box, TONG_MS(5));
         kit_true(r >= 0 || r == -ETIMEDOUT);
     }
@@ -194,9 +200,16 @@ static void receive_patiently(struct crash_stage *s)
     kit_event_set(&s->world->event[1]);
 }
 
+static void claim_next(struct crash_stage *s)
+{
+    kit_true(crash_claim(s, s->mine, KIT_PATIENCE, &s->claim[1]) >= 0);
+}
+
+/* What was finished is room, and nobody else frees any. A token holder that dies leaves that to whoever
+ * takes the token next. */
 static bool is_blocked_no_more(const struct pair_case *c)
 {
-    return is_promised(c, 24);
+    return c->killed != PAIR_NONE || is_promised(c, 24);
 }
 
 /* ---- two of one side */
@@ -325,20 +338,22 @@ const struct pair_scene pair_scenes[] = {
       .b = { claim_ready, finish_it, { CALL(tong_done) }, 1 },
       .settled = has_got_through,
       .finish = receive_if_b_did_not },
-    { .operation = "tong_receive tong_done",
+    { .operation = "tong_claim tong_done",
       .role = "token holder, claim holder, a sender blocked",
       .options = crash_bounded,
       .before = four_wait_and_one_is_blocked,
-      .a = { open_receiver, receive_patiently, { CALL(tong_receive) }, 1 },
+      .a = { open_receiver, claim_next, { CALL(tong_claim) }, 0 },
       .b = { claim_ready, finish_it, { CALL(tong_done) }, 1 },
-      .settled = is_blocked_no_more },
-    { .operation = "tong_done tong_receive",
+      .settled = is_blocked_no_more,
+      .finish = receive_for_it },
+    { .operation = "tong_done tong_claim",
       .role = "claim holder, token holder, a sender blocked",
       .options = crash_bounded,
       .before = four_wait_and_one_is_blocked,
       .a = { claim_ready, finish_it, { CALL(tong_done) }, 1 },
-      .b = { open_receiver, receive_patiently, { CALL(tong_receive) }, 1 },
-      .settled = is_blocked_no_more },
+      .b = { open_receiver, claim_next, { CALL(tong_claim) }, 0 },
+      .settled = is_blocked_no_more,
+      .finish = receive_for_it },
     { .operation = "tong_send tong_send",
       .role = "two senders, capacity n",
       .options = crash_bounded,

@@ -6,17 +6,20 @@
  * go. What B did while A was between two instructions must not have been for nothing: who sleeps is
  * woken without the back-stop, and C2 to C6 of crash_test.h hold.
  *
- * The short form takes some i for each pair of roles and some (i, j), by KIT_SEED. TONG_TEST_LONG=1 takes
- * all i (of a long way 3000 to 6000), each with nobody killed, A killed and B killed, and more (i, j).
- * STEP_SCENE=n with STEP_PAIR="i j killed" does one again.
+ * The short form takes i before and behind each change of the shared bytes that A makes and before its
+ * system calls, some others, and some (i, j), by KIT_SEED. TONG_TEST_LONG=1 takes all i (of a long way
+ * 3000 to 6000), each with nobody killed, A killed and B killed, and more (i, j). STEP_SCENE=n with
+ * STEP_PAIR="i j killed" does one again.
  */
 #include "pairs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SHORT_FORM 20u  /* places of A in the short form */
-#define SHORT_GRID 40u  /* and pairs (i, j) */
+#include "watch.h"
+
+#define SHORT_FORM 10u  /* places of A in the short form, beside the marked ones */
+#define SHORT_GRID 30u  /* and pairs (i, j) */
 #define LONG_GRID 1600u /* the same of the long form */
 #define LONG_FORM 3000u /* places of A at most; every k-th of more */
 #define NEAR 1500u      /* B is stepped so far; beyond by breakpoints */
@@ -25,6 +28,7 @@
 static struct step_trace way_a;
 static struct step_trace way_b;
 static struct pair_case now;
+static struct watch shared;
 
 /* ---- one pair of places */
 
@@ -37,6 +41,8 @@ static int side(struct pair_case *c, const struct pair_side *mine)
     step_begin();
     mine->act(s);
     step_end();
+    /* To close may repair what should have come by itself before. */
+    kit_event_wait(&s->world->event[3]);
     kit_ok(tong_close(s->mine));
     return 0;
 }
@@ -115,6 +121,7 @@ static void end(struct pair_case *c, enum pair_killed killed)
         kit_until(step_has_ended(&victim->child));
     }
     kit_until(((void)let_go(c), c->scene->settled == NULL || c->scene->settled(c)));
+    kit_event_set(&s->world->event[3]);
     c->finisher = kit_spawn(finish, c);
     kit_until((let_go(c), all_ended(c)));
     kit_join(&c->finisher);
@@ -170,48 +177,82 @@ static void pair_at(const struct pair_scene *scene, struct crash_world *world, u
 static void record(const struct pair_scene *scene, struct crash_world *world)
 {
     begin(scene, world, 0);
-    step_record(&now.a, &way_a);
+    step_record(&now.a, &shared, &way_a);
+    watch_close(&shared);
     end(&now, PAIR_NONE);
     begin(scene, world, 0);
-    step_record(&now.b, &way_b);
+    step_record(&now.b, &shared, &way_b);
+    watch_close(&shared);
     end(&now, PAIR_NONE);
     if (way_a.n < 20 || way_b.n < 20) {
         kit_fail("%u and %u instructions are no operations", way_a.n, way_b.n);
     }
 }
 
+struct account {
+    uint64_t pairs;
+    uint64_t kills;
+};
+
+static void count(const struct pair_scene *scene, struct crash_world *world, uint32_t i, uint32_t j,
+                  int killed, struct account *account)
+{
+    pair_at(scene, world, i, j, (enum pair_killed)killed);
+    account->pairs++;
+    account->kills += killed != PAIR_NONE;
+}
+
+/* A at all places that this form takes, all of B's call meanwhile. */
+static void run_places(const struct pair_scene *scene, struct crash_world *world,
+                       struct kit_random *random, struct account *account)
+{
+    const uint32_t most = crash_long() ? LONG_FORM : SHORT_FORM;
+    const uint32_t stride = way_a.n < most ? 1 : way_a.n / most;
+    const uint32_t first = (uint32_t)kit_random_below(random, stride);
+    for (uint32_t i = 0; i < way_a.n; i++) {
+        if (!way_a.place[i].is_mark && i % stride != first) {
+            continue;
+        }
+        count(scene, world, i, WHOLE, PAIR_NONE, account);
+        const int killed = PAIR_A + (int)kit_random_below(random, 2);
+        count(scene, world, i, WHOLE, killed, account);
+        if (crash_long()) {
+            count(scene, world, i, WHOLE, PAIR_A + PAIR_B - killed, account);
+        }
+    }
+}
+
+/* One of the marked places of a way, every other time; else any. */
+static uint32_t some_place(const struct step_trace *way, struct kit_random *random)
+{
+    uint32_t i = (uint32_t)kit_random_below(random, way->n);
+    if (kit_random_below(random, 2) == 0) {
+        while (i > 0 && !way->place[i].is_mark) {
+            i--;
+        }
+    }
+    return i;
+}
+
 static void run(const struct pair_scene *scene, struct crash_world *world, uint64_t nth)
 {
     const int64_t began_ns = kit_now_ns();
     struct kit_random random = kit_random_stream(nth);
-    const uint32_t grid = crash_long() ? LONG_GRID : SHORT_GRID;
-    uint64_t pairs = 0;
-    uint64_t kills = 0;
+    struct account account = { 0 };
     record(scene, world);
-    const uint32_t most = crash_long() ? LONG_FORM : SHORT_FORM;
-    const uint32_t stride = way_a.n < most ? 1 : way_a.n / most;
-    for (uint32_t i = (uint32_t)kit_random_below(&random, stride); i < way_a.n; i += stride) {
-        for (int killed = PAIR_NONE; killed <= PAIR_B; killed++) {
-            pair_at(scene, world, i, WHOLE, (enum pair_killed)killed);
-            kills += killed != PAIR_NONE;
-            pairs++;
-        }
-    }
-    for (uint32_t g = 0; g < grid; g++) {
-        const enum pair_killed killed = (enum pair_killed)(g % 3);
-        pair_at(scene, world, (uint32_t)kit_random_below(&random, way_a.n),
-                (uint32_t)kit_random_below(&random, way_b.n), killed);
-        kills += killed != PAIR_NONE;
-        pairs++;
+    run_places(scene, world, &random, &account);
+    for (uint32_t g = 0; g < (crash_long() ? LONG_GRID : SHORT_GRID); g++) {
+        const uint32_t i = some_place(&way_a, &random);
+        count(scene, world, i, some_place(&way_b, &random), (int)(g % 3), &account);
     }
     printf("%s | %s: %u and %u places, %llu pairs, %llu kills, %.2f s\n", scene->operation,
-           scene->role, way_a.n, way_b.n, (unsigned long long)pairs, (unsigned long long)kills,
-           (double)(kit_now_ns() - began_ns) / 1e9);
+           scene->role, way_a.n, way_b.n, (unsigned long long)account.pairs,
+           (unsigned long long)account.kills, (double)(kit_now_ns() - began_ns) / 1e9);
     const struct kit_deaths deaths = { .operation = scene->operation,
                                        .role = scene->role,
                                        .kind = "pairs",
-                                       .points = pairs,
-                                       .kills = kills };
+                                       .points = account.pairs,
+                                       .kills = account.kills };
     kit_account(&deaths, began_ns);
 }
 

@@ -18,6 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kit_private.h"
+#include "watch.h"
+
 #define INT3 UINT64_C(0xcc)
 #define SYSCALL 0x050fu
 
@@ -327,17 +330,28 @@ static bool record_one(struct stepper *s, uint32_t call, struct step_trace *trac
     return wake_up(s);
 }
 
-void step_record(struct stepper *s, struct step_trace *ret_trace)
+void step_record(struct stepper *s, struct watch *shared, struct step_trace *ret_trace)
 {
     ret_trace->n = 0;
     for (uint32_t call = 0; step_to_call(s) == STEP_STOPPED; call++) {
+        bool is_mark = true;
+        watch_refresh(shared, kit_folder);
         while (s->frame != 0) {
+            const bool is_call = is_syscall(s);
             add_place(ret_trace, s->ip, call, false);
+            struct step_place *before = &ret_trace->place[ret_trace->n - 1];
+            before->is_mark = is_mark || is_call;
             if (!record_one(s, call, ret_trace)) {
                 return;
             }
+            is_mark = !is_call && watch_look(shared, NULL, 0) != 0;
+            before->is_mark = before->is_mark || is_mark;
+            if (is_call) {
+                watch_refresh(shared, kit_folder);
+            }
         }
         add_place(ret_trace, s->ip, call, false);
+        ret_trace->place[ret_trace->n - 1].is_mark = true;
     }
 }
 

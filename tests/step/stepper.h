@@ -48,6 +48,8 @@ struct step_place {
     uint32_t call; /* which call, from 0 */
     bool asleep;   /* behind this instruction, a system call, inside of the kernel */
     uint32_t nth;  /* how often the way has come to this instruction in this call */
+    bool
+        is_mark; /* just before or just behind a change of the shared bytes; before a system call */
 };
 
 struct step_trace {
@@ -86,8 +88,9 @@ bool step_release(struct stepper *s);
 /* SIGKILL. The child is still to be joined. */
 void step_kill(struct stepper *s);
 
+struct watch;
 /* All places on the way to step_end(), or to a sleep that nobody ends (wake is NULL). */
-void step_record(struct stepper *s, struct step_trace *ret_trace);
+void step_record(struct stepper *s, struct watch *shared, struct step_trace *ret_trace);
 /*
  * Bring it to a place of the trace. False: it took another way. Others run beside it, so whether it
  * meets them may depend on how fast it goes.
