@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ROUNDS 32 /* of the same script */
+#define STEPS 300 /* of the same script, again and again */
 
 static void strike(struct forge *f, const struct fuzz_bytes *bytes)
 {
@@ -59,11 +59,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (pid == 0) {
         strike_on(&scene.forge, data + size / 2, size - size / 2);
     }
-    for (int round = 0; round < ROUNDS; round++) {
-        scene.input.at = data;
-        while (!fuzz_is_over(&scene.script)) {
-            scene_step(&scene);
+    for (int steps = 0; steps < STEPS; steps++) {
+        if (fuzz_is_over(&scene.script)) {
+            scene.input.at = data;
         }
+        scene_step(&scene);
     }
     fuzz_true(kill(pid, SIGKILL) == 0);
     while (waitpid(pid, NULL, 0) < 0) {

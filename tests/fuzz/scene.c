@@ -284,6 +284,12 @@ static tong_options options(struct scene *s)
     o.delivery = how / 4 % 2 == 0 ? TONG_FIRST_COME : TONG_ANY;
     o.full = how / 8 % 2 == 0 ? TONG_BLOCK : TONG_DROP_NEWEST;
     o.max_deliveries = how / 16 % 4 == 0 ? 2 : 0;
+    if (o.max_deliveries != 0 && how / 64 % 2 == 0) {
+        tong_mailbox *dead;
+        o.dead_letter = "dead";
+        fuzz_true(tong_open("dead", TONG_SEND | TONG_CREATE, NULL, &dead) == 0);
+        (void)tong_close(dead);
+    }
     s->capacity = o.capacity;
     s->max_deliveries = o.max_deliveries;
     return o;
