@@ -105,6 +105,13 @@ void tg_box_view_close(struct tg_box_view *view)
     tg_sys_close(view->dir);
 }
 
+/* Whether whoever marked the change is still at it: then it has the root's lock. */
+static bool is_change_going_on(struct tg_root *root)
+{
+    tg_fd lock = -1;
+    return tg_root_lock(root, false, &lock) < 0;
+}
+
 bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view)
 {
     for (;;) {
@@ -113,8 +120,8 @@ bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view)
         if (TG_STATE(state) != TG_ALIVE) {
             return true;
         }
-        if (TG_OWNER(owner) == 0 || (state & TG_CHANGING) != 0 ||
-            tg_life_is_alive(root, TG_OWNER(owner))) {
+        if (TG_OWNER(owner) == 0 || tg_life_is_alive(root, TG_OWNER(owner)) ||
+            ((state & TG_CHANGING) != 0 && is_change_going_on(root))) {
             return false;
         }
         /* Asked again behind the death: it may have been given away before it. */
