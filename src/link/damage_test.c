@@ -308,6 +308,55 @@ static void a_successor_refuses_a_damaged_link(void)
     wreck_close(&wreck);
 }
 
+static void refuse_take_over(const struct wreck *wreck)
+{
+    struct tg_writer w = { 0 };
+    const int fd = openat(wreck->rig.dir, rig_name(), O_RDWR | O_CLOEXEC);
+    kit_true(fd >= 0);
+    kit_gives(tg_writer_take_over(&w, wreck->rig.dir, fd, 0x40, rig_place, wreck->rig.row),
+              -EPROTO);
+    close(fd);
+}
+
+/* It walks over what was committed behind tail: here, over everything. */
+static void wreck_open_untold(struct wreck *wreck)
+{
+    wreck_open(wreck);
+    atomic_store(&wreck->head->tail, atomic_load(&wreck->head->first));
+}
+
+static void a_successor_refuses_a_record_that_is_none(void)
+{
+    const uint32_t commits[] = { 1, TG_JUMP, TG_COMMITTED | 0x100, TG_COMMITTED | TG_JUMP | 1 };
+    struct wreck wreck;
+    wreck_open_untold(&wreck);
+    struct tg_record *first = first_record(&wreck);
+    for (size_t i = 0; i < sizeof(commits) / sizeof(commits[0]); i++) {
+        atomic_store(&first->commit, commits[i]);
+        refuse_take_over(&wreck);
+    }
+    atomic_store(&first->commit, TG_COMMITTED);
+    atomic_store(&first->sequence, 1);
+    refuse_take_over(&wreck);
+    atomic_store(&first->sequence, 0);
+    atomic_store(&first->length, UINT32_MAX);
+    refuse_take_over(&wreck);
+    wreck_close(&wreck);
+}
+
+static void a_successor_refuses_a_jump_to_nowhere(void)
+{
+    const uint32_t nexts[] = { 0, 100, TG_LINK_SEGMENTS + 1, UINT32_MAX };
+    struct wreck wreck;
+    wreck_open_untold(&wreck);
+    atomic_store(&first_record(&wreck)->commit, TG_COMMITTED | TG_JUMP);
+    for (size_t i = 0; i < sizeof(nexts) / sizeof(nexts[0]); i++) {
+        atomic_store(&wreck.table[0].next, nexts[i]);
+        refuse_take_over(&wreck);
+    }
+    wreck_close(&wreck);
+}
+
 /* ---- anything at all */
 
 static void spoil(struct wreck *wreck, struct kit_random *random)
@@ -381,6 +430,8 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_file_cut_off_in_its_segments_is_refused),
     KIT_TEST(a_place_outside_of_every_segment_is_refused),
     KIT_TEST(a_successor_refuses_a_damaged_link),
+    KIT_TEST(a_successor_refuses_a_record_that_is_none),
+    KIT_TEST(a_successor_refuses_a_jump_to_nowhere),
     KIT_TEST(random_damage_is_never_a_signal),
 };
 
