@@ -45,6 +45,25 @@ void sleep_ns(int64_t ns)
     nanosleep(&t, NULL);
 }
 
+int64_t queued_ns(pid_t pid)
+{
+    char path[64];
+    char text[128];
+    long long ran = 0;
+    long long queued = 0;
+    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)pid);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (n <= 0) {
+        return 0;
+    }
+    text[n] = '\0';
+    return sscanf(text, "%lld %lld", &ran, &queued) == 2 ? queued : 0;
+}
+
 static void stop_all(void)
 {
     for (size_t i = 0; i < n_systems; i++) {

@@ -48,6 +48,7 @@ struct kills_seat_page {
     _Atomic int64_t first_ns;                 /* the first after kill() had returned */
     _Atomic int64_t first_of_ns[KILLS_SEATS]; /* the same, of that sender */
     _Atomic int64_t silence_ns; /* longest time without one, from the kill to the flow */
+    _Atomic int64_t queued_ns;  /* at first_ns: ever spent waiting for a processor */
     _Atomic uint64_t broken;    /* not what was sent */
     _Atomic uint64_t again;     /* marked as handed out before */
     _Atomic uint64_t stale;     /* of an earlier round */
@@ -97,9 +98,11 @@ struct kills_result {
     uint64_t promised;
     uint64_t errors;
     int last_error;
-    long left;         /* files more than before the kills; -1: not counted */
-    unsigned cures[3]; /* hangs looked into: new processes help; only removal helps; nothing */
-    double *next_ms;   /* kill to next message */
+    long left;              /* files more than before the kills; -1: not counted */
+    unsigned cures[3];      /* hangs looked into: new processes help; only removal helps; nothing */
+    double worst_ms;        /* the worst of next_ms */
+    double worst_queued_ms; /* and how long its processes waited for a processor */
+    double *next_ms;        /* kill to next message */
     double *silence_ms;
     double *newcomer_ms; /* start of the newcomer to its first message */
     unsigned n_next, n_newcomer;
@@ -134,6 +137,8 @@ extern struct kills_page *page;
 
 int64_t now_ns(void);
 void sleep_ns(int64_t ns);
+/* How long a process has ever been ready to run and has not run; 0: not told here. */
+int64_t queued_ns(pid_t pid);
 _Noreturn void give_up(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ------------------------------------------------------------------ stage.c */

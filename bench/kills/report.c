@@ -62,20 +62,20 @@ static void row(const struct kills_system *system, const char *role, struct kill
     qsort(result->newcomer_ms, result->n_newcomer, sizeof(double), compare);
     cure(result, help, sizeof help);
     snprintf(left, sizeof left, "%ld", result->left);
-    printf("%-9s %-8s %5u %4u %5u %6llu %7llu | %8s %8s %8s %8s | %8s %8s | %5s %s\n", system->name,
-           role, result->kills, result->hung + result->not_started, result->newcomer_hung,
-           (unsigned long long)result->broken, (unsigned long long)result->lost,
-           shown(percentile(result->next_ms, result->n_next, 50)),
+    printf("%-9s %-8s %5u %4u %5u %6llu %7llu | %8s %8s %8s %8s %8s | %8s %8s | %5s %s\n",
+           system->name, role, result->kills, result->hung + result->not_started,
+           result->newcomer_hung, (unsigned long long)result->broken,
+           (unsigned long long)result->lost, shown(percentile(result->next_ms, result->n_next, 50)),
            shown(percentile(result->next_ms, result->n_next, 95)),
            shown(percentile(result->next_ms, result->n_next, 100)),
+           result->n_next ? shown(result->worst_queued_ms) : "-",
            shown(percentile(result->silence_ms, result->n_next, 100)),
            shown(percentile(result->newcomer_ms, result->n_newcomer, 50)),
            shown(percentile(result->newcomer_ms, result->n_newcomer, 100)),
            settings.isolated ? left : "?", help);
     if (result->crashed || result->errors || result->again) {
-        printf("%19s%u survivors ended by themselves, %llu calls failed (last: %s), %llu messages "
-               "again "
-               "and marked\n",
+        printf("%19s%u survivors ended by themselves, %llu calls failed (last: %s), "
+               "%llu messages again and marked\n",
                "", result->crashed, (unsigned long long)result->errors,
                result->errors ? strerror(-result->last_error) : "-",
                (unsigned long long)result->again);
@@ -84,24 +84,25 @@ static void row(const struct kills_system *system, const char *role, struct kill
 
 void report_table(struct kills_system systems[], size_t n)
 {
-    printf("\n%-9s %-8s %5s %4s %5s %6s %7s | %35s | %17s | %5s\n", "", "", "", "", "new", "", "",
-           "kill to the next message, ms   ", "newcomer, ms  ", "files");
-    printf("%-9s %-8s %5s %4s %5s %6s %7s | %8s %8s %8s %8s | %8s %8s | %5s %s\n", "system",
-           "killed", "kills", "hung", "hung", "broken", "lost", "median", "95 %", "worst",
+    printf("\n%-9s %-8s %5s %4s %5s %6s %7s | %44s | %17s | %5s\n", "", "", "", "", "new", "", "",
+           "kill to the next message, ms         ", "newcomer, ms  ", "files");
+    printf("%-9s %-8s %5s %4s %5s %6s %7s | %8s %8s %8s %8s %8s | %8s %8s | %5s %s\n", "system",
+           "killed", "kills", "hung", "hung", "broken", "lost", "median", "95 %", "worst", "queued",
            "silence", "median", "worst", "left", "what helped");
     for (size_t i = 0; i < n; i++) {
         for (int role = 0; systems[i].present && role < KILL_ROLES; role++) {
             row(&systems[i], roles[role], &systems[i].result[role]);
         }
     }
-    printf("\nhung: no flow within %.0f s; not counted in the times. silence: the longest pause "
-           "between two "
-           "messages from\nthe kill until %d messages after the victim was gone. newcomer: from "
-           "its fork() "
-           "to its first message.\nlost: send had returned, nobody received it. 1 KiB messages, "
-           "room for %d "
-           "(POSIX queues: 10).\n",
-           (double)settings.limit_ns / 1e9, KILLS_FLOW, KILLS_DEPTH);
+    printf(
+        "\n"
+        "hung: no flow within %.0f s; not counted in the times. queued: of the worst, how long a\n"
+        "survivor was ready to run and had no processor. silence: the longest pause between two\n"
+        "messages from the kill until %d messages after the victim was gone. newcomer: from its\n"
+        "fork() to its first message. lost: send had returned, nobody received it. 1 KiB "
+        "messages,\n"
+        "room for %d (POSIX queues: 10).\n",
+        (double)settings.limit_ns / 1e9, KILLS_FLOW, KILLS_DEPTH);
 }
 
 /* ------------------------------------------------------------------ JSON */
@@ -130,6 +131,7 @@ static void one(FILE *file, const struct kills_system *system, const char *role,
             (unsigned long long)result->lost, result->rounds_lost,
             (unsigned long long)result->promised, (unsigned long long)result->errors);
     times(file, "next_message_ms", result->next_ms, result->n_next);
+    fprintf(file, ", \"queued_of_worst_ms\": %.6f", result->worst_queued_ms);
     times(file, "silence_ms", result->silence_ms, result->n_next);
     times(file, "newcomer_ms", result->newcomer_ms, result->n_newcomer);
     if (settings.isolated) {

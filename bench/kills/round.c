@@ -30,6 +30,7 @@ struct round {
     struct kills_result *result;
     pid_t pid[KILLS_SEATS];
     int64_t newcomer_ns;
+    int64_t queued_ns[KILLS_SEATS]; /* at the kill */
 };
 
 /* ------------------------------------------------------------------ processes */
@@ -202,6 +203,8 @@ static void kill_victim(struct round *round)
     static uint64_t state;
     state = (state + (uint64_t)now_ns()) * 6364136223846793005u + 1442695040888963407u;
     sleep_ns(2 * ms + (int64_t)((state >> 33) % (uint64_t)(40 * ms)));
+    round->queued_ns[SEAT_SURVIVOR] = queued_ns(round->pid[SEAT_SURVIVOR]);
+    round->queued_ns[SEAT_SECOND] = queued_ns(round->pid[SEAT_SECOND]);
     atomic_store(&page->kill_ns, now_ns());
     kill(round->pid[SEAT_VICTIM], SIGKILL);
     atomic_store(&page->killed, 1);
@@ -276,6 +279,17 @@ static double since_kill_ms(int64_t stamp)
     return (double)(stamp - atomic_load(&page->kill_ns)) / 1e6;
 }
 
+/* Between the kill and its first message, the longer of the two. */
+static double queued_ms(const struct round *round)
+{
+    int64_t most = 0;
+    for (int i = 0; i < KILLS_SEATS; i += SEAT_SECOND) {
+        const int64_t queued = atomic_load(&page->seat[i].queued_ns) - round->queued_ns[i];
+        most = queued > most ? queued : most;
+    }
+    return (double)most / 1e6;
+}
+
 static void keep_times(struct round *round)
 {
     struct kills_result *result = round->result;
@@ -289,8 +303,13 @@ static void keep_times(struct round *round)
         at = sent > taken ? sent : taken;
         silence = atomic_load(&second->silence_ns);
     }
+    const double next = since_kill_ms(at);
+    if (next > result->worst_ms) {
+        result->worst_ms = next;
+        result->worst_queued_ms = queued_ms(round);
+    }
     result->silence_ms[result->n_next] = (double)silence / 1e6;
-    result->next_ms[result->n_next++] = since_kill_ms(at);
+    result->next_ms[result->n_next++] = next;
 }
 
 static bool try_newcomer(struct round *round)

@@ -87,6 +87,7 @@ static void stamp(struct me *me, unsigned sender)
     }
     if (atomic_load_explicit(&seat->first_ns, memory_order_relaxed) == 0) {
         atomic_store(&seat->first_ns, now);
+        atomic_store(&seat->queued_ns, queued_ns(getpid()));
     }
     if (atomic_load_explicit(&seat->first_of_ns[sender], memory_order_relaxed) == 0) {
         atomic_store(&seat->first_of_ns[sender], now);
