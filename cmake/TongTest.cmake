@@ -209,6 +209,7 @@ function(tong_add_all_tests)
     tong_add_folder_tests(stress stress 300)
     tong_add_folder_tests(crash crash 300 POINTS)
     tong_add_step_tests()
+    tong_add_folder_tests(security process 120)
     # Allocations fail there, too: those of the program itself, by the linker.
     tong_add_folder_tests(fail unit 300 POINTS LIBS
         -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=free)

@@ -263,7 +263,7 @@ static int look(struct tg_box *box, const struct call *call, struct tg_take *tak
         look_after_others(box, true);
         r = is_our_turn(box, call) ? tg_take_one(box, take) : 0;
     }
-    return r;
+    return r == -ENOENT ? tg_box_gone(box, r) : r;
 }
 
 static void leave_queue(struct tg_box *box, struct call *call)

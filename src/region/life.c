@@ -379,6 +379,15 @@ uint64_t tg_life_id(struct tg_root *root)
     return id;
 }
 
+bool tg_life_is_published(struct tg_root *root)
+{
+    char path[sizeof LIFE_DIR + 1 + NUMBER_LEN + 1];
+    struct stat st;
+    const uint64_t id = tg_life_id(root);
+    (void)snprintf(path, sizeof path, LIFE_DIR "/%016llx", (unsigned long long)id);
+    return id == 0 || tg_sys_stat(root->fd, path, &st) != -ENOENT;
+}
+
 void tg_life_renew(struct tg_root *root)
 {
     struct tg_life *life = root->life;
@@ -465,6 +474,13 @@ void tg_life_forget_peers(struct tg_root *root)
     root->n_peers = 0;
 }
 
+/* The folder of the records was deleted under us: who is not found there may be alive. */
+static bool records_are_gone(const struct tg_root *root)
+{
+    struct stat st;
+    return tg_sys_fstat(root->life_fd, &st) == 0 && st.st_nlink == 0;
+}
+
 /* Map a record. 0, -ENOENT: there is none, so it is dead, or -errno. */
 static int map_peer(struct tg_root *root, uint64_t id, uint8_t **ret_page)
 {
@@ -476,7 +492,7 @@ static int map_peer(struct tg_root *root, uint64_t id, uint8_t **ret_page)
     number_name(id, name);
     tg_fd fd = tg_sys_open(root->life_fd, name, O_RDONLY, 0);
     if (fd < 0) {
-        return fd;
+        return fd == -ENOENT && records_are_gone(root) ? -EIDRM : fd;
     }
     struct stat st;
     r = tg_sys_fstat(fd, &st);
@@ -527,7 +543,7 @@ static bool is_locked(struct tg_root *root, uint64_t id)
     number_name(id, name);
     tg_fd fd = tg_sys_open(root->life_fd, name, O_RDONLY, 0);
     if (fd < 0) {
-        return fd != -ENOENT;
+        return fd != -ENOENT || records_are_gone(root);
     }
     return tg_sys_locked(fd) != 0;
 }
@@ -551,7 +567,7 @@ static bool has_threads(const tg_a32 *word)
 static bool judge(struct tg_root *root, uint64_t id, const tg_a32 *word, uint32_t seen, bool surely)
 {
     if ((seen & TG_LIFE_DEAD) != 0) {
-        return has_threads(word) && is_locked(root, id);
+        return has_threads(word) && is_locked(root, id) && !records_are_gone(root);
     }
     return seen == 0 || surely ? is_locked(root, id) : true;
 }

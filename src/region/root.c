@@ -161,7 +161,9 @@ int tg_root_get(bool create, struct tg_root **ret_root)
     }
     (void)pthread_mutex_lock(&roots_lock);
     struct tg_root *root = roots;
-    while (root != NULL && (root->dev != st.st_dev || root->ino != st.st_ino)) {
+    /* In a folder that somebody emptied the old handles go on, and new ones begin anew. */
+    while (root != NULL &&
+           (root->dev != st.st_dev || root->ino != st.st_ino || !tg_life_is_published(root))) {
         root = root->next;
     }
     if (root != NULL) {

@@ -33,6 +33,8 @@ int tg_process_init(void);
 /* For the fork handlers in root.c. */
 void tg_life_after_fork(struct tg_root *root);
 int tg_life_process_init(void);
+/* Whether who comes now would find this process's record. Not if the folder was emptied. */
+bool tg_life_is_published(struct tg_root *root);
 /* Forget all peers. */
 void tg_life_forget_peers(struct tg_root *root);
 
