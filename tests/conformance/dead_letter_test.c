@@ -328,6 +328,33 @@ static void a_copying_receive_counts_no_delivery(void)
     kit_end(dead, DEAD);
 }
 
+static void the_largest_limit_is_exact_and_without_one_nothing_ends(void)
+{
+    enum {
+        LARGEST = 65534
+    };
+    tong_mailbox *dead = kit_create(DEAD, NULL);
+    tong_mailbox *box = create_jobs(LARGEST);
+    send_and_return(box, 1, LARGEST);
+    kit_is_empty(box);
+    expect_letter(dead, 1, 0, LARGEST);
+    kit_end(box, JOBS);
+    kit_end(dead, DEAD);
+    box = kit_create(JOBS, NULL);
+    kit_ok(kit_send_u64(box, 1, 0));
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < 70000; i++) {
+        tong_message message = TONG_MESSAGE_INIT;
+        kit_ok(tong_claim(box, 0, &message));
+        /* Counted as far as the book goes, and never as new again. */
+        kit_true(message.deliveries == i + 1 || (i >= LARGEST && message.deliveries == last));
+        last = message.deliveries;
+        kit_ok(tong_return(box, &message));
+    }
+    kit_equal(kit_receive_u64(box), 1);
+    kit_end(box, JOBS);
+}
+
 /* ------------------------------------------------------------------ tong_origin_of */
 
 static int ask_in_child(void *arg)
@@ -521,6 +548,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(letters_of_any_length),
     KIT_TEST(a_dead_letter_can_be_received_as_any_message),
     KIT_TEST(a_copying_receive_counts_no_delivery),
+    KIT_TEST(the_largest_limit_is_exact_and_without_one_nothing_ends),
     KIT_TEST(an_origin_is_asked_of_a_claim),
     KIT_TEST(a_message_that_looks_like_a_dead_letter_is_none),
     KIT_TEST(poison_ends_up_as_dead_letters_whatever_dies),

@@ -6,8 +6,10 @@
  * no_backstop.give with all of them switched off.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "give.h"
@@ -407,6 +409,101 @@ static void a_rendezvous_is_given_as_any_mailbox(void)
     expect_ended(box);
 }
 
+static void a_stopped_receiver_is_not_waited_for(void)
+{
+    kit_needs(KIT_GIVE);
+    tong_mailbox *box = kit_create(BOX, NULL);
+    struct puppet a = puppet_start("a");
+    struct puppet o = puppet_start("o");
+    kit_gives(opens(&o, TONG_RECEIVE), 0);
+    begins(&o, PUPPET_RECEIVE);
+    kit_until_asleep(BOX, 1); /* it stands first in the queue */
+    kit_ok(kill(o.child.pid, SIGSTOP));
+    kit_ok(waitid(P_PID, (id_t)o.child.pid, &(siginfo_t){ 0 }, WSTOPPED | WNOWAIT));
+    kit_ok(tong_give(box, "a"));
+    kit_gives(opens(&a, TONG_RECEIVE), 0);
+    for (uint64_t i = 1; i <= 5; i++) {
+        kit_ok(kit_send_u64(box, i, 0));
+        gets(&a, i % 2 ? KIT_PATIENCE : 0, i);
+    }
+    begins(&a, PUPPET_RECEIVE);
+    kit_until(kit_sleeps(a.child.pid));
+    kit_ok(kit_send_u64(box, 6, 0));
+    kit_gives(puppet_answer(&a), 6);
+    kit_ok(kill(o.child.pid, SIGCONT));
+    kit_gives(puppet_answer(&o), -EPERM);
+    puppet_end(&o);
+    puppet_end(&a);
+    expect_ended(box);
+}
+
+static void one_given_mailbox_of_several_is_told_of(void)
+{
+    kit_needs(KIT_GIVE);
+    tong_mailbox *boxes[] = { kit_create(kit_name("left"), NULL), kit_create(BOX, NULL),
+                              kit_create(kit_name("right"), NULL) };
+    struct puppet a = puppet_start("a");
+    uint64_t value = 0;
+    kit_gives(tong_wait_any(boxes, 3, 0), -EAGAIN);
+    kit_ok(tong_give(boxes[1], "a"));
+    kit_gives(tong_wait_any(boxes, 3, TONG_FOREVER), 1);
+    kit_gives(tong_receive(boxes[1], &value, sizeof(value), TONG_FOREVER), -EPERM);
+    kit_ok(kit_send_u64(boxes[0], 5, 0));
+    kit_gives(tong_wait_any((tong_mailbox *[]){ boxes[0], boxes[2] }, 2, TONG_FOREVER), 0);
+    kit_equal(kit_receive_u64(boxes[0]), 5);
+    puppet_end(&a);
+    kit_end(boxes[0], kit_name("left"));
+    kit_end(boxes[2], kit_name("right"));
+    kit_ok(tong_close(boxes[1]));
+}
+
+enum {
+    MANY = 150
+};
+
+struct many {
+    _Atomic uint32_t refused;
+    kit_event given;
+};
+
+/* Waits as a receiver until it may not, then as a sender until its owner dies. */
+static int wait_twice(void *arg)
+{
+    uint64_t value = 0;
+    struct many *many = arg;
+    tong_mailbox *box = kit_open(BOX, BOTH, NULL);
+    kit_gives(tong_receive(box, &value, sizeof(value), KIT_PATIENCE), -EPERM);
+    atomic_fetch_add(&many->refused, 1);
+    kit_event_wait(&many->given);
+    kit_gives(kit_send_u64(box, 1, KIT_PATIENCE), -EOWNERDEAD);
+    return tong_close(box);
+}
+
+static void more_than_can_be_watched_are_all_told(void)
+{
+    kit_needs(KIT_GIVE);
+    struct many *many = kit_shared(sizeof(*many));
+    const tong_options options = kit_capacity(1);
+    struct kit_child children[MANY];
+    struct puppet a = puppet_start("a");
+    tong_mailbox *box = kit_open(BOX, TONG_SEND | TONG_CREATE | TONG_EXCL, &options);
+    for (size_t i = 0; i < MANY; i++) {
+        children[i] = kit_spawn(wait_twice, many);
+    }
+    kit_until_asleep(BOX, MANY);
+    kit_ok(tong_give(box, "a"));
+    kit_until(atomic_load(&many->refused) == MANY);
+    kit_gives(opens(&a, TONG_RECEIVE), 0);
+    kit_ok(kit_send_u64(box, 1, 0));
+    kit_event_set(&many->given);
+    kit_until_blocked(BOX, MANY);
+    puppet_kill(&a);
+    for (size_t i = 0; i < MANY; i++) {
+        kit_join(&children[i]);
+    }
+    expect_ended(box);
+}
+
 /* ------------------------------------------------------------------ errors */
 
 static int give_in_child(void *arg)
@@ -538,6 +635,9 @@ static const struct kit_test tests[] = {
     KIT_TEST(blocked_senders_notice_nothing_and_then_the_new_owners_death),
     KIT_TEST(a_full_mailbox_is_emptied_by_its_new_owner),
     KIT_TEST(a_rendezvous_is_given_as_any_mailbox),
+    KIT_TEST(a_stopped_receiver_is_not_waited_for),
+    KIT_TEST(one_given_mailbox_of_several_is_told_of),
+    KIT_TEST(more_than_can_be_watched_are_all_told),
     KIT_TEST(what_cannot_be_is_refused_and_changes_nothing),
     KIT_TEST(a_given_mailbox_is_not_what_was_made),
     KIT_TEST(users_do_not_give_to_each_other),

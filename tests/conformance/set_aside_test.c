@@ -3,6 +3,7 @@
  * another size, or not named: kept, counted, not handed out, tried again, and thrown away.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -87,6 +88,7 @@ static void a_full_mailbox_for_them_takes_them_later(void)
         until_letters(box, 3);
         expect_letter(dead, 3 - second, 3 - second, 1);
         expect_counts(JOBS, 3, 0, 0, 0);
+        kit_equal(kit_stat(DEAD).dropped, 0);
         kit_end(box, JOBS);
         kit_end(dead, DEAD);
     }
@@ -227,6 +229,88 @@ static void a_circle_of_mailboxes_ends(void)
     kit_end(dead, DEAD);
 }
 
+/* ------------------------------------------------------------------ whose receiver goes */
+
+static int set_aside_and_wait(void *arg)
+{
+    (void)arg;
+    tong_mailbox *box = kit_open(JOBS, TONG_RECEIVE, NULL);
+    return_until(box, 2, 1);
+    kit_is_empty(box);
+    kit_report("a", 1);
+    kit_await_death();
+}
+
+static void they_stay_when_the_receiver_goes_that_set_them_aside(void)
+{
+    tong_mailbox *box = create_jobs(1);
+    tong_mailbox *other = kit_open(JOBS, TONG_SEND | TONG_RECEIVE, NULL);
+    char c;
+    send_and_return(other, 1, 1);
+    kit_is_empty(other);
+    kit_ok(tong_close(other));
+    expect_counts(JOBS, 0, 0, 0, 1);
+    kit_ok(kit_send_u64(box, 2, 0));
+    struct kit_child child = kit_spawn(set_aside_and_wait, NULL);
+    kit_read_report(&child, &c, 1);
+    kit_kill(&child);
+    kit_is_empty(box);
+    expect_counts(JOBS, 0, 0, 0, 2);
+    /* The places of the two are used again by others meanwhile. */
+    for (uint64_t i = 10; i < 30; i++) {
+        other = kit_open(JOBS, TONG_RECEIVE, NULL);
+        kit_ok(kit_send_u64(box, i, 0));
+        tong_message message = claim(other, 1);
+        kit_equal(value_of(&message), i);
+        kit_ok(tong_done(other, &message));
+        kit_ok(tong_close(other));
+    }
+    expect_counts(JOBS, 20, 0, 0, 2);
+    tong_mailbox *dead = kit_create(DEAD, NULL);
+    until_letters(box, 2);
+    const uint64_t first = kit_receive_u64(dead);
+    kit_equal(first + kit_receive_u64(dead), 3);
+    kit_is_empty(dead);
+    kit_end(box, JOBS);
+    kit_end(dead, DEAD);
+}
+
+static void long_ones_keep_their_bytes(void)
+{
+    enum {
+        LONG = 5 << 20
+    };
+    tong_mailbox *box = create_jobs(1);
+    char *data = malloc(LONG);
+    kit_true(data != NULL);
+    for (uint64_t i = 0; i < 3; i++) {
+        kit_payload_write(data, LONG >> (8 * i), 1, i);
+        kit_ok(tong_send(box, data, LONG >> (8 * i), 0));
+        tong_message message = claim(box, 1);
+        kit_ok(tong_return(box, &message));
+        kit_is_empty(box);
+    }
+    for (uint64_t i = 3; i < 20; i++) {
+        kit_payload_write(data, LONG / 5, 1, i);
+        kit_ok(tong_send(box, data, LONG / 5, 0));
+        kit_gives(tong_receive(box, data, LONG, 0), LONG / 5);
+        kit_true(kit_payload_is(data, LONG / 5, 1, i));
+    }
+    tong_mailbox *dead = kit_create(DEAD, NULL);
+    until_letters(box, 3);
+    for (uint64_t k = 0; k < 3; k++) {
+        tong_message message = claim(dead, 1);
+        tong_origin origin = TONG_ORIGIN_INIT;
+        kit_gives(tong_origin_of(dead, &message, &origin), 1);
+        kit_equal(message.len, LONG >> (8 * origin.sequence));
+        kit_true(kit_payload_is(message.data, message.len, 1, origin.sequence));
+        kit_ok(tong_done(dead, &message));
+    }
+    free(data);
+    kit_end(box, JOBS);
+    kit_end(dead, DEAD);
+}
+
 /* ------------------------------------------------------------------ rendezvous */
 
 static int send_one(void *arg)
@@ -286,6 +370,8 @@ static const struct kit_test tests[] = {
     KIT_TEST(set_aside_ones_take_room),
     KIT_TEST(any_number_set_aside_leaves_64_claims),
     KIT_TEST(all_64_claims_returned_at_once_go_aside_together),
+    KIT_TEST(they_stay_when_the_receiver_goes_that_set_them_aside),
+    KIT_TEST(long_ones_keep_their_bytes),
     KIT_TEST(a_circle_of_mailboxes_ends),
     KIT_TEST(a_rendezvous_has_dead_letters_too),
     KIT_TEST(a_rendezvous_takes_no_dead_letters),
