@@ -114,6 +114,7 @@ function(tong_add_step_tests)
     add_library(tong_shipped STATIC $<TARGET_OBJECTS:tong_shipped_objects>)
     set_target_properties(tong_shipped PROPERTIES LINKER_LANGUAGE C)
     target_include_directories(tong_shipped INTERFACE "${PROJECT_SOURCE_DIR}/include")
+    target_link_options(tong_shipped INTERFACE -Wl,--wrap=tg_backstop_ns)
     # For the headers of the crash tests; what they declare then is not called.
     target_compile_definitions(tong_shipped INTERFACE TONG_POINTS=1)
     set(shared "${folder}/stepper.c" "${folder}/watch.c")

@@ -137,17 +137,39 @@ static void sender_ready_behind_a_claim(struct crash_stage *s)
     sender_ready(s);
 }
 
-static void fill_own_link(struct crash_stage *s)
+static void receive_one(struct crash_stage *s)
+{
+    kit_true(crash_receive(s, s->mine, 0) >= 0);
+}
+
+/* A receiver rings a link that is new to it whatever it finds; here it knows the link. */
+static void receiver_that_knows(struct crash_stage *s)
+{
+    kit_event_wait(&s->world->event[2]);
+    crash_open_receiver(s);
+    receive_one(s);
+    kit_event_set(&s->world->event[0]);
+}
+
+static void fill_known_link(struct crash_stage *s)
 {
     crash_open_sender(s);
+    kit_ok(crash_send(s, s->mine, 7, 0));
+    kit_event_set(&s->world->event[2]);
+    kit_event_wait(&s->world->event[0]);
     for (uint32_t id = 8; id < 12; id++) {
         kit_ok(crash_send(s, s->mine, id, 0));
     }
 }
 
-static void receive_one(struct crash_stage *s)
+/* Three wait: four, three, four. */
+static void fill_with_known_link(struct crash_stage *s)
 {
-    kit_true(crash_receive(s, s->mine, 0) >= 0);
+    crash_open_sender(s);
+    kit_ok(crash_send(s, s->mine, 0, 0));
+    kit_event_set(&s->world->event[2]);
+    kit_event_wait(&s->world->event[0]);
+    kit_ok(crash_send(s, s->mine, 2, 0));
 }
 
 static bool has_got_through(const struct pair_case *c)
@@ -319,15 +341,15 @@ const struct pair_scene pair_scenes[] = {
       .role = "sender going to sleep, receiver, capacity n",
       .options = crash_bounded,
       .before = three_wait,
-      .a = { sender_ready, send_waiting, { CALL(tong_send) }, 0 },
-      .b = { open_receiver, receive_patiently, { CALL(tong_receive) }, 1 },
+      .a = { fill_with_known_link, send_waiting, { CALL(tong_send) }, 0 },
+      .b = { receiver_that_knows, receive_patiently, { CALL(tong_receive) }, 1 },
       .settled = has_got_through,
       .finish = receive_if_b_did_not },
     { .operation = "tong_send tong_receive",
       .role = "sender going to sleep, receiver, link_capacity",
       .options = crash_link_bounded,
-      .a = { fill_own_link, send_waiting, { CALL(tong_send) }, 0 },
-      .b = { open_receiver, receive_patiently, { CALL(tong_receive) }, 1 },
+      .a = { fill_known_link, send_waiting, { CALL(tong_send) }, 0 },
+      .b = { receiver_that_knows, receive_patiently, { CALL(tong_receive) }, 1 },
       .settled = has_got_through,
       .finish = receive_if_b_did_not },
     { .operation = "tong_send tong_done",

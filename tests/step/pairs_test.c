@@ -7,8 +7,8 @@
  * woken without the back-stop, and C2 to C6 of crash_test.h hold.
  *
  * The short form takes i before and behind each change of the shared bytes that A makes and before its
- * system calls, some others, and some (i, j), by KIT_SEED. TONG_TEST_LONG=1 takes all i (of a long way
- * 3000 to 6000), each with nobody killed, A killed and B killed, and more (i, j). STEP_SCENE=n with
+ * system calls, some others, and some (i, j), by KIT_SEED. TONG_TEST_LONG=1 takes 400 to 800 others, each
+ * with nobody killed, A killed and B killed, and all (i, j) with both around a change. STEP_SCENE=n with
  * STEP_PAIR="i j killed" does one again.
  */
 #include "pairs.h"
@@ -18,11 +18,10 @@
 
 #include "watch.h"
 
-#define SHORT_FORM 10u  /* places of A in the short form, beside the marked ones */
-#define SHORT_GRID 30u  /* and pairs (i, j) */
-#define LONG_GRID 1600u /* the same of the long form */
-#define LONG_FORM 3000u /* places of A at most; every k-th of more */
-#define NEAR 1500u      /* B is stepped so far; beyond by breakpoints */
+#define SHORT_FORM 10u /* places of A in the short form, beside the marked ones */
+#define GRID 36u       /* and pairs (i, j) */
+#define LONG_FORM 400u /* the same of the long form */
+#define NEAR 1500u     /* B is stepped so far; beyond by breakpoints */
 #define WHOLE UINT32_MAX
 
 static struct step_trace way_a;
@@ -169,6 +168,10 @@ static void pair_at(const struct pair_scene *scene, struct crash_world *world, u
     }
     run_b(&now.b, j);
     now.b_over = now.b.state == STEP_OVER;
+    if (j != WHOLE && killed == PAIR_NONE && !now.a.running && now.a.state != STEP_OVER) {
+        /* Now it is A that goes on while B stands still. */
+        (void)step_to_end(&now.a);
+    }
     end(&now, killed);
 }
 
@@ -222,14 +225,26 @@ static void run_places(const struct pair_scene *scene, struct crash_world *world
     }
 }
 
-/* One of the marked places of a way, every other time; else any. */
+/* The places around changes of the shared bytes, of the one with those of the other. */
+static void run_marks(const struct pair_scene *scene, struct crash_world *world,
+                      struct account *account)
+{
+    for (uint32_t i = 0; i < way_a.n; i++) {
+        for (uint32_t j = 0; j < way_b.n && way_a.place[i].is_mark; j++) {
+            if (way_b.place[j].is_mark) {
+                count(scene, world, i, j, (int)(account->pairs % 3), account);
+            }
+        }
+    }
+}
+
+/* One of the marked places of a way, two times of three; else any. */
 static uint32_t some_place(const struct step_trace *way, struct kit_random *random)
 {
     uint32_t i = (uint32_t)kit_random_below(random, way->n);
-    if (kit_random_below(random, 2) == 0) {
-        while (i > 0 && !way->place[i].is_mark) {
-            i--;
-        }
+    const bool any = kit_random_below(random, 3) == 0;
+    while (!any && !way->place[i].is_mark) {
+        i = (uint32_t)kit_random_below(random, way->n);
     }
     return i;
 }
@@ -241,7 +256,10 @@ static void run(const struct pair_scene *scene, struct crash_world *world, uint6
     struct account account = { 0 };
     record(scene, world);
     run_places(scene, world, &random, &account);
-    for (uint32_t g = 0; g < (crash_long() ? LONG_GRID : SHORT_GRID); g++) {
+    if (crash_long()) {
+        run_marks(scene, world, &account);
+    }
+    for (uint32_t g = 0; g < GRID; g++) {
         const uint32_t i = some_place(&way_a, &random);
         count(scene, world, i, some_place(&way_b, &random), (int)(g % 3), &account);
     }
