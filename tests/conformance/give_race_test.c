@@ -125,7 +125,9 @@ static void a_giver_that_is_killed_leaves_one_owner_or_the_other(void)
     tong_mailbox *box = kit_create(BOX, NULL);
     kit_gives(opens(&a, TONG_RECEIVE), 0);
     kit_gives(opens(&b, TONG_RECEIVE), 0);
-    for (uint64_t round = 0; round < kit_count("KIT_KILLS", 100); round++) {
+    uint64_t owners[3] = { 0 };
+    const uint64_t kills = kit_count("TONG_TEST_GIVE_KILLS", 100);
+    for (uint64_t round = 0; round < kills; round++) {
         _Atomic uint32_t *gives = kit_shared(sizeof(*gives));
         const uint32_t when = (uint32_t)kit_random_below(&random, 20);
         struct kit_child giver = kit_spawn(give_for_ever, gives);
@@ -135,17 +137,23 @@ static void a_giver_that_is_killed_leaves_one_owner_or_the_other(void)
         const int64_t first = receives(&a, KIT_PATIENCE);
         const tong_status status = kit_stat(BOX);
         if (status.owner == TONG_SYSTEM) {
+            owners[0]++;
             kit_equal(first, round);
             kit_gives(receives(&b, 0), -EAGAIN);
         } else if (status.owner_pid == a.child.pid) {
+            owners[1]++;
             kit_equal(first, round);
             kit_gives(receives(&b, TONG_FOREVER), -EPERM);
         } else {
+            owners[2]++;
             kit_equal(status.owner_pid, b.child.pid);
             kit_gives(first, -EPERM);
             gets(&b, KIT_PATIENCE, round);
         }
     }
+    printf("%llu givers killed; the system had it %llu times, the two processes %llu and %llu\n",
+           (unsigned long long)kills, (unsigned long long)owners[0], (unsigned long long)owners[1],
+           (unsigned long long)owners[2]);
     kit_ok(tong_give(box, "b"));
     puppet_end(&a);
     puppet_kill(&b);
@@ -187,7 +195,9 @@ static void an_owner_that_dies_while_it_is_given_was_too_late_or_in_time(void)
 {
     kit_needs(KIT_GIVE);
     struct puppet b = puppet_start("b");
-    for (uint64_t round = 0; round < kit_count("KIT_KILLS", 100); round++) {
+    uint64_t in_time = 0;
+    const uint64_t kills = kit_count("TONG_TEST_GIVE_KILLS", 100);
+    for (uint64_t round = 0; round < kills; round++) {
         struct race *race = kit_shared(sizeof(*race));
         struct puppet a = puppet_start("a");
         makes(&a, 8);
@@ -203,6 +213,7 @@ static void an_owner_that_dies_while_it_is_given_was_too_late_or_in_time(void)
         const int64_t told = atomic_load(&race->told);
         const int now = kit_send_u64(box, 2, 0);
         if (gave == 0) {
+            in_time++;
             kit_true(told != -EOWNERDEAD && now != -EOWNERDEAD);
             expect_owner(&b);
             kit_ok(tong_close(box));
@@ -213,6 +224,8 @@ static void an_owner_that_dies_while_it_is_given_was_too_late_or_in_time(void)
             kit_ok(tong_close(box));
         }
     }
+    printf("%llu owners killed while it was given away, %llu in time\n", (unsigned long long)kills,
+           (unsigned long long)in_time);
     puppet_end(&b);
 }
 
