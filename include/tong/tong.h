@@ -314,10 +314,11 @@ TONG_API int tong_remove(const char *name);
  * Shape    process: a process, by the name of a mailbox that it owns (TONG_PROCESS); NULL: the
  *          system. The mailbox keeps its name, its links and every message that waits.
  * Rules    From then on only the new owner receives: receivers of other processes get -EPERM, also
- *          from a call that waits. What they hold claimed is theirs to finish, and goes to the new
- *          owner when they return it, close or die. The mailbox ends with its new owner: when that
- *          dies, or closes the first handle that it opened to receive after this; one given to the
- *          system stays until it is removed. Senders notice nothing.
+ *          from a call that waits; one that is taking a message in that very moment still has it.
+ *          What they hold claimed is theirs to finish, and goes to the new owner when they return
+ *          it, close or die. The mailbox ends with its new owner: when that dies, or closes the
+ *          first handle that it opened to receive after this; one given to the system stays until
+ *          it is removed. Senders notice nothing.
  *          The handle may be a sender's. Any process of the mailbox's user may give, as it may remove.
  * Blocks   no, but for another giver or remover of this folder.
  * Returns  0, also if it is the owner already, or
@@ -502,7 +503,7 @@ TONG_API ssize_t tong_skip(tong_mailbox *box);
  *
  * Shape    boxes[0..n), 1 <= n <= 64, each opened with TONG_RECEIVE.
  * Blocks   until a message, the timeout, or the end of one of them.
- * Returns  the index of the first that has something; its next receive call gives the message, the
+ * Returns  the index of one that has something; its next receive call gives the message, the
  *          error, or -EAGAIN if another receiver was faster. Or
  *            -EAGAIN (timeout_ns 0), -ETIMEDOUT, -EINVAL, -EBADF, -EINTR, -ECANCELED, -ECHILD
  * Cost     busy: as a receive call on each; asleep: one system call, a few words a mailbox.

@@ -163,6 +163,14 @@ struct tg_box {
 
 /* 0 while the mailbox is alive for this handle; -EIDRM, -EOWNERDEAD. */
 int tg_box_check(struct tg_box *box);
+/* Root's lock held: end what a dead one began to change. */
+void tg_box_end_change(struct tg_box_head *head);
+/* Whether its owner is one that lets this process receive, at this moment. */
+static inline bool tg_box_may_take(const struct tg_box *box)
+{
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
+    return owner == 0 || owner == box->me;
+}
 /* Whether its owner, as last seen, lets this process receive. */
 static inline bool tg_box_may_receive(const struct tg_box *box)
 {

@@ -262,6 +262,7 @@ static int end_view(struct tg_root *root, const char *name, enum tg_end how,
         if (how != TG_END_ANY && !mine && !is_orphan(root, head)) {
             return -EEXIST;
         }
+        tg_box_end_change(head); /* so that the mark makes it another word */
         (void)tg_or(&head->state, TG_CHANGING);
         tg_box_wake_everybody(view);
         const bool gone = mine || is_orphan(root, head);

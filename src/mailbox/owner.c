@@ -34,8 +34,7 @@
 
 /* ---- asking */
 
-/* Lock held: end what a dead one began. */
-static void end_change(struct tg_box_head *head)
+void tg_box_end_change(struct tg_box_head *head)
 {
     const uint32_t word = tg_load_acquire(&head->state);
     if ((word & TG_CHANGING) != 0) {
@@ -49,10 +48,10 @@ static void try_to_end_change(struct tg_box *box)
 {
     struct tg_box_view view;
     if (box->writable) {
-        end_change(box->head);
+        tg_box_end_change(box->head);
     } else if (tg_box_view_open(box->root, box->name, true, &view) == 0) {
         if (memcmp(view.head->id, box->id, 16) == 0) {
-            end_change(view.head);
+            tg_box_end_change(view.head);
         }
         tg_box_view_close(&view);
     }
@@ -97,7 +96,9 @@ static int note_state(struct tg_box *box, uint32_t *word)
     return 0;
 }
 
-int tg_box_check(struct tg_box *box)
+/* As tg_box_check. *ret_word: the settled state word it was concluded from, 0: there was none. Not
+ * what is kept: another thread may have brought that forward. */
+static int check(struct tg_box *box, uint32_t *ret_word)
 {
     for (;;) {
         /* acquire: who sees the end, or another owner, sees what was done before it. */
@@ -108,11 +109,12 @@ int tg_box_check(struct tg_box *box)
                 return r;
             }
         }
+        const bool settled = is_settled(box, word);
+        *ret_word = settled ? word : 0;
         /* Not the copy, which another thread may have made older: an owner newer than this word has
          * CHANGING before it, which the question behind sees. */
         const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
-        if (owner == 0 || owner == box->me || !is_settled(box, word) ||
-            tg_life_is_alive(box->root, owner)) {
+        if (owner == 0 || owner == box->me || !settled || tg_life_is_alive(box->root, owner)) {
             return 0;
         }
         /* I1 */
@@ -122,22 +124,30 @@ int tg_box_check(struct tg_box *box)
     }
 }
 
+int tg_box_check(struct tg_box *box)
+{
+    uint32_t word;
+    return check(box, &word);
+}
+
 bool tg_box_may_sleep(struct tg_box *box, struct tg_waitset *set)
 {
-    if (tg_box_check(box) < 0) {
+    uint32_t word;
+    if (check(box, &word) < 0) {
         return false;
     }
     const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
-    if (owner == 0 || owner == box->me) {
-        set->soon = set->soon || !is_settled(box, tg_load_acquire(&box->head->state));
-        return true;
+    bool alive = true;
+    if (owner != 0 && owner != box->me) {
+        /* A place is kept for it: of the many others the back-stop may tell, of the end nothing
+         * else. */
+        if (set->n == TG_WAITSET_MAX) {
+            set->n--;
+        }
+        alive = tg_life_watch(box->root, owner, set);
     }
-    /* A place is kept for it: of the many others the back-stop may tell, of the end nothing else. */
-    if (set->n == TG_WAITSET_MAX) {
-        set->n--;
-    }
-    const bool alive = tg_life_watch(box->root, owner, set);
-    set->soon = set->soon || !is_settled(box, tg_load_acquire(&box->head->state)); /* I2 */
+    /* I2 */
+    set->soon = set->soon || word == 0 || tg_load_acquire(&box->head->state) != word;
     return alive || set->soon;
 }
 
@@ -193,7 +203,7 @@ static int hand_on(struct tg_root *root, const struct tg_box_view *view, uint64_
         tg_store_relaxed(&head->owner_pid, pid);
         /* release: pairs with the acquire of a check. */
         tg_store_release(&head->owner, owner);
-        end_change(head);
+        tg_box_end_change(head);
     }
     tg_box_wake_everybody(view);
     return dead ? -EOWNERDEAD : 0;
@@ -205,7 +215,7 @@ static int give(struct tg_box *box, const struct tg_box_view *view, uint64_t own
     if (memcmp(view->head->id, box->id, 16) != 0) {
         return -EIDRM;
     }
-    end_change(view->head);
+    tg_box_end_change(view->head);
     if (tg_box_view_is_dead(box->root, view)) {
         return TG_OWNER(tg_load_relaxed(&view->head->owner)) != 0 ? -EOWNERDEAD : -EIDRM;
     }

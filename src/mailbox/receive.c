@@ -123,9 +123,10 @@ static inline bool is_short(const struct tg_box *box, const struct tg_attached *
     const struct tg_box_head *head = box->head;
     const struct tg_box_row *row = at->row;
     const uint64_t next = tg_load_relaxed(&row->next);
-    return tg_load_relaxed(&head->n_taken) == 1 && tg_load_relaxed(&head->n_returned) == 0 &&
-           !tg_links_stale(box) && tg_load_relaxed(&row->link_id) == at->reader.link_id &&
-           next == at->reader.next && tg_load_relaxed(&row->head) == next;
+    return tg_box_may_take(box) && tg_load_relaxed(&head->n_taken) == 1 &&
+           tg_load_relaxed(&head->n_returned) == 0 && !tg_links_stale(box) &&
+           tg_load_relaxed(&row->link_id) == at->reader.link_id && next == at->reader.next &&
+           tg_load_relaxed(&row->head) == next;
 }
 
 static inline bool is_committed(const struct tg_record *record)
@@ -390,6 +391,12 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct call *
         r = tg_box_lock(box, call->deadline);
         if (r < 0) {
             return give_up(box, call, r);
+        }
+        if (!tg_box_may_take(box)) {
+            /* It was given away while this call waited for the token. */
+            leave_queue(box, call);
+            tg_box_unlock(box);
+            continue;
         }
         r = look(box, call, take);
         if (r == TG_TAKE_TOO_OFTEN) {
