@@ -65,7 +65,7 @@ void forge_strike_receiver(struct forge *f, const struct fuzz_bytes *bytes);
 void forge_strike_sender(struct forge *f, const struct fuzz_bytes *bytes);
 /* A step that is right: a message of so many bytes, behind the last one. */
 void forge_message(struct forge *f, uint32_t len);
-/* Put the head of the room back, and its size: a mailbox whose room is damaged cannot be opened any more. */
+/* Put the head of the room back: a mailbox whose room is damaged cannot be opened any more. */
 void forge_mend_room(struct forge *f);
 /* Put the words back without which a call cannot end: who owns them is held to nothing. */
 void forge_release(struct forge *f);
