@@ -169,13 +169,43 @@ static void pair_at(const struct pair_scene *scene, struct crash_world *world, u
     run_b(&now.b, j);
     now.b_over = now.b.state == STEP_OVER;
     if (j != WHOLE && killed == PAIR_NONE && !now.a.running && now.a.state != STEP_OVER) {
-        /* Now it is A that goes on while B stands still. */
+        /* Now it is A that goes on while B stands still; it may have to wait for B. */
+        now.a.wake = NULL;
         (void)step_to_end(&now.a);
     }
     end(&now, killed);
 }
 
-/* ---- all of a pair of roles */
+/* ---- their ways */
+
+/* B's way while A is at place i. Returns its length. */
+static uint32_t record_b(const struct pair_scene *scene, struct crash_world *world, uint32_t i)
+{
+    begin(scene, world, 0);
+    (void)step_reach(&now.a, &way_a, i, STEP_BY_BREAKPOINT);
+    step_record(&now.b, &shared, &way_b);
+    watch_close(&shared);
+    end(&now, PAIR_NONE);
+    return way_b.n;
+}
+
+/* A asleep, so that B has something to do for it; or, if its sleep may be over too soon for that, the
+ * place where B has most to do; else its first one. */
+static uint32_t where_b_meets_a(const struct pair_scene *scene, struct crash_world *world)
+{
+    uint32_t best = 0;
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < way_a.n; i++) {
+        if (way_a.place[i].asleep) {
+            return i;
+        }
+        const uint32_t n =
+            scene->sleeps_on && way_a.place[i].is_mark ? record_b(scene, world, i) : 0;
+        best = n > most ? i : best;
+        most = n > most ? n : most;
+    }
+    return best;
+}
 
 static void record(const struct pair_scene *scene, struct crash_world *world)
 {
@@ -183,14 +213,13 @@ static void record(const struct pair_scene *scene, struct crash_world *world)
     step_record(&now.a, &shared, &way_a);
     watch_close(&shared);
     end(&now, PAIR_NONE);
-    begin(scene, world, 0);
-    step_record(&now.b, &shared, &way_b);
-    watch_close(&shared);
-    end(&now, PAIR_NONE);
+    (void)record_b(scene, world, where_b_meets_a(scene, world));
     if (way_a.n < 20 || way_b.n < 20) {
         kit_fail("%u and %u instructions are no operations", way_a.n, way_b.n);
     }
 }
+
+/* ---- all of a pair of roles */
 
 struct account {
     uint64_t pairs;
@@ -232,7 +261,8 @@ static void run_marks(const struct pair_scene *scene, struct crash_world *world,
     for (uint32_t i = 0; i < way_a.n; i++) {
         for (uint32_t j = 0; j < way_b.n && way_a.place[i].is_mark; j++) {
             if (way_b.place[j].is_mark) {
-                count(scene, world, i, j, (int)(account->pairs % 3), account);
+                count(scene, world, i, j, PAIR_NONE, account);
+                count(scene, world, i, j, PAIR_A + (int)(account->pairs / 2 % 2), account);
             }
         }
     }
