@@ -149,6 +149,14 @@ function(tong_add_abi_tests)
     endforeach()
 endfunction()
 
+# docs/security.md against the tests, and what the sources must not hold.
+function(tong_add_security_tests)
+    foreach(name table source)
+        tong_register(security.${name} LABELS abi COMMAND
+            "${PROJECT_SOURCE_DIR}/tests/security/${name}.sh" "${PROJECT_SOURCE_DIR}")
+    endforeach()
+endfunction()
+
 # docs/format.md against the shared structs.
 function(tong_add_format_tests)
     tong_register(format.layout LABELS abi COMMAND
@@ -180,6 +188,7 @@ function(tong_add_all_tests)
     tong_add_layers_tests()
     tong_add_abi_tests()
     tong_add_format_tests()
+    tong_add_security_tests()
     tong_add_cli_tests()
     tong_add_model_tests()
     find_package(PkgConfig QUIET)

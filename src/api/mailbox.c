@@ -118,7 +118,8 @@ ssize_t tong_receive(tong_mailbox *box, void *buf, size_t size, int64_t timeout_
     if (box == NULL || (buf == NULL && size != 0) || timeout_ns < TONG_FOREVER) {
         return -EINVAL;
     }
-    return box->carrier->receive(box->handle, buf, size, timeout_ns);
+    char nothing; /* where an empty message goes: memcpy takes no NULL, whatever the length */
+    return box->carrier->receive(box->handle, buf != NULL ? buf : &nothing, size, timeout_ns);
 }
 
 ssize_t tong_receive_many(tong_mailbox *box, const struct iovec *buffers, size_t n,

@@ -10,12 +10,16 @@
 
 #include "kit.h"
 
+/* Left open on purpose. */
+static tong_mailbox *box;
+static tong_region *region;
+
 /* Open whatever can be open: a link written, a link read, a claim, a lock. */
 static void open_all(uint32_t owner)
 {
     tong_options options = kit_options();
     options.owner = owner;
-    tong_mailbox *box = kit_open(kit_name("run"), TONG_SEND | TONG_RECEIVE | TONG_CREATE, &options);
+    box = kit_open(kit_name("run"), TONG_SEND | TONG_RECEIVE | TONG_CREATE, &options);
     kit_ok(kit_send_u64(box, 1, 0));
     tong_message message = TONG_MESSAGE_INIT;
     kit_ok(tong_claim(box, 0, &message));
@@ -23,7 +27,6 @@ static void open_all(uint32_t owner)
     kit_true(large != NULL);
     kit_ok(tong_send(box, large, 3 << 20, 0));
     free(large);
-    tong_region *region = NULL;
     kit_ok(tong_region_open("run", 100, TONG_WRITE | TONG_CREATE, NULL, &region));
     kit_ok(tong_region_lock(region, 0));
 }
@@ -121,7 +124,7 @@ static void exec_gives_back_what_was_claimed_and_locked(void)
     struct run *run = kit_shared(sizeof(*run));
     run->owner = TONG_SYSTEM;
     struct kit_child child = start(run);
-    tong_mailbox *box = kit_open(kit_name("run"), TONG_RECEIVE, NULL);
+    box = kit_open(kit_name("run"), TONG_RECEIVE, NULL);
     kit_gives(tong_skip(box), 3 << 20);
     kit_event_set(&run->go);
     tong_message message = TONG_MESSAGE_INIT;
@@ -129,7 +132,6 @@ static void exec_gives_back_what_was_claimed_and_locked(void)
     kit_equal(message.deliveries, 2);
     kit_equal(*(const uint64_t *)message.data, 1);
     kit_ok(tong_done(box, &message));
-    tong_region *region = NULL;
     kit_ok(tong_region_open("run", 0, TONG_WRITE, NULL, &region));
     kit_gives(tong_region_lock(region, KIT_PATIENCE), TONG_RECOVERED);
     kit_ok(tong_region_unlock(region));
@@ -147,7 +149,7 @@ static void exec_ends_what_the_process_owned(void)
     struct run *run = kit_shared(sizeof(*run));
     run->owner = TONG_PROCESS;
     struct kit_child child = start(run);
-    tong_mailbox *box = kit_open(kit_name("run"), TONG_SEND, NULL);
+    box = kit_open(kit_name("run"), TONG_SEND, NULL);
     kit_ok(kit_send_u64(box, 1, 0));
     tong_death death = TONG_DEATH_INIT;
     kit_gives(tong_watch(box, 0, &death), -EAGAIN);

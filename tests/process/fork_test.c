@@ -199,12 +199,16 @@ static int use_own(void *arg)
     tong_mailbox *box = kit_open(kit_name("child"), TONG_SEND | TONG_RECEIVE, NULL);
     kit_ok(kit_send_u64(box, 5, KIT_PATIENCE));
     kit_equal(kit_receive_u64(box), 5);
-    return tong_close(box);
+    kit_ok(tong_close(box));
+    _exit(0); /* what the parent's other threads held is no leak of this process */
 }
 
 /* Whatever the others hold at that moment, the child can use the library. */
 static void a_fork_while_threads_are_inside_gives_a_child_that_works(void)
 {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    kit_skip("the sanitizer's own allocator may be locked in a forked child");
+#endif
     struct crowd crowd = { .box = kit_create(kit_name("busy"), NULL) };
     tong_mailbox *childs = kit_create(kit_name("child"), NULL);
     pthread_t threads[3];

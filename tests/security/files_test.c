@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kit.h"
@@ -130,6 +132,32 @@ static void nothing_is_mapped_to_be_run(void)
     (void)fclose(maps);
     kit_true(n >= 5);
     end_all(&all);
+}
+
+static int write_into_a_claim(void *arg)
+{
+    (void)arg;
+    tong_mailbox *box = kit_open("box", TONG_RECEIVE, NULL);
+    tong_message message = TONG_MESSAGE_INIT;
+    kit_ok(tong_claim(box, 0, &message));
+    kit_report("c", 1);
+    *(volatile char *)(uintptr_t)message.data = 'x';
+    return 0;
+}
+
+/* Another process's link is mapped to be read. */
+static void a_receiver_cannot_write_what_it_claimed(void)
+{
+    char c;
+    tong_mailbox *box = kit_create("box", NULL);
+    kit_ok(kit_send_u64(box, 1, 0));
+    struct kit_child child = kit_spawn(write_into_a_claim, NULL);
+    kit_read_report(&child, &c, 1);
+    const int status = kit_join_status(&child);
+    /* A sanitizer ends with a code of its own. */
+    kit_true(WIFSIGNALED(status) ? WTERMSIG(status) == SIGSEGV : WEXITSTATUS(status) != 0);
+    kit_equal(kit_receive_u64(box), 1);
+    kit_end(box, "box");
 }
 
 /* ------------------------------------------------------------------ other versions */
@@ -302,6 +330,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(the_umask_changes_no_permission),
     KIT_TEST(a_groups_files_are_for_the_group_and_never_to_be_run),
     KIT_TEST(nothing_is_mapped_to_be_run),
+    KIT_TEST(a_receiver_cannot_write_what_it_claimed),
     KIT_TEST(another_version_is_refused_in_every_file),
     KIT_TEST(who_has_it_open_goes_on_when_the_folder_is_emptied),
     KIT_TEST(a_first_send_after_that_is_eidrm),

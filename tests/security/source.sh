@@ -1,0 +1,62 @@
+#!/bin/bash
+# What the library's sources must not hold: other clocks, memory to be run, pointers in shared structs.
+# source.sh SOURCE_DIR
+# shellcheck disable=SC2317 # the checks are called by their names
+set -u
+cd "$1" || exit 1
+failed=0
+sources=$(find src -name '*.[ch]' ! -name '*_test.[ch]')
+
+check() {
+    local name=$1 found
+    shift
+    if found=$("$@"); then
+        echo "ok - $name"
+    else
+        printf 'not ok - %s\n%s\n' "$name" "$found"
+        failed=1
+    fi
+}
+
+# lines PATTERN: fails and shows the lines of code that match; comments do not count.
+lines() {
+    # shellcheck disable=SC2086 # the names have no spaces
+    ! grep -nE "$1" $sources | grep -vE ':[0-9]+: *(/?\*|//)'
+}
+
+# A step of the clock is no time-out and no death.
+only_the_monotonic_clock_is_asked() {
+    lines 'CLOCK_(REALTIME|BOOTTIME|TAI)|gettimeofday|[^_a-z]time\(NULL|FUTEX_CLOCK_REALTIME' &&
+        grep -q CLOCK_MONOTONIC src/base/clock.h
+}
+
+no_memory_is_asked_for_to_be_run() {
+    lines 'PROT_EXEC|mprotect|memfd_create'
+}
+
+# Offsets and numbers only, of fixed width; never a pthread object.
+no_pointer_and_no_lock_of_libc_is_shared() {
+    # shellcheck disable=SC2016 # $ is awk's
+    awk '{ code = $0 }
+         comment { if (!sub(/.*\*\//, "", code)) next; comment = 0 }
+         { gsub(/\/\*([^*]|\*[^\/])*\*\//, "", code) }
+         sub(/\/\*.*/, "", code) { comment = 1 }
+         /^struct|^typedef struct/ { inside = 1 }
+         /^}/ { inside = 0 }
+         inside && code !~ /^struct/ && code ~ /\*|pthread_|size_t|time_t|[ \t(](long|int) / {
+            print FILENAME ": " FNR ": " $0
+            bad = 1
+         }
+         END { exit bad }' src/*/*_layout.h
+}
+
+# A false value of a peer is an answer, never the end of the process.
+nothing_ends_the_process() {
+    lines '[^_a-z>.](abort|assert|exit|_exit|raise|__builtin_trap|__builtin_unreachable) *\('
+}
+
+for name in only_the_monotonic_clock_is_asked no_memory_is_asked_for_to_be_run \
+    no_pointer_and_no_lock_of_libc_is_shared nothing_ends_the_process; do
+    check $name $name
+done
+exit $failed
