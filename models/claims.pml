@@ -1,7 +1,9 @@
 /* claims.pml - take, done out of order, return, death of a receiver, collect, copying receive, a newcomer in a dead one's slot.
  *
  * Run:      spin -a claims.pml && gcc -O2 -DCOLLAPSE -DSAFETY -o pan pan.c && ./pan -m400000
- * Switches: -DCRASHES=2 (default 1; 0 = exactly once is checked)   -DNMSG=3  -DCAP=2  -DRETURNS=1  -DNEWCOMER  -DCOPYRET
+ * Switches: -DMAXD=1  handed out more often than that: to the dead letters (which have room or not), or set aside (PARKED)
+ *           -DRETRIES=1 (with MAXD) collects that try those set aside again   -DSPARE (with MAXD) a slot that nobody has, to move them to
+ *           -DCRASHES=2 (default 1; 0 = exactly once is checked)   -DNMSG=3  -DCAP=2  -DRETURNS=1  -DNEWCOMER  -DCOPYRET
  *           -DRESCAN  release rings nobody: the holder unlocks, fences and scans for RELEASED (default: PENDING bit in the token)
  *           -DWEAK    stores without release may drain out of order
  * Mutants (each must fail, quickest with -DNMSG=2 -DCAP=1): -DM_NEXT_FIRST (next before the entry)  -DM_HEAD_FIRST (head before next)
@@ -11,10 +13,14 @@
  *           -DNEWCOMER -DM_JOIN (a newcomer takes a slot without repairing it)  -DNEWCOMER -DM_ZERO (a newcomer clears its slot)
  *           -DM_NODEATH (nobody looks when a receiver has died)
  *
+ *           with -DMAXD=1: -DM_SENT_PARKED (sent, and set aside all the same)  -DM_RELEASE_FIRST (finished, then sent)
+ *           -DM_NO_CLAIM (set aside at once, sent from there)  -DM_PARKED_DONE (one set aside counts as finished)
+ *           -DSPARE -DM_PARKED_DUP (one set aside elsewhere does not count as elsewhere)  -DSPARE -DM_AWAY_FREE (the old entry first)
+ *
  * Words    tail      sender    messages published; cell[seq % CELLS] payload
  *          next      holder    first seq never handed out;  head  holder  everything before may be overwritten;  done  holder  finished
- *          eseq[i], est[i]     two entries in slot 0, one in slot 1; est = state + 4 * deliveries in one word
- *                    the slot's receiver writes est while CLAIMED (RELEASED, RETURNED), the holder otherwise
+ *          eseq[i], est[i]     two entries in slot 0, one in slot 1; est = state + 8 * deliveries in one word
+ *                    the slot's receiver writes est while CLAIMED (RELEASED, RETURNED, PARKED), the holder otherwise
  *          token     CAS       0 free, process + 1 held, + 8 PENDING: somebody released while it was held
  * Memory   TSO: one-entry store buffer a process (two with -DWEAK), drained by fence and CAS and at death. Loads in order.
  * Waiting  is polling on exactly what a bell would tell: a new message, a returned entry, a death; NOT on RELEASED entries.
@@ -33,7 +39,15 @@
 #endif
 #define CELLS CAP
 #define NP 4            /* 0,1 receivers in slots 0,1; 2 newcomer into a dead one's slot; 3 sender */
-#define NE 3            /* entry i belongs to slot i/2: slot 0 has two, slot 1 one */
+#ifdef SPARE
+#define NE 5            /* entry i belongs to slot i/2: slot 0 has two, slot 1 one, and the spare one entry 4 */
+#define SP 4
+#else
+#define NE 3
+#endif
+#ifndef RETRIES
+#define RETRIES 1
+#endif
 
 #ifdef WEAK
 #define SB 2
@@ -44,6 +58,8 @@
 #define CLAIMED 1
 #define RELEASED 2
 #define RETURNED 3
+#define PARKED 4
+#define D 8             /* one delivery more */
 
 #define TOKEN 0
 #define TAIL 1
@@ -51,29 +67,50 @@
 #define HEAD 3
 #define DONE 4
 #define CELL 5          /* 5,6 */
-#define ESEQ 7          /* 7..10 */
-#define EST 11          /* 11..14 */
+#define ESEQ 7          /* 7..11 */
+#define EST 12          /* 12..16 */
 #define PEND 8
 byte mem[17];
 chan sb[NP] = [SB] of { byte, byte, bit };
-byte owner[2];          /* slot -> process + 1; written under the token */
+byte owner[3];          /* slot -> process + 1; written under the token */
 bit kill[NP], dead[NP], fin[NP];
-byte ncrash, ndead, nret;
+byte ncrash, ndead, nret, nretry;
 
 /* ghosts */
 byte got[NMSG], finished[NMSG];
+byte letters[NMSG];      /* copies in the dead-letter mailbox */
+bit gone[NMSG];          /* finished as such */
 bit hand[NMSG];         /* copied by a receiver that died before its call returned */
 
 #define ST(a,v)  sb[me]!(a),(v),0
 #define STR(a,v) sb[me]!(a),(v),1
 #define FENCE    empty(sb[me])
-#define state(i) (mem[EST+(i)]%4)
-#define deliv(i) (mem[EST+(i)]/4)
-#define anyret  (state(0)==RETURNED || state(1)==RETURNED || state(2)==RETURNED || state(3)==RETURNED)
-#define anyrel  (state(0)==RELEASED || state(1)==RELEASED || state(2)==RELEASED || state(3)==RELEASED)
+#define state(i) (mem[EST+(i)]%D)
+#define deliv(i) (mem[EST+(i)]/D)
+#ifdef SPARE
+#define any(s) (state(0)==s || state(1)==s || state(2)==s || state(4)==s)
+#define parked ((state(0)==PARKED)+(state(1)==PARKED)+(state(2)==PARKED)+(state(4)==PARKED))
+#define same4(i) same(i,4)
+#define hides4(m) hides(4,m)
+#else
+#define any(s) (state(0)==s || state(1)==s || state(2)==s)
+#define parked ((state(0)==PARKED)+(state(1)==PARKED)+(state(2)==PARKED))
+#define same4(i) false
+#define hides4(m) false
+#endif
+#define anyret any(RETURNED)
+#define anyrel any(RELEASED)
+#define hides(k,m) (state(k)==PARKED && mem[ESEQ+(k)]==(m))
+#define is_parked(m) (hides(0,m) || hides(1,m) || hides(2,m) || hides4(m))
 #define tokfree (mem[TOKEN]==0 || dead[(mem[TOKEN]%PEND)-1])
-#define dupret(i) ((i!=0 && state(0)==RETURNED && mem[ESEQ]==mem[ESEQ+i]) || (i!=1 && state(1)==RETURNED && mem[ESEQ+1]==mem[ESEQ+i]) \
-		|| (i!=2 && state(2)==RETURNED && mem[ESEQ+2]==mem[ESEQ+i]) || (i!=3 && state(3)==RETURNED && mem[ESEQ+3]==mem[ESEQ+i]))
+#ifdef M_PARKED_DUP
+#define waits(k) (state(k)==RETURNED)
+#else
+#define waits(k) (state(k)==RETURNED || state(k)==PARKED)
+#endif
+#define same(i,k) ((i)!=k && waits(k) && mem[ESEQ+k]==mem[ESEQ+(i)])
+#define dup(i) (same(i,0) || same(i,1) || same(i,2) || same4(i))
+#define orphan(i) (owner[(i)/2]!=0 && dead[owner[(i)/2]-1])
 
 active proctype memory() {
 	byte a, v, a2, v2; bit r, r2; byte i;
@@ -118,21 +155,27 @@ inline repair() {
 	do
 	:: atomic { i<NE ->
 		do      /* over what needs no store */
-		:: i<NE && !(owner[i/2]!=0 && dead[owner[i/2]-1] && state(i)==CLAIMED) -> i++
+		:: i<NE && !(orphan(i) && (state(i)==CLAIMED || (state(i)==PARKED && dup(i)))) -> i++
 		:: else -> break
 		od;
 		if
-		:: i<NE && (mem[ESEQ+i]>=mem[NEXT] || dupret(i)) ->     /* never handed out, or its holder died while moving it */
+		:: i<NE && (mem[ESEQ+i]>=mem[NEXT] || dup(i)) ->     /* never handed out, or its holder died while moving it */
 #ifndef M_VOID
 			STR(EST+i, FREE);
 #endif
 			i++
-		:: i<NE && !(mem[ESEQ+i]>=mem[NEXT] || dupret(i)) -> STR(EST+i, RETURNED+4*(deliv(i)+1)); i++
+		:: i<NE && !(mem[ESEQ+i]>=mem[NEXT] || dup(i)) -> STR(EST+i, RETURNED+D*(deliv(i)+1)); i++
 		:: else
 		fi }
 	:: else -> break
 	od; i=0; FENCE          /* so that this process reads its own stores below; a real one keeps them in registers */
 }
+
+#ifdef M_PARKED_DONE
+#define PARKED_COUNTS false
+#else
+#define PARKED_COUNTS true
+#endif
 
 /* Under the token, after repair: head and done are computed afresh, never added up. The scan reads entries between stores as one step. */
 inline collect() {
@@ -141,8 +184,9 @@ inline collect() {
 	:: atomic { i<NE ->
 		do
 		:: i<NE && state(i)==FREE -> i++
-		:: i<NE && (state(i)==CLAIMED || state(i)==RETURNED) -> un++;
+		:: i<NE && (state(i)==CLAIMED || state(i)==RETURNED || (state(i)==PARKED && PARKED_COUNTS)) -> un++;
 			if :: mem[ESEQ+i]<lo -> lo=mem[ESEQ+i] :: else fi; i++
+		:: i<NE && state(i)==PARKED && !PARKED_COUNTS -> i++
 		:: i<NE && state(i)==RELEASED -> break
 		:: i>=NE -> break
 		od;
@@ -164,6 +208,18 @@ inline collect() {
 #endif
 	FENCE;                  /* before the blocked sender's sleep word is looked at (bell) */
 	i=0; lo=0; un=0
+#ifdef MAXD
+	; if
+	:: atomic { any(PARKED) && nretry<RETRIES -> nretry++ };
+		do
+		:: atomic { i<NE && state(i)==PARKED -> STR(EST+i, RETURNED+D*deliv(i)); i++ }
+		:: i<NE && state(i)!=PARKED -> i++
+		:: i>=NE -> break
+		od;
+		FENCE; i=0
+	:: true
+	fi
+#endif
 }
 
 inline unlock() {
@@ -198,6 +254,10 @@ inline deliver(s, d) {
 		assert(mem[CELL+(s)%CELLS]==(s)+1);
 		assert(got[s]==0 || d>1);               /* again only with the mark */
 		assert(finished[s]==0 || d>1);
+		assert(!is_parked(s));
+#ifdef MAXD
+		assert(d<=MAXD);
+#endif
 		got[s]++
 	}
 }
@@ -228,7 +288,7 @@ inline tell() {
 }
 
 proctype receiver(byte me) {
-	byte slot, i, j, lo, un, s, d, seen, a, v; bit w, r;
+	byte slot, i, j, lo, un, s, d, seen, moving, a, v; bit w, r;
 	byte mine[2];           /* private: 0 none, else seq + 1, of entry slot*2+k */
 	{
 	if
@@ -270,18 +330,46 @@ proctype receiver(byte me) {
 		:: slot==0 && state(0)!=FREE && state(1)==FREE -> j=1
 		:: else -> j=2
 		fi;
+#ifdef SPARE
+		if      /* those set aside must not use up the entries */
+		:: j==2 && state(SP)==FREE && (anyret || mem[NEXT]<mem[TAIL]) && (state(slot*2)==PARKED || (slot==0 && state(1)==PARKED)) ->
+			j=(state(slot*2)==PARKED -> 0 : 1);
+			w=j; un=deliv(slot*2+w);
+#ifdef M_AWAY_FREE
+			STR(EST+slot*2+w, FREE);
+#endif
+			ST(ESEQ+SP, mem[ESEQ+slot*2+w]); STR(EST+SP, PARKED+D*un);
+#ifndef M_AWAY_FREE
+			STR(EST+slot*2+w, FREE);
+#endif
+			FENCE; w=0; un=0
+		:: else
+		fi;
+#endif
 		if
 		:: anyret -> /* served first; deliveries go along */
 			i=0;
 			do :: state(i)!=RETURNED -> i++ :: else -> break od;
 			s=mem[ESEQ+i]; d=deliv(i);
+#ifdef MAXD
 			if
-			:: i/2==slot -> STR(EST+i, CLAIMED+4*d); mine[i%2]=s+1
+			:: d<=MAXD -> skip
+			:: d>MAXD && j==2 && i/2!=slot -> STR(EST+i, PARKED+D*d); d=0; goto served       /* no entry for it */
+			:: d>MAXD && (j<2 || i/2==slot) ->
+#ifdef M_NO_CLAIM
+				STR(EST+i, PARKED+D*d); moving=i+1; goto served
+#else
+				moving=1
+#endif
+			fi;
+#endif
+			if
+			:: i/2==slot -> STR(EST+i, CLAIMED+D*d); mine[i%2]=s+1
 			:: i/2!=slot && j<2 ->
 #ifdef M_FREE_FIRST
 				STR(EST+i, FREE);
 #endif
-				ST(ESEQ+slot*2+j, s); STR(EST+slot*2+j, CLAIMED+4*d);
+				ST(ESEQ+slot*2+j, s); STR(EST+slot*2+j, CLAIMED+D*d);
 #ifndef M_FREE_FIRST
 				STR(EST+i, FREE);
 #endif
@@ -292,10 +380,10 @@ proctype receiver(byte me) {
 				hand[s]=1; STR(EST+i, FREE); FENCE; collect();
 				atomic { assert((got[s]==0 && finished[s]==0) || d>1); got[s]++; finished[s]++; hand[s]=0; d=0 }
 #else
-			:: else -> d=0
+			:: else -> d=0; moving=0
 #endif
 			fi;
-			i=0
+served:			i=0
 		:: !anyret && mem[NEXT]<mem[TAIL] ->
 			if
 			:: j<2 -> /* claim: entry, then next */
@@ -303,7 +391,7 @@ proctype receiver(byte me) {
 #ifdef M_NEXT_FIRST
 				STR(NEXT, s+1);
 #endif
-				ST(ESEQ+slot*2+j, s); STR(EST+slot*2+j, CLAIMED+4);
+				ST(ESEQ+slot*2+j, s); STR(EST+slot*2+j, CLAIMED+D);
 #ifndef M_NEXT_FIRST
 				STR(NEXT, s+1);
 #endif
@@ -328,14 +416,53 @@ proctype receiver(byte me) {
 		seen=ndead; FENCE; repair();
 #endif
 		unlock();
-		if :: d>0 -> deliver(s, d) :: else fi;
+		if
+#ifdef MAXD
+		:: moving>0 ->          /* a claim that is not shown to anybody: its end is that of a letter */
+#ifdef M_NO_CLAIM
+			j=moving-1
+#else
+			j=(mine[0]==s+1 -> slot*2 : slot*2+1); mine[j%2]=0
+#endif
+#ifdef M_RELEASE_FIRST
+			; STR(EST+j, RELEASED+D*d); tell()
+#endif
+			;
+			if
+			:: atomic { true -> letters[s]++; assert(letters[s]<=1+ndead) };
+#ifdef M_SENT_PARKED
+				STR(EST+j, PARKED+D*d)
+#else
+#ifndef M_RELEASE_FIRST
+				atomic { assert(mem[CELL+(s)%CELLS]==(s)+1); gone[s]=1; STR(EST+j, RELEASED+D*d) }
+#endif
+#endif
+#ifndef M_RELEASE_FIRST
+			:: true ->
+#ifndef M_NO_CLAIM
+				STR(EST+j, PARKED+D*d)
+#endif
+#endif
+			fi;
+			s=0; d=0; j=0; moving=0;
+			tell()
+#endif
+		:: moving==0 && d>0 -> deliver(s, d)
+		:: moving==0 && d==0
+		fi;
 again:		s=0; d=0; j=0; i=0
 	/* done, any order */
-	:: mine[0]>0 -> finish(mine[0]-1); mine[0]=0; STR(EST+slot*2, RELEASED+4*deliv(slot*2)); tell()
-	:: mine[1]>0 -> finish(mine[1]-1); mine[1]=0; STR(EST+slot*2+1, RELEASED+4*deliv(slot*2+1)); tell()
+	:: mine[0]>0 -> finish(mine[0]-1); mine[0]=0; STR(EST+slot*2, RELEASED+D*deliv(slot*2)); tell()
+	:: mine[1]>0 -> finish(mine[1]-1); mine[1]=0; STR(EST+slot*2+1, RELEASED+D*deliv(slot*2+1)); tell()
 	/* return: in my own slot, one store */
-	:: atomic { mine[0]>0 && nret<RETURNS -> nret++ }; mine[0]=0; STR(EST+slot*2, RETURNED+4*(deliv(slot*2)+1)); tell()
-	:: fin[3] && mem[DONE]==NMSG && mine[0]==0 && mine[1]==0 && (!anyret) && ndead==seen -> break
+	:: atomic { mine[0]>0 && nret<RETURNS -> nret++ }; mine[0]=0; STR(EST+slot*2, RETURNED+D*(deliv(slot*2)+1)); tell()
+#ifdef MAXD
+	/* its back-stop, now and then */
+	:: fin[3] && any(PARKED) && nretry<RETRIES && tokfree -> seen=ndead; atomic { FENCE && tokfree -> mem[TOKEN]=me+1 }; repair(); collect(); unlock()
+	:: fin[3] && mem[DONE]+parked==mem[TAIL] && mine[0]==0 && mine[1]==0 && (!anyret) && ndead==seen && mem[TOKEN]==0 && (nretry==RETRIES || parked==0) -> break
+#else
+	:: fin[3] && mem[DONE]==mem[TAIL] && mine[0]==0 && mine[1]==0 && (!anyret) && ndead==seen -> break
+#endif
 	od;
 	FENCE;
 out:	fin[me]=1
@@ -348,10 +475,13 @@ proctype sender(byte me) {
 	:: s<NMSG ->
 		if
 		:: (s-mem[HEAD]<CELLS && s-mem[DONE]<CAP) ->
-			atomic { n=0; k=0; do :: k<s -> if :: finished[k]==0 && hand[k]==0 -> n++ :: else fi; k++ :: else -> break od;
+			atomic { n=0; k=0; do :: k<s -> if :: finished[k]==0 && hand[k]==0 && gone[k]==0 -> n++ :: else fi; k++ :: else -> break od;
 				assert(n<CAP); n=0; k=0 };
 			ST(CELL+(s)%CELLS, s+1); STR(TAIL, s+1); s++
 		:: (dead[0] && dead[1] && fin[2]) -> break
+#ifdef MAXD
+		:: parked>0 -> break    /* it takes the room of one: who sends gives up, or waits for a retry */
+#endif
 		fi
 	:: else -> break
 	od;
@@ -368,7 +498,7 @@ init {
 #endif
 	}
 	(fin[3] && (fin[0]||dead[0]) && (fin[1]||dead[1]) && fin[2]);
-	byte i;
+	byte i, n, lo=255;
 	if
 	:: (fin[0] || fin[1]
 #ifdef NEWCOMER
@@ -378,13 +508,16 @@ init {
 	:: else -> goto done
 	fi;
 	do
-	:: i<NMSG ->
-		assert(finished[i]>=1 || hand[i]);
-		assert(ncrash>0 || finished[i]==1);
+	:: i<mem[TAIL] ->
+		assert(finished[i]>=1 || hand[i] || letters[i]>0 || is_parked(i));
+		assert(ncrash>0 || finished[i]+letters[i]+is_parked(i)==1);
+		n=n+is_parked(i);
+		lo=(is_parked(i) && i<lo -> i : lo);
 		i++
 	:: else -> break
 	od;
-	assert(mem[HEAD]==NMSG && mem[DONE]==NMSG && mem[NEXT]==NMSG);
-	assert(state(0)!=CLAIMED && state(1)!=CLAIMED && state(2)!=CLAIMED && state(3)!=CLAIMED && !anyret);
+	lo=(lo<mem[TAIL] -> lo : mem[TAIL]);
+	assert(parked==n && mem[HEAD]==lo && mem[DONE]==mem[TAIL]-n && mem[NEXT]==mem[TAIL]);
+	assert(!any(CLAIMED) && !any(RETURNED));
 done:	skip
 }
