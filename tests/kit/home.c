@@ -52,6 +52,17 @@ static bool map_user(unsigned inside, unsigned uid, unsigned gid)
     return write_line("/proc/self/gid_map", map);
 }
 
+/* Who is not root may have namespaces together with one of users; the numbers stay the same. */
+static struct kit_home as_this_user(const struct kit_home *home)
+{
+    struct kit_home its = *home;
+    if (geteuid() != 0 && (its.namespaces & CLONE_NEWUSER) == 0) {
+        its.namespaces |= CLONE_NEWUSER;
+        its.inside = geteuid();
+    }
+    return its;
+}
+
 static bool enter(const struct kit_home *home)
 {
     if (home->group != 0 && setgroups(1, &home->group) != 0) {
@@ -113,7 +124,7 @@ static int do_nothing(void *arg)
 
 void kit_needs_home(const struct kit_home *home)
 {
-    struct move move = { .home = *home, .function = do_nothing };
+    struct move move = { .home = as_this_user(home), .function = do_nothing };
     if (home->become != 0) {
         kit_needs_root();
     }
@@ -127,7 +138,7 @@ void kit_needs_home(const struct kit_home *home)
 struct kit_resident kit_home_spawn(const struct kit_home *home, kit_child_fn *function, void *arg)
 {
     struct move *move = kit_shared(sizeof(*move));
-    *move = (struct move){ .home = *home, .function = function, .arg = arg };
+    *move = (struct move){ .home = as_this_user(home), .function = function, .arg = arg };
     struct kit_resident resident = { .keeper = kit_spawn(keep, move), .pid = &move->pid };
     kit_until(atomic_load(&move->pid) != 0);
     return resident;
