@@ -306,7 +306,8 @@ static void keep_times(struct round *round)
     const double next = since_kill_ms(at);
     if (next > result->worst_ms) {
         result->worst_ms = next;
-        result->worst_queued_ms = queued_ms(round);
+        const double queued = queued_ms(round);
+        result->worst_queued_ms = queued < next ? queued : next;
     }
     result->silence_ms[result->n_next] = (double)silence / 1e6;
     result->next_ms[result->n_next++] = next;
