@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/gate.h"
@@ -172,6 +173,14 @@ static inline bool tg_box_may_take(const struct tg_box *box)
     return owner == 0 || owner == box->me;
 }
 /* Whether its owner, as last seen, lets this process receive. */
+/* The bytes of a message; of none, either may be NULL, which memcpy() must not be given. */
+static inline void tg_box_copy(void *to, const void *from, size_t len)
+{
+    if (len != 0) {
+        memcpy(to, from, len);
+    }
+}
+
 static inline bool tg_box_may_receive(const struct tg_box *box)
 {
     const uint64_t owner = tg_load_relaxed(&box->owner);

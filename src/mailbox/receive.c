@@ -167,7 +167,7 @@ static inline bool consume_short(struct tg_box *box, struct tg_attached *at, str
         tg_place_offset(view.next) >= r->left_end || r->begin != r->left_begin) {
         return false;
     }
-    memcpy(take->buf, view.data, view.len);
+    tg_box_copy(take->buf, view.data, view.len);
     take->len = view.len;
     tg_store_release(&row->next, view.next);
     tg_reader_advance(r, &view);
@@ -465,7 +465,7 @@ static int finish_copy(struct tg_box *box, struct tg_take *take)
     if (take->how != TG_TAKE_COPY || take->entry == NULL) {
         return 1;
     }
-    memcpy(take->buf, take->data, take->len);
+    tg_box_copy(take->buf, take->data, take->len);
     tong_message message = TONG_MESSAGE_INIT;
     const struct tg_box_entry *own = tg_claims_of(box, box->rx.slot);
     message.private_[0] = (uint64_t)(take->entry - own) + 1;

@@ -249,7 +249,7 @@ static void consume(struct tg_box *box, struct tg_attached *at, struct tg_take *
         return;
     }
     if (take->how == TG_TAKE_COPY) {
-        memcpy(take->buf, take->data, take->len);
+        tg_box_copy(take->buf, take->data, take->len);
     }
     tg_store_release(&take->entry->state, TG_ENTRY(TG_FREE, 0));
     take->entry = NULL;

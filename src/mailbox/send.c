@@ -419,7 +419,7 @@ static inline bool send_short(struct tg_box *box, const void *data, size_t len)
         end > w->ready) {
         return false;
     }
-    memcpy(w->base + w->pos + TG_RECORD_HEAD, data, len);
+    tg_box_copy(w->base + w->pos + TG_RECORD_HEAD, data, len);
     note_cpu(box);
     tg_writer_commit(w, len);
     tx->since_wake++;

@@ -183,7 +183,7 @@ static int take_returned(struct tg_box *box, struct tg_take *take)
         r = move_here(box, take, entry, state);
     } else {
         if (take->how == TG_TAKE_COPY) {
-            memcpy(take->buf, take->data, take->len);
+            tg_box_copy(take->buf, take->data, take->len);
         }
         free_entry(box, take, entry);
     }
@@ -261,7 +261,7 @@ static int consume_fresh(struct tg_box *box, struct tg_take *take,
     struct tg_box_row *row = take->at->row;
     const bool nothing_out = tg_load_relaxed(&row->head) == tg_load_relaxed(&row->next);
     if (take->how == TG_TAKE_COPY) {
-        memcpy(take->buf, view->data, view->len);
+        tg_box_copy(take->buf, view->data, view->len);
     }
     /* The consumption. release: the copy comes first. */
     tg_store_release(&row->next, view->next);

@@ -63,6 +63,21 @@ static void an_empty_message_needs_no_data(void)
     kit_gives(tong_receive(box, &byte, 0, 0), 0);
     kit_gives(tong_receive(box, &byte, 1, 0), 0);
     kit_true(byte == 'x');
+    /* Again and again, until every way through the library was taken. */
+    const struct iovec none[2] = { { NULL, 0 }, { NULL, 0 } };
+    size_t lens[2] = { 77, 77 };
+    for (int i = 0; i < 100; i++) {
+        kit_ok(tong_send(box, NULL, 0, 0));
+        kit_gives(tong_send_many(box, none, 2, 0), 2);
+        kit_gives(tong_receive_many(box, none, 2, 0, lens), 2);
+        kit_equal(lens[0] + lens[1], 0);
+        kit_gives(tong_receive(box, NULL, 0, 0), 0);
+        tong_message message = TONG_MESSAGE_INIT;
+        kit_ok(tong_send(box, NULL, 0, 0));
+        kit_ok(tong_claim(box, 0, &message));
+        kit_ok(tong_return(box, &message));
+        kit_gives(tong_receive(box, NULL, 0, 0), 0);
+    }
     kit_is_empty(box);
     kit_end(box, kit_name("empty"));
 }
