@@ -534,14 +534,21 @@ int tg_box_claim(struct tg_box *box, int64_t timeout_ns, tong_message *ret_messa
 
 /* ---- many at once */
 
+/* A buffer of no bytes may have no address, and memcpy wants one. */
+static struct tg_take copy_into(const struct iovec *buffer)
+{
+    static uint8_t nowhere;
+    return (struct tg_take){ .how = TG_TAKE_COPY,
+                             .buf = buffer->iov_base != NULL ? buffer->iov_base : &nowhere,
+                             .size = buffer->iov_len };
+}
+
 /* More, as long as they are there and fit; the token is held. */
 static size_t take_more(struct tg_box *box, const struct iovec *buffers, size_t n, size_t taken,
                         const struct call *call, size_t *ret_lens)
 {
     while (taken < n && is_our_turn(box, call)) {
-        struct tg_take take = { .how = TG_TAKE_COPY,
-                                .buf = buffers[taken].iov_base,
-                                .size = buffers[taken].iov_len };
+        struct tg_take take = copy_into(&buffers[taken]);
         if (tg_take_one(box, &take) != 1) {
             break;
         }
@@ -567,9 +574,7 @@ ssize_t tg_box_receive_many(struct tg_box *box, const struct iovec *buffers, siz
         }
         return r;
     }
-    struct tg_take take = { .how = TG_TAKE_COPY,
-                            .buf = buffers[0].iov_base,
-                            .size = buffers[0].iov_len };
+    struct tg_take take = copy_into(&buffers[0]);
     r = receive_gated(box, &take, &call);
     if (r == 1) {
         r = finish_copy(box, &take);
