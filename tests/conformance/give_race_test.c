@@ -290,11 +290,65 @@ static void any_number_of_threads_may_give(void)
     kit_end(box, BOX);
 }
 
+enum {
+    SLEEPERS = 40
+};
+
+/* Refused, or it was taking a message in that very moment. */
+static int sleep_and_be_refused(void *arg)
+{
+    _Atomic uint32_t *taken = arg;
+    uint64_t value = 0;
+    tong_mailbox *box = kit_open(BOX, TONG_RECEIVE, NULL);
+    const ssize_t n = tong_receive(box, &value, sizeof(value), KIT_PATIENCE);
+    kit_true(n == -EPERM || n == 8);
+    if (n == 8) {
+        atomic_fetch_add(taken, 1);
+        kit_gives(tong_receive(box, &value, sizeof(value), KIT_PATIENCE), -EPERM);
+    }
+    return tong_close(box);
+}
+
+static void what_is_sent_after_a_give_is_the_new_owners(void)
+{
+    enum {
+        N = 100
+    };
+    kit_needs(KIT_GIVE);
+    for (int round = 0; round < 5; round++) {
+        struct kit_child sleepers[SLEEPERS];
+        struct puppet a = puppet_start("a");
+        _Atomic uint32_t *taken = kit_shared(sizeof(*taken));
+        tong_mailbox *box = kit_open(BOX, TONG_SEND | TONG_CREATE | TONG_EXCL, NULL);
+        for (size_t i = 0; i < SLEEPERS; i++) {
+            sleepers[i] = kit_spawn(sleep_and_be_refused, taken);
+        }
+        kit_until_asleep(BOX, SLEEPERS);
+        /* All of them are woken, and stand before the mailbox while this is sent. */
+        kit_ok(tong_give(box, "a"));
+        for (uint64_t i = 1; i <= N; i++) {
+            kit_ok(kit_send_u64(box, i, 0));
+        }
+        for (size_t i = 0; i < SLEEPERS; i++) {
+            kit_join(&sleepers[i]);
+        }
+        const uint32_t first = atomic_load(taken);
+        kit_true(first <= 1);
+        kit_gives(opens(&a, TONG_RECEIVE), 0);
+        for (uint64_t i = 1 + first; i <= N; i++) {
+            gets(&a, KIT_PATIENCE, i);
+        }
+        puppet_end(&a);
+        expect_ended(box);
+    }
+}
+
 static const struct kit_test tests[] = {
     KIT_TEST(streams_go_on_while_it_is_given_to_and_fro),
     KIT_TEST(a_giver_that_is_killed_leaves_one_owner_or_the_other),
     KIT_TEST(an_owner_that_dies_while_it_is_given_was_too_late_or_in_time),
     KIT_TEST(given_and_removed_at_once_it_is_gone),
+    KIT_TEST(what_is_sent_after_a_give_is_the_new_owners),
     KIT_TEST(any_number_of_threads_may_give),
 };
 

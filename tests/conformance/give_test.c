@@ -59,7 +59,8 @@ static void only_the_new_owner_receives(void)
     kit_gives(tong_skip(box), -EPERM);
     kit_gives(tong_open(BOX, TONG_RECEIVE, NULL, &more), -EPERM);
     kit_ok(kit_send_u64(box, 7, 0));
-    kit_gives(opens(&others[0], TONG_SEND), 0);
+    kit_gives(
+        PUPPET(&others[0], .verb = PUPPET_OPEN, .handle = 1, .name = "box", .flags = TONG_SEND), 0);
     kit_gives(opens(&a, TONG_RECEIVE), 0);
     kit_gives(receives(&a, KIT_PATIENCE), 7);
     end_all(others, 4);
@@ -427,7 +428,7 @@ static void a_stopped_receiver_is_not_waited_for(void)
         gets(&a, i % 2 ? KIT_PATIENCE : 0, i);
     }
     begins(&a, PUPPET_RECEIVE);
-    kit_until(kit_sleeps(a.child.pid));
+    kit_until(puppet_waits(&a));
     kit_ok(kit_send_u64(box, 6, 0));
     kit_gives(puppet_answer(&a), 6);
     kit_ok(kill(o.child.pid, SIGCONT));

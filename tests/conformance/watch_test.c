@@ -227,7 +227,7 @@ static void every_handle_of_every_process_is_told_once(void)
     for (uint32_t i = 0; i < 3; i++) {
         kit_gives(PUPPET(&w[i], .verb = PUPPET_WATCH, .handle = 1), -EAGAIN);
         PUPPET_TELL(&w[i], .verb = PUPPET_WATCH, .timeout_ns = KIT_PATIENCE);
-        kit_until(kit_sleeps(w[i].child.pid));
+        kit_until(puppet_waits(&w[i]));
     }
     puppet_kill(&p);
     for (uint32_t i = 0; i < 3; i++) {
@@ -252,11 +252,11 @@ static void who_comes_while_it_is_watched_is_watched_too(void)
     for (unsigned roles = TONG_SEND; roles <= TONG_RECEIVE; roles++) {
         PUPPET_TELL(&w, .verb = PUPPET_WATCH, .timeout_ns = KIT_PATIENCE);
         struct puppet p = puppet_start("p");
-        kit_until(kit_sleeps(w.child.pid));
+        kit_until(puppet_waits(&w));
         const uint64_t before = kit_switches(w.child.pid);
         opens(&p, roles);
         /* It was woken, looked, and sleeps again. */
-        kit_until(kit_switches(w.child.pid) > before && kit_sleeps(w.child.pid));
+        kit_until(kit_switches(w.child.pid) > before && puppet_waits(&w));
         const pid_t pid = p.child.pid;
         puppet_kill(&p);
         kit_gives(puppet_answer(&w), answer_of(pid, roles));
@@ -351,7 +351,7 @@ static void the_mailboxs_end_ends_the_watching(void)
         kit_gives(PUPPET(&w, .verb = PUPPET_OPEN, .name = "box", .flags = TONG_SEND), 0);
         kit_gives(PUPPET(&w, .verb = PUPPET_WATCH), -EAGAIN);
         PUPPET_TELL(&w, .verb = PUPPET_WATCH, .timeout_ns = KIT_PATIENCE);
-        kit_until(kit_sleeps(w.child.pid));
+        kit_until(puppet_waits(&w));
         int end = -EIDRM;
         if (way > 0) {
             kit_ok(tong_give(box, "owner"));

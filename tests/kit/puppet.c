@@ -152,3 +152,9 @@ void puppet_kill(struct puppet *puppet)
     kit_kill(&puppet->child);
     kit_ok(tong_close(puppet->orders));
 }
+
+bool puppet_waits(const struct puppet *puppet)
+{
+    const tong_status status = kit_stat(kit_name(puppet->name));
+    return status.waiting == 0 && status.receivers_asleep == 0 && kit_sleeps(puppet->child.pid);
+}

@@ -54,6 +54,9 @@ int64_t puppet_ask(struct puppet *puppet, const struct puppet_order *order);
 void puppet_tell(struct puppet *puppet, const struct puppet_order *order);
 int64_t puppet_answer(struct puppet *puppet);
 
+/* It has begun with its order, and sleeps inside of it. */
+bool puppet_waits(const struct puppet *puppet);
+
 #define PUPPET(puppet, ...) puppet_ask(puppet, &(struct puppet_order){ __VA_ARGS__ })
 #define PUPPET_TELL(puppet, ...) puppet_tell(puppet, &(struct puppet_order){ __VA_ARGS__ })
 
