@@ -264,7 +264,8 @@ typedef struct tong_death {
  *            -ENAMETOOLONG  the name has more than 127 characters
  *            -ENOENT        there is none of that name (or its owner is dead) and no TONG_CREATE
  *            -EEXIST        it is there and TONG_EXCL was given, or options differ from what exists
- *            -EBUSY         TONG_EXCLUSIVE: it has a receiver already
+ *            -EBUSY         TONG_EXCLUSIVE: it has a receiver already; or a dead one has the name, and
+ *                           somebody keeps the folder's lock, for 2 s now
  *            -EPERM         TONG_RECEIVE on a mailbox that another process owns: only that one receives
  *            -EUSERS        it has 256 receivers already
  *            -EACCES        no permission; or the folder of mailboxes is not safe to use: not a
@@ -274,7 +275,9 @@ typedef struct tong_death {
  *            -ENOSPC, -ENOMEM, -EMFILE, -ENFILE   a limit of the system
  * Threads  any. Crash: a caller that dies inside leaves nothing that hinders another one.
  * Memory   a handle; tong_close() frees it. A receiver's slot is taken here, a sender's link at
- *          its first message. One file descriptor a handle, three a process.
+ *          its first message. One file descriptor a handle, three a process; where
+ *          other users may send three a handle, and one for each other user and for each of their links,
+ *          of these 64 at most.
  * Cost     about 30 system calls to open, 85 to create.
  */
 TONG_API int tong_open(const char *name, unsigned flags, const tong_options *options,
@@ -301,8 +304,8 @@ TONG_API int tong_close(tong_mailbox *box);
  *
  * Blocks   no.
  * Returns  0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EPERM (you are not its owner's user), -EACCES,
- *          -EOPNOTSUPP, -EPROTO (what has the name is not a mailbox's folder);
- *          -ENOSPC, -ENOMEM, -EMFILE, -ENFILE (a limit of the system).
+ *          -EOPNOTSUPP, -EPROTO (what has the name is not a mailbox's folder), -EBUSY (somebody keeps
+ *          the folder's lock, for 2 s now); -ENOSPC, -ENOMEM, -EMFILE, -ENFILE (a limit of the system).
  * Crash    a caller that dies inside leaves it there or gone; the rest is cleared away by the next
  *          visit of the same user.
  */
@@ -326,6 +329,7 @@ TONG_API int tong_remove(const char *name);
  *            -EINVAL        the mailbox of that name belongs to the system, or it is no name
  *            -ENAMETOOLONG  it has more than 127 characters
  *            -EPERM         you are not the mailbox's user, or the process is another user's
+ *            -EBUSY         somebody keeps the folder's lock, for 2 s now
  *            -EIDRM, -EOWNERDEAD   it has ended; -ECHILD; -EPROTO; -ENOMEM, -EMFILE, -ENFILE
  *            -EOPNOTSUPP    the carrier cannot
  * Threads  any. Crash: the old or the new owner has it; a death of the new one before it opened
@@ -556,7 +560,8 @@ typedef struct tong_region_options {
  * Blocks   no.
  * Returns  0, or -EINVAL, -ENAMETOOLONG, -ENOENT, -EEXIST (TONG_EXCL, or size or options differ),
  *          -EACCES, -EPROTO, -ENOSPC (all of it is reserved here: a full memory is this error and
- *          never a signal), -ENOMEM, -EMFILE, -ENFILE.
+ *          never a signal), -EBUSY (what a dead one left has the name, and somebody keeps the folder's
+ *          lock), -ENOMEM, -EMFILE, -ENFILE.
  */
 TONG_API int tong_region_open(const char *name, size_t size, unsigned flags,
                               const tong_region_options *options, tong_region **ret_region);
@@ -567,7 +572,7 @@ TONG_API int tong_region_close(tong_region *region);
 
 /* tong_region_remove - end a region by name. Who has it mapped keeps the memory; waits end with
  * -EIDRM. Returns 0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EPERM, -EACCES, -EPROTO (what has the name is
- * no file), -ENOMEM, -EMFILE, -ENFILE. */
+ * no file), -EBUSY (somebody keeps the folder's lock, for 2 s now), -ENOMEM, -EMFILE, -ENFILE. */
 TONG_API int tong_region_remove(const char *name);
 
 /* tong_region_data - the memory, aligned to 4096 bytes; the same bytes in every process, at

@@ -13,7 +13,7 @@
     X(EMSGSIZE, "the message does not fit: longer than the buffer, or not the fixed size")         \
     X(ENOENT, "no such name")                                                                      \
     X(EEXIST, "the name exists already, or exists with other options")                             \
-    X(EBUSY, "taken: it has its one receiver already")                                             \
+    X(EBUSY, "taken: by its one receiver, or by a lock that somebody keeps")                    \
     X(EBADF, "the handle was not opened for this")                                                 \
     X(EACCES, "no permission, or the folder is not safe to use")                                   \
     X(EPERM, "only its owner may do this")                                                         \

@@ -145,6 +145,21 @@ int tg_sys_pread(int fd, void *ret_buf, size_t len, uint64_t off)
     return (size_t)r == len ? 0 : -EPROTO;
 }
 
+ssize_t tg_sys_pread_some(int fd, void *ret_buf, size_t len, uint64_t off)
+{
+    const ssize_t r = tg_call(pread(fd, ret_buf, len, (off_t)off));
+    return r < 0 ? -errno : r;
+}
+
+int tg_sys_pwrite(int fd, const void *buf, size_t len, uint64_t off)
+{
+    const ssize_t r = tg_call(pwrite(fd, buf, len, (off_t)off));
+    if (r < 0) {
+        return -errno;
+    }
+    return (size_t)r == len ? 0 : -ENOSPC;
+}
+
 int tg_sys_map(int fd, uint64_t off, size_t len, bool write, void **ret_p)
 {
     void *p = tg_call(
@@ -152,6 +167,16 @@ int tg_sys_map(int fd, uint64_t off, size_t len, bool write, void **ret_p)
     if (p == MAP_FAILED) {
         /* EAGAIN: the process locks its memory (mlockall) and may lock no more. */
         return errno == EAGAIN ? -ENOMEM : -errno;
+    }
+    *ret_p = p;
+    return 0;
+}
+
+int tg_sys_map_private(size_t len, void **ret_p)
+{
+    void *p = tg_call(mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (p == MAP_FAILED) {
+        return -errno;
     }
     *ret_p = p;
     return 0;
@@ -176,16 +201,32 @@ static int no_lock(int r)
     return r == -ENOLCK ? -ENOMEM : r;
 }
 
-int tg_sys_lock(int fd, bool wait)
+static int try_lock(int fd)
 {
     UNCANCELLED;
     struct flock lock = whole_file(F_WRLCK);
     int r;
     do {
-        r = wait ? answer(tg_call(fcntl(fd, F_OFD_SETLKW, &lock)))
-                 : answer(tg_call(fcntl(fd, F_OFD_SETLK, &lock)));
+        r = answer(tg_call(fcntl(fd, F_OFD_SETLK, &lock)));
     } while (r == -EINTR);
     return r == -EACCES ? -EAGAIN : no_lock(r);
+}
+
+int tg_sys_lock(int fd, bool wait)
+{
+    int r = try_lock(fd);
+    /* Not F_OFD_SETLKW, which has no end: whoever may open the file may keep it locked. */
+    struct timespec pause = { .tv_nsec = 20000 };
+    for (int64_t waited = 0; wait && r == -EAGAIN; waited += pause.tv_nsec) {
+        if (waited >= TG_LOCK_PATIENCE_NS) {
+            return -EBUSY;
+        }
+        pause.tv_nsec = pause.tv_nsec < 16000000 ? 2 * pause.tv_nsec : pause.tv_nsec;
+        tg_point();
+        (void)nanosleep(&pause, NULL);
+        r = try_lock(fd);
+    }
+    return r;
 }
 
 void tg_sys_unlock(int fd)
@@ -198,7 +239,7 @@ void tg_sys_unlock(int fd)
 
 int tg_sys_locked(int fd)
 {
-    struct flock lock = whole_file(F_WRLCK);
+    struct flock lock = whole_file(F_RDLCK);
     const int r = answer(tg_call(fcntl(fd, F_OFD_GETLK, &lock)));
     return r < 0 ? no_lock(r) : lock.l_type != F_UNLCK;
 }
@@ -280,6 +321,19 @@ void tg_sys_futex_set_wake(tg_a32 *word, uint32_t value, tg_a32 *other)
         tg_sys_futex_wake(word, INT_MAX);
         tg_sys_futex_wake(other, INT_MAX);
     }
+}
+
+void tg_sys_futex_ring_foreign(tg_a32 *word)
+{
+    (void)change_and_wake(word, (uint32_t)FUTEX_OP_ADD << 28 | 1u << 12, word);
+}
+
+int tg_sys_futex_probe(const tg_a32 *word, uint32_t value)
+{
+    /* A requeue of nobody: compares and does nothing else. */
+    const int r =
+        answer(tg_call(syscall(SYS_futex, word, FUTEX_CMP_REQUEUE, 0, NULL, word, value)));
+    return r == -EAGAIN ? 1 : r;
 }
 
 uint32_t tg_sys_cpu_slow(void)

@@ -43,13 +43,22 @@ int tg_sys_punch(int fd, uint64_t off, uint64_t len);
 int tg_sys_truncate(int fd, uint64_t len);
 /* All of len bytes or -EPROTO. */
 int tg_sys_pread(int fd, void *ret_buf, size_t len, uint64_t off);
+/* As much as there is. */
+ssize_t tg_sys_pread_some(int fd, void *ret_buf, size_t len, uint64_t off);
+/* All of len bytes or -ENOSPC. */
+int tg_sys_pwrite(int fd, const void *buf, size_t len, uint64_t off);
 /* Map [off, off + len) shared. */
 int tg_sys_map(int fd, uint64_t off, size_t len, bool write, void **ret_p);
+/* Zeroed memory of this process alone; what is not touched costs nothing. */
+int tg_sys_map_private(size_t len, void **ret_p);
 void tg_sys_unmap(const void *p, size_t len);
-/* Lock a whole file for this open description: 0, -EAGAIN (somebody has it), -errno. */
+/* Lock a whole file for this open description: 0, -EAGAIN (somebody has it and wait is false), -EBUSY
+ * (and keeps it), -errno. */
+#define TG_LOCK_PATIENCE_NS INT64_C(2000000000)
 int tg_sys_lock(int fd, bool wait);
 void tg_sys_unlock(int fd);
-/* 1 locked by another description, 0 free, -errno. */
+/* 1 locked by another description, 0 free, -errno. Only who may write the file can lock it so that it
+ * counts: a reader's own lock is not asked for. */
 int tg_sys_locked(int fd);
 /* Random bytes, never predictable. */
 int tg_sys_random(void *ret_buf, size_t len);
@@ -60,6 +69,11 @@ int tg_sys_list(int dir, int (*each)(const char *name, unsigned char type, void 
 /* Sleep while *word == value; deadline_ns absolute, INT64_MAX none. 0 woken or changed,
  * -ETIMEDOUT, -EINTR. */
 int tg_sys_futex_wait(const tg_a32 *word, uint32_t value, int64_t deadline_ns);
+/* Add 1 and wake all, without touching it: nothing happens where the page is gone. */
+void tg_sys_futex_ring_foreign(tg_a32 *word);
+/* Whether *word is value, without touching it: 0 it is, 1 it is not, -EFAULT the page is gone (its
+ * file was cut). */
+int tg_sys_futex_probe(const tg_a32 *word, uint32_t value);
 /* Wake up to n sleepers. Works on read-only mappings. */
 void tg_sys_futex_wake(const tg_a32 *word, int n);
 

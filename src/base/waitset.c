@@ -26,10 +26,18 @@ struct waitv {
 #define SOON_NS INT64_C(1000000)
 #define ORPHANS_NS INT64_C(50000000)
 
+int tg_waitset_word_changed(const struct tg_waitset *set, uint32_t i)
+{
+    if (set->foreign[i]) {
+        return tg_sys_futex_probe(set->word[i], set->seen[i]) != 0;
+    }
+    return tg_load_acquire(set->word[i]) != set->seen[i];
+}
+
 int tg_waitset_changed(const struct tg_waitset *set)
 {
     for (uint32_t i = 0; i < set->n; i++) {
-        if (tg_load_acquire(set->word[i]) != set->seen[i]) {
+        if (tg_waitset_word_changed(set, i)) {
             return 1;
         }
     }

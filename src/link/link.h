@@ -190,13 +190,15 @@ struct tg_reader {
     uint32_t left;                  /* the segment that holds the head place, cached; its bytes: */
     uint64_t left_begin;
     uint64_t left_end;
-    uint64_t punched; /* of a one-shot segment, the bytes before this were given back */
-    bool damaged;     /* passed over for good */
-    bool borrowed;    /* the memory is somebody else's (tests) */
+    uint64_t punched;           /* of a one-shot segment, the bytes before this were given back */
+    bool damaged;               /* passed over for good */
+    bool borrowed;              /* the memory is somebody else's (tests) */
+    struct tg_foreign *foreign; /* another user's file: head is a copy, nothing is mapped */
 };
 
 struct tg_message_view {
-    const uint8_t *data; /* the payload; its extension lies right before it */
+    const uint8_t
+        *data; /* the payload; its extension lies right before it. NULL: tg_reader_read() */
     uint32_t len;
     uint32_t extension; /* bytes */
     uint32_t sequence;
@@ -219,11 +221,23 @@ static inline void tg_reader_advance(struct tg_reader *r, const struct tg_messag
     r->next = view->next;
     r->record = (const struct tg_record *)(const void *)(r->base + tg_place_offset(view->next));
 }
-/* The bytes of a message known by place and length (a claim), extension included. */
+/* The bytes of a message known by place and length (a claim), extension included. NULL: they are in
+ * the file behind the record's head, for tg_reader_read(). */
 int tg_reader_find(struct tg_reader *r, uint64_t offset, uint32_t len, const uint8_t **ret_data);
 /* The head moves from one place to another: give the memory of one-shot segments that it leaves
  * back. To be called before the head is stored. */
 void tg_reader_leave(struct tg_reader *r, uint64_t from, uint64_t to);
+/*
+ * A link of another user: what this process holds of it is a copy. read: bytes of the file; -EPROTO
+ * if they are not there. refresh: the words of the head; what is asked for in a certain order is
+ * refreshed between. Of a link that is mapped they need not, and read cannot, be asked.
+ */
+int tg_reader_read(const struct tg_reader *r, uint64_t offset, uint64_t len, void *to);
+int tg_reader_refresh_slow(const struct tg_reader *r);
+static inline int tg_reader_refresh(const struct tg_reader *r)
+{
+    return r->foreign != NULL ? tg_reader_refresh_slow(r) : 0;
+}
 /* The full number of a message. */
 uint64_t tg_reader_full_sequence(const struct tg_reader *r, uint32_t sequence);
 
@@ -232,14 +246,14 @@ uint64_t tg_reader_full_sequence(const struct tg_reader *r, uint32_t sequence);
  * the token. Memory that another reader may give back at any moment is not touched: a load from a
  * hole would reserve a page, or be a signal where none is left.
  */
+bool tg_reader_hint_slow(const struct tg_reader *r, uint64_t place);
 static inline bool tg_reader_hint(const struct tg_reader *r, uint64_t place)
 {
     if (r->record == NULL) {
         return true; /* never looked at */
     }
     if (r->oneshot) {
-        /* relaxed: who acts on it looks again with acquire. */
-        return tg_place_sequence(tg_load_relaxed(&r->head->tail)) != tg_place_sequence(place);
+        return tg_reader_hint_slow(r, place);
     }
     return tg_place_sequence(place) != tg_place_sequence(r->next) ||
            tg_load_relaxed(&r->record->commit) != 0;

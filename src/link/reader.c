@@ -6,6 +6,9 @@
  *     limits and the size of the file, so that no offset leads outside of it.
  * I3  A record's sequence must be the one that the place says: a sender that jumps is damaged.
  *
+ * A file of another user, which may cut it, is never mapped: see foreign.c. What is mapped here is of
+ * this user or of root.
+ *
  * One acquire a record: the commit word. It pairs with the writer's release, so that length,
  * sequence and payload are those of this record, and the next commit word is not an old one.
  */
@@ -13,8 +16,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "link/link.h"
+#include "link/foreign.h"
 #include "link/segment.h"
 
 static int open_file(const struct tg_reader *r, int flags, struct stat *ret_st)
@@ -32,12 +36,15 @@ static int open_file(const struct tg_reader *r, int flags, struct stat *ret_st)
     return S_ISREG(ret_st->st_mode) ? tg_steal_fd(&fd) : -EPROTO;
 }
 
-/* The file again, if it is still this link's. */
-static int open_again(const struct tg_reader *r, int flags, struct stat *ret_st)
+/* The file again, if it is still this link's, and its user's: another one may copy the number. */
+int tg_reader_open_again(const struct tg_reader *r, int flags, struct stat *ret_st)
 {
     tg_fd fd = open_file(r, flags, ret_st);
     if (fd < 0) {
         return fd == -ENOENT ? -EIDRM : fd;
+    }
+    if (ret_st->st_uid != r->uid) {
+        return -EIDRM;
     }
     uint64_t id = 0;
     const int e = tg_sys_pread(fd, &id, sizeof id, offsetof(struct tg_link_head, link_id));
@@ -45,6 +52,25 @@ static int open_again(const struct tg_reader *r, int flags, struct stat *ret_st)
         return e;
     }
     return id == r->link_id ? tg_steal_fd(&fd) : -EIDRM;
+}
+
+static int check_head(const struct tg_reader *r, const uint8_t box_id[16])
+{
+    const struct tg_link_head *head = r->head;
+    return tg_load_acquire(&head->magic) == TG_LINK_MAGIC &&
+                   tg_load_relaxed(&head->version) == TG_LINK_VERSION &&
+                   tg_load_relaxed(&head->row) == r->row && memcmp(head->box_id, box_id, 16) == 0
+               ? 0
+               : -EPROTO;
+}
+
+static int map_window(struct tg_reader *r, int fd)
+{
+    void *p = NULL;
+    const int e = tg_sys_map(fd, 0, TG_LINK_WINDOW, false, &p);
+    r->head = p;
+    r->window = p;
+    return e;
 }
 
 int tg_reader_attach(struct tg_reader *r, int dir, uint32_t row, const uint8_t box_id[16])
@@ -60,21 +86,16 @@ int tg_reader_attach(struct tg_reader *r, int dir, uint32_t row, const uint8_t b
     if (st.st_size < (off_t)((TG_LINK_DATA_PAGE + 1) * TG_PAGE)) {
         return -EPROTO;
     }
-    void *p = NULL;
-    const int e = tg_sys_map(fd, 0, TG_LINK_WINDOW, false, &p);
+    int e = tg_is_foreign(st.st_uid) ? tg_foreign_attach(r, &fd) : map_window(r, fd);
     if (e < 0) {
         return e;
     }
-    const struct tg_link_head *head = p;
-    if (tg_load_acquire(&head->magic) != TG_LINK_MAGIC ||
-        tg_load_relaxed(&head->version) != TG_LINK_VERSION || tg_load_relaxed(&head->row) != row ||
-        memcmp(head->box_id, box_id, 16) != 0) {
-        tg_sys_unmap(p, TG_LINK_WINDOW);
-        return -EPROTO;
+    e = check_head(r, box_id);
+    if (e < 0) {
+        tg_reader_detach(r);
+        return e;
     }
-    r->head = head;
-    r->window = p;
-    r->link_id = tg_load_relaxed(&head->link_id);
+    r->link_id = tg_load_relaxed(&r->head->link_id);
     r->uid = st.st_uid;
     r->file_size = (uint64_t)st.st_size;
     return 0;
@@ -87,6 +108,7 @@ int tg_reader_borrow(struct tg_reader *r, const struct tg_writer *w)
                              .dir = w->dir,
                              .row = w->row,
                              .link_id = w->link_id,
+                             .uid = geteuid(),
                              .borrowed = true };
     return 0;
 }
@@ -106,7 +128,9 @@ void tg_reader_detach(struct tg_reader *r)
         unmap_segment(&r->segments[i]);
     }
     free(r->segments);
-    if (!r->borrowed) {
+    if (r->foreign != NULL) {
+        tg_foreign_detach(r);
+    } else if (!r->borrowed) {
         tg_sys_unmap(r->window, TG_LINK_WINDOW);
     }
     memset(r, 0, sizeof *r);
@@ -153,7 +177,7 @@ static int open_segment(struct tg_reader *r, uint32_t index, uint64_t *ret_begin
     const bool in_window = end <= TG_LINK_WINDOW;
     if (!in_window && segment->map == NULL) {
         struct stat st;
-        tg_fd fd = open_again(r, O_RDONLY, &st);
+        tg_fd fd = tg_reader_open_again(r, O_RDONLY, &st);
         if (fd < 0) {
             return fd;
         }
@@ -180,7 +204,7 @@ static int check_size(struct tg_reader *r, uint64_t end)
         return 0;
     }
     struct stat st;
-    tg_fd fd = open_again(r, O_RDONLY, &st);
+    tg_fd fd = tg_reader_open_again(r, O_RDONLY, &st);
     if (fd < 0) {
         return fd;
     }
@@ -255,6 +279,9 @@ static int view_record(struct tg_reader *r, uint32_t commit, struct tg_message_v
 
 int tg_reader_look(struct tg_reader *r, uint64_t place, struct tg_message_view *ret_view)
 {
+    if (r->foreign != NULL) {
+        return tg_foreign_look(r, place, ret_view);
+    }
     if (place != r->next || r->record == NULL) {
         const int e = point_at(r, place);
         if (e < 0) {
@@ -292,6 +319,11 @@ int tg_reader_look(struct tg_reader *r, uint64_t place, struct tg_message_view *
 
 int tg_reader_find(struct tg_reader *r, uint64_t offset, uint32_t len, const uint8_t **ret_data)
 {
+    if (r->foreign != NULL) {
+        const int e = tg_foreign_find(r, offset, len);
+        *ret_data = e == 0 ? NULL : *ret_data;
+        return e;
+    }
     uint32_t index;
     uint64_t begin = r->begin;
     uint64_t end = r->end;
@@ -320,7 +352,7 @@ int tg_reader_find(struct tg_reader *r, uint64_t offset, uint32_t len, const uin
 static void punch(const struct tg_reader *r, uint64_t from, uint64_t to)
 {
     struct stat st;
-    tg_fd fd = open_again(r, O_RDWR, &st);
+    tg_fd fd = tg_reader_open_again(r, O_RDWR, &st);
     if (fd >= 0) {
         (void)tg_sys_punch(fd, from, to - from);
     }
@@ -356,6 +388,9 @@ static void follow(struct tg_reader *r, uint32_t index, uint64_t head)
 
 void tg_reader_leave(struct tg_reader *r, uint64_t from, uint64_t to)
 {
+    if (r->foreign != NULL) {
+        return; /* its sender gives the memory back */
+    }
     const uint64_t source = tg_place_offset(from);
     const uint64_t target = tg_place_offset(to);
     if (source >= r->left_begin && source < r->left_end && target >= r->left_begin &&

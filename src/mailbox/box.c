@@ -59,9 +59,16 @@ static int read_options(struct tg_box *box)
                : 0;
 }
 
+/* Others may write the room, and so cut it; where no room is taken from it, it is a bell alone. */
+static bool room_is_bell(const struct tg_box *box)
+{
+    return (box->mode & 0077) != 0 && (box->capacity == TONG_UNBOUNDED || box->capacity == 0);
+}
+
 static int map_room(struct tg_box *box)
 {
-    const bool write = (box->flags & TONG_SEND) != 0;
+    const bool write = (box->flags & TONG_SEND) != 0 || box->dir_uid != geteuid();
+    const bool bell = room_is_bell(box);
     tg_fd fd = tg_sys_open(box->dir, TG_ROOM_FILE, (write ? O_RDWR : O_RDONLY) | O_NONBLOCK, 0);
     if (fd < 0) {
         return fd == -ENOENT || fd == -ELOOP || fd == -ENXIO ? -EPROTO : fd;
@@ -69,12 +76,15 @@ static int map_room(struct tg_box *box)
     struct stat st;
     int r = tg_sys_fstat(fd, &st);
     /* What stands in it any sender may write, so it proves nothing; the box's version is its, too. */
-    if (r == 0 &&
-        (!S_ISREG(st.st_mode) || st.st_size != TG_ROOM_SIZE || st.st_uid != box->dir_uid)) {
+    if (r == 0 && (!S_ISREG(st.st_mode) || st.st_uid != box->dir_uid ||
+                   (!bell && st.st_size != TG_ROOM_SIZE))) {
         r = -EPROTO;
     }
     void *p = NULL;
-    if (r == 0) {
+    if (r == 0 && bell) {
+        r = tg_sight_open(&box->room_sight, &fd, TG_ROOM_SIZE);
+        p = box->room_sight.copy;
+    } else if (r == 0) {
         r = tg_sys_map(fd, 0, TG_ROOM_SIZE, write, &p);
     }
     if (r < 0) {
@@ -94,12 +104,29 @@ static bool has_enough_of(const struct tg_box *box, uint32_t uid)
     return n >= TG_BELLS_OF_ONE;
 }
 
+static bool are_bells(const struct tg_box *box, const struct tg_bells *bells)
+{
+    return tg_load_acquire(&bells->magic) == TG_BELL_MAGIC &&
+           tg_load_relaxed(&bells->version) == TG_BOX_VERSION &&
+           memcmp(bells->box_id, box->id, 16) == 0;
+}
+
+static void unmap_bells(struct tg_user_bells *user)
+{
+    if (user->sight.copy != NULL) {
+        tg_sight_close(&user->sight);
+    } else {
+        tg_sys_unmap(user->bells, TG_BELLS_SIZE);
+    }
+    user->bells = NULL;
+}
+
 /* Whose it is, the kernel says. The number in the name is what its maker has in its user namespace, and
  * may be another one's here. */
 static int map_bells(struct tg_box *box, const char *name, uint32_t number)
 {
     struct tg_user_bells *user = &box->users[box->n_users];
-    user->writable = true;
+    *user = (struct tg_user_bells){ .number = number, .writable = true };
     tg_fd fd = tg_sys_open(box->dir, name, O_RDWR | O_NONBLOCK, 0);
     if (fd == -EACCES) {
         user->writable = false;
@@ -114,21 +141,22 @@ static int map_bells(struct tg_box *box, const char *name, uint32_t number)
         return 0;
     }
     void *p = NULL;
-    r = tg_sys_map(fd, 0, TG_BELLS_SIZE, user->writable, &p);
+    user->uid = st.st_uid;
+    if (tg_sight_is_needed(user->uid)) {
+        user->writable = false;
+        r = tg_sight_open(&user->sight, &fd, TG_BELLS_SIZE);
+        p = user->sight.copy;
+    } else {
+        r = tg_sys_map(fd, 0, TG_BELLS_SIZE, user->writable, &p);
+    }
     if (r < 0) {
         return r;
     }
-    const struct tg_bells *bells = p;
-    if (tg_load_acquire(&bells->magic) != TG_BELL_MAGIC ||
-        tg_load_relaxed(&bells->version) != TG_BOX_VERSION ||
-        memcmp(bells->box_id, box->id, 16) != 0) {
-        tg_sys_unmap(p, TG_BELLS_SIZE);
+    user->bells = p;
+    if (tg_sight_fetch(&user->sight, p, sizeof(struct tg_bells)) < 0 || !are_bells(box, p)) {
+        unmap_bells(user);
         return 0;
     }
-    user->bells = p;
-    user->uid = st.st_uid;
-    user->number = number;
-    user->links_seen = 0;
     box->n_users++;
     return 0;
 }
@@ -152,13 +180,14 @@ static int find_user(const char *name, unsigned char type, void *arg)
     return is_none ? 0 : r;
 }
 
+/* The own user's bells; for a receiver of the mailbox's user that is where all of its senders ring. A
+ * file of another user is not written: it could be cut meanwhile. */
 static void choose_ring(struct tg_box *box)
 {
     box->ring = UINT32_MAX;
     for (uint32_t i = 0; i < box->n_users; i++) {
         const struct tg_user_bells *user = &box->users[i];
-        if (user->writable &&
-            (user->uid == box->dir_uid || (box->ring == UINT32_MAX && user->uid == geteuid()))) {
+        if (user->writable && (user->uid == box->dir_uid || box->ring == UINT32_MAX)) {
             box->ring = i;
         }
     }
@@ -189,9 +218,8 @@ static int make_own_bells(struct tg_box *box, uint32_t number)
         return r;
     }
     const bool taken = r == -EEXIST;
-    (void)tg_add(&box->room->users, 1);
-    tg_sys_futex_wake(&box->room->users, INT_MAX);
-    r = tg_box_find_users(box);
+    r = tg_box_tell_user(box);
+    r = r == 0 ? tg_box_find_users(box) : r;
     if (r < 0 || box->ring != UINT32_MAX) {
         return r;
     }
@@ -222,7 +250,7 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
     box->dir_uid = st.st_uid;
     void *p = NULL;
     box->writable = (box->flags & TONG_RECEIVE) != 0;
-    int r = tg_box_map(box->dir, box->writable, &p);
+    int r = tg_box_map(box->dir, box->writable, &box->sight, &p);
     if (r < 0) {
         return r;
     }
@@ -253,7 +281,8 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
     if (r == 0) {
         r = tg_box_find_users(box);
     }
-    if (r == 0 && (box->flags & TONG_SEND) != 0 && box->ring == UINT32_MAX) {
+    const bool rings = (box->flags & TONG_SEND) != 0 || box->dir_uid != geteuid();
+    if (r == 0 && rings && box->ring == UINT32_MAX) {
         r = get_ring(box);
     }
     return r;
@@ -302,11 +331,20 @@ static int attach(struct tg_box *box, const tong_options *options)
 static void detach(struct tg_box *box)
 {
     tg_links_detach_all(box);
+    for (uint64_t i = 1; i <= TG_CLAIMS_MAX; i++) {
+        tg_claims_drop_copy(box, i);
+    }
     box->rx.has_slot = false;
-    tg_sys_unmap(box->head, TG_BOX_SIZE);
-    tg_sys_unmap(box->room, TG_ROOM_SIZE);
+    if (box->sight.copy == NULL) {
+        tg_sys_unmap(box->head, TG_BOX_SIZE);
+    }
+    if (box->room_sight.copy == NULL) {
+        tg_sys_unmap(box->room, TG_ROOM_SIZE);
+    }
+    tg_sight_close(&box->sight);
+    tg_sight_close(&box->room_sight);
     for (uint32_t i = 0; i < box->n_users; i++) {
-        tg_sys_unmap(box->users[i].bells, TG_BELLS_SIZE);
+        unmap_bells(&box->users[i]);
     }
     tg_sys_close(box->dir);
     box->head = NULL;
@@ -491,7 +529,8 @@ static void close_alive(struct tg_box *box)
                                     .head = box->head,
                                     .slots = box->slots,
                                     .rows = box->rows,
-                                    .entries = box->entries };
+                                    .entries = box->entries,
+                                    .sight = box->sight };
         /* A sender looks at a few only: a thousand of them may close at once. */
         (void)tg_links_sweep(box->root, &view, (box->flags & TONG_RECEIVE) != 0 ? UINT32_MAX : 16,
                              true);

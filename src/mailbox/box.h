@@ -19,6 +19,44 @@
 #define TG_BELLS_NAME "bell.%u"
 #define TG_BELLS_OF_ONE 16u /* bell files of one user that are looked at */
 
+/* ---- sight.c: a file that another user may cut, looked at through a copy */
+
+struct tg_sight {
+    int fd;
+    uint8_t *copy;      /* NULL: the file is mapped, as what may be trusted */
+    const uint8_t *map; /* to be slept on, never loaded from */
+    size_t size;
+};
+
+/* Whether a file's owner could cut it without our user's or root's doing. */
+bool tg_sight_is_needed(uint32_t uid);
+/* Takes *fd over on 0. The copy is all zero. */
+int tg_sight_open(struct tg_sight *s, int *fd, size_t size);
+void tg_sight_close(struct tg_sight *s);
+/* Bring bytes of the copy up to date. 0 (also where there is none), -EPROTO. */
+int tg_sight_fetch_slow(const struct tg_sight *s, const volatile void *in_copy, size_t len);
+static inline int tg_sight_fetch(const struct tg_sight *s, const volatile void *in_copy, size_t len)
+{
+    return s->copy != NULL ? tg_sight_fetch_slow(s, in_copy, len) : 0;
+}
+/* The word to sleep on that stands for one of the copy. */
+const tg_a32 *tg_sight_word(const struct tg_sight *s, const tg_a32 *word);
+/* Read a word and put it into a waitset; left out if it cannot be read. */
+void tg_sight_watch(const struct tg_sight *s, const tg_a32 *word, struct tg_waitset *set);
+/* Of a box: its head; the slots in use; a row; everything in use. The head comes with each. */
+int tg_sight_fetch_head(const struct tg_sight *s);
+int tg_sight_fetch_slots_slow(const struct tg_sight *s);
+static inline int tg_sight_fetch_slots(const struct tg_sight *s)
+{
+    return s->copy != NULL ? tg_sight_fetch_slots_slow(s) : 0;
+}
+int tg_sight_fetch_row_slow(const struct tg_sight *s, uint32_t row);
+static inline int tg_sight_fetch_row(const struct tg_sight *s, uint32_t row)
+{
+    return s->copy != NULL ? tg_sight_fetch_row_slow(s, row) : 0;
+}
+int tg_sight_fetch_all(const struct tg_sight *s);
+
 /* ---- the sending side; guarded by its gate */
 
 struct tg_sender {
@@ -69,6 +107,7 @@ struct tg_user_bells {
     struct tg_bells *bells;
     bool writable;
     uint32_t links_seen;
+    struct tg_sight sight; /* of another user's: bells is its copy */
 };
 
 struct tg_receiver {
@@ -83,12 +122,14 @@ struct tg_receiver {
     uint32_t cursor;             /* link looked at first */
     uint32_t served;             /* messages taken from it in a row */
     uint32_t users_seen;
-    uint32_t want_note;           /* sleeps of the senders' front already rung for */
-    bool retry;                   /* this collect lets those set aside be tried again */
-    int64_t parked_ns;            /* when one that was set aside was tried again */
-    uint32_t polls;               /* calls that must not wait and saw nothing */
-    uint32_t looks;               /* calls since the others' lives were looked at */
-    struct tg_attached *ring_one; /* the only one with ring_due, or NULL */
+    uint32_t want_note;             /* sleeps of the senders' front already rung for */
+    bool retry;                     /* this collect lets those set aside be tried again */
+    int64_t parked_ns;              /* when one that was set aside was tried again */
+    uint32_t polls;                 /* calls that must not wait and saw nothing */
+    uint32_t looks;                 /* calls since the others' lives were looked at */
+    uint32_t user_looks;            /* calls since the others' bells were read */
+    uint8_t *copies[TG_CLAIMS_MAX]; /* of claimed messages of other users, by entry */
+    struct tg_attached *ring_one;   /* the only one with ring_due, or NULL */
     bool ring_due;
     bool ring_always; /* a new holder rings without condition */
     bool dirty;       /* a collect could not see every link */
@@ -136,6 +177,8 @@ struct tg_box {
     struct tg_box_entry *entries;
     struct tg_room_head *room;
     struct tg_room_row *room_rows;
+    struct tg_sight sight; /* of the box, if it is another user's: head and the rest are its copy */
+    struct tg_sight room_sight; /* of the room, if others may cut it and no room is taken from it */
     struct tg_user_bells users[TG_USERS_MAX];
     uint32_t n_users;
     uint32_t ring; /* index of the bells this process rings, UINT32_MAX none */
@@ -151,6 +194,7 @@ struct tg_box {
     /* as last seen, see owner.c; any thread */
     tg_a64 owner;
     tg_a32 state_seen;
+    tg_a32 state_simple; /* the same, or 0: every call asks */
     tg_a32 interrupts;
     tg_a32 interrupts_used;
     struct tg_sender tx;
@@ -199,11 +243,20 @@ static inline int tg_box_begin(struct tg_box *box)
 {
     const bool simple = box->fork_count == tg_fork_count() && tg_load_relaxed(&box->owner) == 0 &&
                         (__libc_single_threaded || box->threads) &&
-                        tg_load_acquire(&box->head->state) == tg_load_relaxed(&box->state_seen);
+                        tg_load_acquire(&box->head->state) == tg_load_relaxed(&box->state_simple);
     return simple ? 0 : tg_box_begin_slow(box);
 }
 /* Map the bell files of the folder that are not mapped yet. */
 int tg_box_find_users(struct tg_box *box);
+/* sight.c: read anew what other users tell of new links; tell of the own bell file, just made. */
+void tg_box_fresh_users_slow(struct tg_box *box);
+static inline void tg_box_fresh_users(struct tg_box *box)
+{
+    if (box->room_sight.copy != NULL || box->n_users > 1) {
+        tg_box_fresh_users_slow(box);
+    }
+}
+int tg_box_tell_user(struct tg_box *box);
 /* Ring a receiver's own bell, as a receiver or as a sender. */
 void tg_box_ring_slot(struct tg_box *box, uint32_t slot);
 /* An error of a file call, told as what it means: the mailbox is gone, if it is. */
@@ -219,6 +272,7 @@ struct tg_box_view {
     struct tg_box_slot *slots;
     struct tg_box_row *rows;
     struct tg_box_entry *entries;
+    struct tg_sight sight; /* of another user's: what stands above names a copy, as it was then */
 };
 #define TG_BOX_FILE "box"
 #define TG_ROOM_FILE "room"
@@ -226,8 +280,9 @@ struct tg_box_view {
 /* ---- folder.c: look, end, make */
 
 int tg_box_open_dir(struct tg_root *root, const char *name, int *ret_dir, struct stat *ret_st);
-/* Map the box file of a folder, checked. */
-int tg_box_map(int dir, bool write, void **ret_p);
+/* Map the box file of a folder, checked; or get sight of it, if it is another user's and not to be
+ * written: then *ret_p is the copy, with the head in it. */
+int tg_box_map(int dir, bool write, struct tg_sight *sight, void **ret_p);
 void tg_box_view_set(struct tg_box_view *view, void *p);
 /* Make a folder with a fresh box->id under a temporary name; box->dir is it. */
 int tg_box_make_folder(struct tg_box *box, const tong_options *o, const char *temp);
@@ -366,6 +421,8 @@ struct tg_box_entry *tg_claims_entry_of(struct tg_box *box, const tong_message *
                                         uint32_t *ret_state);
 /* The link an entry is of, if it is attached. */
 struct tg_attached *tg_claims_link_of(const struct tg_box *box, const struct tg_box_entry *entry);
+/* Free the private copy of the claim that a message calls by this number, if it has one. */
+void tg_claims_drop_copy(struct tg_box *box, uint64_t index);
 /* Set head and done of a link, and ring its sender if it waits for room. */
 void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t head, uint32_t done);
 /* Ring the senders that wait for the room freed since the token was taken; before it is given
@@ -392,13 +449,33 @@ struct tg_take {
     /* what was taken */
     size_t len;
     struct tg_box_entry *entry; /* of the own slot: a claim, or a long copy to be made unlocked */
-    const uint8_t *data;
+    const uint8_t *data;        /* NULL: in another user's file, ... */
+    uint64_t from;              /* ... here; see tg_take_copy() */
+    uint8_t *copy;              /* of a claim of such a one, kept until it is done */
     struct tg_attached *at;
     uint32_t sequence;
     uint32_t pid;
     uint32_t deliveries;
     uint32_t extension; /* bytes before data */
 };
+
+/* For a claim of another user's message: memory for a copy, reserved, filled, given up. Of others
+ * nothing is done. 0, -ENOMEM, -EPROTO: its sender cut it off, or says it is longer than can be. */
+int tg_take_reserve(const struct tg_box *box, struct tg_take *take);
+int tg_take_fill(struct tg_take *take);
+void tg_take_drop(struct tg_take *take);
+/* The bytes taken, to where they belong. 0, -EPROTO: its sender cut them off. */
+int tg_take_copy_slow(const struct tg_take *take, void *to);
+static inline int tg_take_copy(const struct tg_take *take, void *to)
+{
+    if (take->data == NULL) {
+        return tg_take_copy_slow(take, to);
+    }
+    if (take->len != 0) {
+        memcpy(to, take->data, take->len);
+    }
+    return 0;
+}
 
 /* Next comes one that was handed out too often: dead_letter.c moves it out of the way. */
 #define TG_TAKE_TOO_OFTEN 2

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 
 #include "mailbox/box.h"
 
@@ -64,6 +65,9 @@ static void ring_link(const struct tg_box *box, struct tg_attached *at, bool alw
 {
     const struct tg_link_head *head = at->reader.head;
     at->ring_due = false;
+    if (tg_reader_refresh(&at->reader) < 0) {
+        return;
+    }
     /* acquire: `want` was stored before it; an older one would skip a ring for good. */
     const uint32_t waits = tg_load_acquire(&head->waits);
     if (waits == at->waits_note) {
@@ -415,6 +419,12 @@ struct tg_box_entry *tg_claims_entry_of(struct tg_box *box, const tong_message *
     return TG_ENTRY_STATE(*ret_state) == TG_CLAIMED && which == message->private_[1] ? entry : NULL;
 }
 
+void tg_claims_drop_copy(struct tg_box *box, uint64_t index)
+{
+    free(box->rx.copies[index - 1]);
+    box->rx.copies[index - 1] = NULL;
+}
+
 /* The end of a claim, as its receiver wants it. */
 static int finish_message(struct tg_box *box, tong_message *message, enum tg_entry_state as)
 {
@@ -426,6 +436,7 @@ static int finish_message(struct tg_box *box, tong_message *message, enum tg_ent
     if (entry == NULL) {
         return -EINVAL;
     }
+    tg_claims_drop_copy(box, message->private_[0]);
     message->private_[0] = 0;
     message->data = NULL;
     uint32_t deliveries = TG_ENTRY_DELIVERIES(state);

@@ -72,6 +72,7 @@ void tg_dead_letter(struct tg_box *box)
     } else {
         tg_claims_finish(box, take.entry, TG_ENTRY(TG_PARKED, take.deliveries));
     }
+    tg_take_drop(&take);
 }
 
 int tg_box_origin(struct tg_box *box, const tong_message *message, tong_origin *ret_origin)

@@ -37,7 +37,23 @@ void tg_box_view_set(struct tg_box_view *view, void *p)
     view->entries = (struct tg_box_entry *)(void *)((uint8_t *)p + TG_BOX_ENTRIES_OFF);
 }
 
-int tg_box_map(int dir, bool write, void **ret_p)
+static void unmap_box(struct tg_sight *sight, const void *p)
+{
+    if (sight->copy != NULL) {
+        tg_sight_close(sight);
+    } else {
+        tg_sys_unmap(p, TG_BOX_SIZE);
+    }
+}
+
+static bool is_box(const struct tg_box_head *head)
+{
+    return tg_load_acquire(&head->magic) == TG_BOX_MAGIC &&
+           tg_load_relaxed(&head->version) == TG_BOX_VERSION &&
+           tg_load_relaxed(&head->size) == TG_BOX_SIZE;
+}
+
+int tg_box_map(int dir, bool write, struct tg_sight *sight, void **ret_p)
 {
     tg_fd fd = tg_sys_open(dir, TG_BOX_FILE, (write ? O_RDWR : O_RDONLY) | O_NONBLOCK, 0);
     if (fd < 0) {
@@ -52,15 +68,18 @@ int tg_box_map(int dir, bool write, void **ret_p)
         return -EPROTO;
     }
     void *p = NULL;
-    r = tg_sys_map(fd, 0, TG_BOX_SIZE, write, &p);
+    if (!write && tg_sight_is_needed(st.st_uid)) {
+        r = tg_sight_open(sight, &fd, TG_BOX_SIZE);
+        p = sight->copy;
+    } else {
+        r = tg_sys_map(fd, 0, TG_BOX_SIZE, write, &p);
+    }
     if (r < 0) {
         return r;
     }
-    const struct tg_box_head *head = p;
-    if (tg_load_acquire(&head->magic) != TG_BOX_MAGIC ||
-        tg_load_relaxed(&head->version) != TG_BOX_VERSION ||
-        tg_load_relaxed(&head->size) != TG_BOX_SIZE) {
-        tg_sys_unmap(p, TG_BOX_SIZE);
+    r = tg_sight_fetch_head(sight);
+    if (r < 0 || !is_box(p)) {
+        unmap_box(sight, p);
         return -EPROTO;
     }
     *ret_p = p;
@@ -87,8 +106,15 @@ int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct 
     tg_fd dir = -1;
     int r = tg_box_open_dir(root, name, &dir, &st);
     void *p = NULL;
+    memset(view, 0, sizeof *view);
     if (r == 0) {
-        r = tg_box_map(dir, write, &p);
+        r = tg_box_map(dir, write, &view->sight, &p);
+    }
+    if (r == 0) {
+        r = tg_sight_fetch_all(&view->sight);
+        if (r < 0) {
+            unmap_box(&view->sight, p);
+        }
     }
     if (r < 0) {
         return r;
@@ -101,7 +127,7 @@ int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct 
 
 void tg_box_view_close(struct tg_box_view *view)
 {
-    tg_sys_unmap(view->head, TG_BOX_SIZE);
+    unmap_box(&view->sight, view->head);
     tg_sys_close(view->dir);
 }
 
@@ -120,11 +146,14 @@ bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view)
         if (TG_STATE(state) != TG_ALIVE) {
             return true;
         }
-        if (TG_OWNER(owner) == 0 || tg_life_is_alive(root, TG_OWNER(owner)) ||
+        if (TG_OWNER(owner) == 0 || tg_life_is_alive_of(root, TG_OWNER(owner), view->uid) ||
             ((state & TG_CHANGING) != 0 && is_change_going_on(root))) {
             return false;
         }
         /* Asked again behind the death: it may have been given away before it. */
+        if (tg_sight_fetch(&view->sight, view->head, sizeof *view->head) < 0) {
+            return false;
+        }
         if (tg_load_acquire(&view->head->state) == state &&
             tg_load_acquire(&view->head->owner) == owner) {
             return true;
@@ -208,7 +237,84 @@ void tg_box_wake_everybody(const struct tg_box_view *view)
     }
     (void)tg_add(&head->room, 1);
     tg_sys_futex_wake(&head->room, INT_MAX);
-    wake_queue(view->dir);
+    const uint32_t capacity = tg_load_relaxed(&head->capacity);
+    if (capacity != 0 && capacity != TONG_UNBOUNDED) {
+        wake_queue(view->dir);
+    }
+}
+
+/*
+ * Root ends the mailbox of a user, who may cut its files meanwhile: what it writes there it writes by
+ * system calls. It rings once, behind the end; should it be killed before that, the back-stop finds
+ * the end.
+ */
+static int map_to_ring(int dir, const char *name, size_t size, int *ret_fd, uint8_t **ret_p)
+{
+    void *p = NULL;
+    tg_fd fd = tg_sys_open(dir, name, O_RDWR | O_NONBLOCK, 0);
+    const int r = fd < 0 ? fd : tg_sys_map(fd, 0, size, true, &p);
+    if (r == 0) {
+        *ret_fd = tg_steal_fd(&fd);
+        *ret_p = p;
+    }
+    return r;
+}
+
+static tg_a32 *word_at(uint8_t *p, size_t off)
+{
+    return (tg_a32 *)(void *)(p + off);
+}
+
+static void ring_receivers_for_user(const struct tg_box_view *view)
+{
+    char name[32];
+    tg_fd fd = -1;
+    uint8_t *p = NULL;
+    (void)snprintf(name, sizeof name, "bell.%u", (unsigned)view->uid);
+    if (map_to_ring(view->dir, name, TG_BELLS_SIZE, &fd, &p) < 0) {
+        return;
+    }
+    const uint32_t n = tg_load_acquire(&view->head->n_slots);
+    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
+        tg_sys_futex_ring_foreign(word_at(p, offsetof(struct tg_bells, slot) + 8 * (size_t)i));
+    }
+    tg_sys_unmap(p, TG_BELLS_SIZE);
+}
+
+static void ring_queue_for_user(const struct tg_box_view *view)
+{
+    tg_fd fd = -1;
+    uint8_t *p = NULL;
+    if (map_to_ring(view->dir, TG_ROOM_FILE, TG_ROOM_SIZE, &fd, &p) < 0) {
+        return;
+    }
+    const uint32_t n = tg_load_acquire(&view->head->n_rows);
+    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
+        tg_sys_futex_ring_foreign(word_at(p, TG_ROOM_ROWS_OFF + i * sizeof(struct tg_room_row) +
+                                                 offsetof(struct tg_room_row, nudge)));
+    }
+    tg_sys_unmap(p, TG_ROOM_SIZE);
+}
+
+static int end_for_user(const struct tg_box_view *view, uint32_t state)
+{
+    tg_fd fd = -1;
+    uint8_t *p = NULL;
+    int r = map_to_ring(view->dir, TG_BOX_FILE, TG_BOX_SIZE, &fd, &p);
+    if (r < 0) {
+        return r;
+    }
+    r = tg_sys_pwrite(fd, &state, sizeof state, offsetof(struct tg_box_head, state));
+    ring_receivers_for_user(view);
+    const uint32_t n = tg_load_acquire(&view->head->n_rows);
+    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
+        tg_sys_futex_ring_foreign(word_at(p, TG_BOX_ROWS_OFF + i * sizeof(struct tg_box_row) +
+                                                 offsetof(struct tg_box_row, bell)));
+    }
+    tg_sys_futex_ring_foreign(word_at(p, offsetof(struct tg_box_head, room)));
+    ring_queue_for_user(view);
+    tg_sys_unmap(p, TG_BOX_SIZE);
+    return r;
 }
 
 static int unlink_each(const char *name, unsigned char type, void *arg)
@@ -241,10 +347,10 @@ static int move_away(struct tg_root *root, const char *name)
     return r;
 }
 
-static bool is_orphan(struct tg_root *root, const struct tg_box_head *head)
+static bool is_orphan(struct tg_root *root, const struct tg_box_view *view)
 {
-    const uint64_t owner = TG_OWNER(tg_load_acquire(&head->owner));
-    return owner != 0 && !tg_life_is_alive(root, owner);
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&view->head->owner));
+    return owner != 0 && !tg_life_is_alive_of(root, owner, view->uid);
 }
 
 /* Root's lock held: nobody gives it away meanwhile, whatever its state says. The mark and the first
@@ -259,17 +365,24 @@ static int end_view(struct tg_root *root, const char *name, enum tg_end how,
     if (TG_STATE(tg_load_acquire(&head->state)) == TG_ALIVE) {
         const bool mine =
             how == TG_END_MINE && tg_load_acquire(&head->owner) == (tg_life_id(root) | TG_ACCEPTED);
-        if (how != TG_END_ANY && !mine && !is_orphan(root, head)) {
+        if (how != TG_END_ANY && !mine && !is_orphan(root, view)) {
             return -EEXIST;
+        }
+        if (view->sight.copy != NULL) {
+            const uint32_t end = is_orphan(root, view) ? TG_OWNER_GONE : TG_REMOVED;
+            const int r = end_for_user(view, end);
+            return r < 0 ? r : move_away(root, name);
         }
         tg_box_end_change(head); /* so that the mark makes it another word */
         (void)tg_or(&head->state, TG_CHANGING);
         tg_box_wake_everybody(view);
-        const bool gone = mine || is_orphan(root, head);
+        const bool gone = mine || is_orphan(root, view);
         /* release: who sees the end sees what was done before it. */
         tg_store_release(&head->state, (uint32_t)(gone ? TG_OWNER_GONE : TG_REMOVED));
     }
-    tg_box_wake_everybody(view);
+    if (view->sight.copy == NULL) {
+        tg_box_wake_everybody(view);
+    }
     return move_away(root, name);
 }
 
@@ -281,9 +394,13 @@ int tg_box_take_away(struct tg_root *root, const char *name, enum tg_end how, co
         return r;
     }
     struct tg_box_view view;
-    r = tg_box_view_open(root, name, true, &view);
+    struct stat st;
+    r = tg_sys_stat(tg_root_fd(root), name, &st);
+    if (r == 0) {
+        const bool for_user = geteuid() == 0 && tg_sight_is_needed(st.st_uid);
+        r = tg_box_view_open(root, name, !for_user, &view);
+    }
     if (r == -EPROTO && how == TG_END_ANY) {
-        struct stat st;
         r = tg_sys_stat(tg_root_fd(root), name, &st);
         if (r == 0 && !S_ISDIR(st.st_mode)) {
             return -EPROTO;
@@ -343,8 +460,8 @@ static int sweep_temp(const char *name, unsigned char type, void *arg)
     struct temp_sweep *sweep = arg;
     (void)type;
     struct stat st;
-    if (!tg_root_temp_is_dead(sweep->root, name) || tg_sys_stat(sweep->dir, name, &st) < 0 ||
-        (st.st_uid != geteuid() && geteuid() != 0)) {
+    if (tg_sys_stat(sweep->dir, name, &st) < 0 || (st.st_uid != geteuid() && geteuid() != 0) ||
+        !tg_root_temp_is_dead(sweep->root, name, st.st_uid)) {
         return 0;
     }
     sweep->found++;

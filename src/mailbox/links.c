@@ -158,6 +158,25 @@ static int attach(struct tg_box *box, uint32_t row)
     return 0;
 }
 
+/* Nothing of it is handed out and not finished. */
+static bool is_drained(const struct tg_box *box, const struct tg_attached *at)
+{
+    const uint64_t head = tg_load_relaxed(&at->row->head);
+    if (box->capacity != 0) {
+        return head == tg_load_relaxed(&at->row->next);
+    }
+    const uint64_t verdict = tg_load_relaxed(&at->row->verdict);
+    return verdict == 0 || (uint32_t)(head >> 32) == (uint32_t)(verdict >> 32) + 1;
+}
+
+/* One that is cut is damaged and not gone; nor is one that says so while somebody works on what it
+ * sent. */
+static bool is_gone(const struct tg_box *box, const struct tg_attached *at)
+{
+    return tg_reader_refresh(&at->reader) == 0 &&
+           tg_load_acquire(&at->reader.head->state) == TG_LINK_GONE && is_drained(box, at);
+}
+
 static int attach_new(const char *name, unsigned char type, void *arg)
 {
     struct tg_box *box = arg;
@@ -168,8 +187,7 @@ static int attach_new(const char *name, unsigned char type, void *arg)
     }
     struct tg_attached *at = box->rx.by_row == NULL ? NULL : box->rx.by_row[row];
     if (at != NULL) {
-        if (tg_load_acquire(&at->reader.head->state) != TG_LINK_GONE &&
-            tg_load_relaxed(&at->row->link_id) == at->reader.link_id) {
+        if (!is_gone(box, at) && tg_load_relaxed(&at->row->link_id) == at->reader.link_id) {
             return 0;
         }
         drop(box, at);
@@ -181,8 +199,7 @@ static void forget_gone(struct tg_box *box)
 {
     for (uint32_t i = box->rx.n_attached; i-- > 0;) {
         struct tg_attached *at = box->rx.attached[i];
-        if (tg_load_acquire(&at->reader.head->state) == TG_LINK_GONE ||
-            tg_load_relaxed(&at->row->link_id) != at->reader.link_id) {
+        if (is_gone(box, at) || tg_load_relaxed(&at->row->link_id) != at->reader.link_id) {
             drop(box, at);
         }
     }
@@ -190,6 +207,7 @@ static void forget_gone(struct tg_box *box)
 
 int tg_links_refresh(struct tg_box *box)
 {
+    tg_box_fresh_users(box);
     const uint32_t users = tg_load_acquire(&box->room->users);
     if (users != box->rx.users_seen) {
         const int r = tg_box_find_users(box);

@@ -43,7 +43,8 @@ int tg_box_lock(struct tg_box *box, int64_t deadline)
         return 0;
     }
     const int64_t patience = deadline == 0 ? tg_now_ns() + PATIENCE_NS : deadline;
-    const int r = tg_token_lock_slow(&box->head->token, box->root, box->me, patience, NULL, 0);
+    const int r =
+        tg_token_lock_slow(&box->head->token, box->root, box->me, box->dir_uid, patience, NULL, 0);
     if (r < 0) {
         tg_gate_leave(&box->rx.short_);
         return r == -ETIMEDOUT && deadline == 0 ? -EAGAIN : r;
@@ -65,7 +66,7 @@ bool tg_box_lock_or_pend(struct tg_box *box)
             if (tg_cas(token, &seen, box->me)) {
                 return true;
             }
-        } else if (holder != box->me && !tg_life_is_alive(box->root, holder)) {
+        } else if (holder != box->me && !tg_life_is_alive_of(box->root, holder, box->dir_uid)) {
             if (tg_cas(token, &seen, box->me | (seen & TG_TOKEN_WAITERS))) {
                 tg_life_wake_watchers(box->root, holder);
                 repair_all(box);

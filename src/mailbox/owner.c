@@ -69,6 +69,9 @@ static void keep_owner(struct tg_box *box, uint64_t owner)
 static void keep_state(struct tg_box *box, uint32_t word)
 {
     atomic_store_explicit(&box->state_seen, word, memory_order_relaxed);
+    /* Of another user's box there is only a copy: every call asks. */
+    atomic_store_explicit(&box->state_simple, box->sight.copy == NULL ? word : 0,
+                          memory_order_relaxed);
 }
 
 static bool is_settled(const struct tg_box *box, uint32_t word)
@@ -83,6 +86,10 @@ static int note_state(struct tg_box *box, uint32_t *word)
     bool settled = (*word & TG_CHANGING) == 0;
     if (!settled && tg_root_lock(box->root, false, &lock) == 0) {
         try_to_end_change(box);
+        const int r = tg_sight_fetch_head(&box->sight);
+        if (r < 0) {
+            return r;
+        }
         *word = tg_load_acquire(&box->head->state);
         settled = true;
     }
@@ -101,10 +108,14 @@ static int note_state(struct tg_box *box, uint32_t *word)
 static int check(struct tg_box *box, uint32_t *ret_word)
 {
     for (;;) {
+        int r = tg_sight_fetch_head(&box->sight);
+        if (r < 0) {
+            return r;
+        }
         /* acquire: who sees the end, or another owner, sees what was done before it. */
         uint32_t word = tg_load_acquire(&box->head->state);
         if (!is_settled(box, word)) {
-            const int r = note_state(box, &word);
+            r = note_state(box, &word);
             if (r < 0) {
                 return r;
             }
@@ -114,10 +125,15 @@ static int check(struct tg_box *box, uint32_t *ret_word)
         /* Not the copy, which another thread may have made older: an owner newer than this word has
          * CHANGING before it, which the question behind sees. */
         const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
-        if (owner == 0 || owner == box->me || !settled || tg_life_is_alive(box->root, owner)) {
+        if (owner == 0 || owner == box->me || !settled ||
+            tg_life_is_alive_of(box->root, owner, box->dir_uid)) {
             return 0;
         }
         /* I1 */
+        r = tg_sight_fetch_head(&box->sight);
+        if (r < 0) {
+            return r;
+        }
         if (tg_load_acquire(&box->head->state) == word) {
             return -EOWNERDEAD;
         }
@@ -144,7 +160,10 @@ bool tg_box_may_sleep(struct tg_box *box, struct tg_waitset *set)
         if (set->n == TG_WAITSET_MAX) {
             set->n--;
         }
-        alive = tg_life_watch(box->root, owner, set);
+        alive = tg_life_watch_of(box->root, owner, box->dir_uid, set);
+    }
+    if (tg_sight_fetch_head(&box->sight) < 0) {
+        return false;
     }
     /* I2 */
     set->soon = set->soon || word == 0 || tg_load_acquire(&box->head->state) != word;
@@ -196,7 +215,7 @@ static int hand_on(struct tg_root *root, const struct tg_box_view *view, uint64_
     (void)tg_or(&head->state, TG_CHANGING);
     tg_box_wake_everybody(view);
     const uint64_t old = TG_OWNER(tg_load_acquire(&head->owner));
-    const bool dead = old != 0 && !tg_life_is_alive(root, old); /* I1 */
+    const bool dead = old != 0 && !tg_life_is_alive_of(root, old, view->uid); /* I1 */
     if (dead) {
         tg_store_release(&head->state, (uint32_t)TG_OWNER_GONE);
     } else {
@@ -219,7 +238,7 @@ static int give(struct tg_box *box, const struct tg_box_view *view, uint64_t own
     if (tg_box_view_is_dead(box->root, view)) {
         return TG_OWNER(tg_load_relaxed(&view->head->owner)) != 0 ? -EOWNERDEAD : -EIDRM;
     }
-    if (owner != 0 && !tg_life_is_alive(box->root, owner)) {
+    if (owner != 0 && !tg_life_is_alive_of(box->root, owner, box->dir_uid)) {
         return -ENOENT;
     }
     if (TG_OWNER(tg_load_relaxed(&view->head->owner)) == owner) {

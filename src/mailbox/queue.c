@@ -76,6 +76,7 @@ void tg_queue_enter(struct tg_box *box)
 
 static bool something_there(struct tg_box *box)
 {
+    tg_box_fresh_users(box);
     return tg_links_stale(box) || tg_take_count(box, 1) != 0;
 }
 
@@ -130,11 +131,16 @@ void tg_queue_nudge_first(struct tg_box *box)
 static void add_bells(struct tg_box *box, struct tg_waitset *set)
 {
     for (uint32_t i = 0; i < box->n_users; i++) {
-        const tg_a32 *bell = &box->users[i].bells->slot[box->rx.slot].bell;
-        tg_waitset_add(set, bell, tg_load_acquire(bell));
+        const struct tg_user_bells *user = &box->users[i];
+        tg_sight_watch(&user->sight, &user->bells->slot[box->rx.slot].bell, set);
     }
-    if ((box->mode & 0077) != 0) {
-        tg_waitset_add(set, &box->room->users, box->rx.users_seen);
+    const tg_a32 *users = &box->room->users;
+    if (box->room_sight.copy == NULL) {
+        if ((box->mode & 0077) != 0) {
+            tg_waitset_add(set, users, box->rx.users_seen);
+        }
+    } else if (tg_sight_fetch(&box->room_sight, users, sizeof *users) == 0) {
+        tg_waitset_add_foreign(set, tg_sight_word(&box->room_sight, users), box->rx.users_seen);
     }
 }
 
@@ -146,7 +152,7 @@ static bool add_lives(struct tg_box *box, struct tg_waitset *set)
     for (uint32_t i = 0; i < n && all; i++) {
         const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
         if (owner != 0 && owner != box->me) {
-            all = tg_life_watch(box->root, owner, set);
+            all = tg_life_watch_of(box->root, owner, box->dir_uid, set);
         }
     }
     tg_store_relaxed(&box->slots[box->rx.slot].joins, tg_load_relaxed(&box->head->joins));

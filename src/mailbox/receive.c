@@ -243,6 +243,10 @@ static void look_after_others(struct tg_box *box, bool idle)
 
 static int look(struct tg_box *box, const struct call *call, struct tg_take *take)
 {
+    /* While one user keeps it busy another one may have come. */
+    if (++box->rx.user_looks % 64 == 0) {
+        tg_box_fresh_users(box);
+    }
     int r = tg_links_stale(box) ? tg_links_refresh(box) : 0;
     if (r < 0) {
         return tg_box_gone(box, r);
@@ -296,7 +300,8 @@ static void backstop(struct tg_box *box)
     bool found = hint(box);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX && !found; i++) {
         const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
-        found = owner != 0 && owner != box->me && !tg_life_is_alive_surely(box->root, owner);
+        found = owner != 0 && owner != box->me &&
+                !tg_life_is_alive_surely(box->root, owner, box->dir_uid);
     }
     if (found && (tg_load_relaxed(&box->head->n_sleepers) == 1 || tg_queue_is_first(box))) {
         (void)tg_add(&box->head->finds, 1);
@@ -465,13 +470,13 @@ static int finish_copy(struct tg_box *box, struct tg_take *take)
     if (take->how != TG_TAKE_COPY || take->entry == NULL) {
         return 1;
     }
-    tg_box_copy(take->buf, take->data, take->len);
+    const int copied = tg_take_copy(take, take->buf);
     tong_message message = TONG_MESSAGE_INIT;
     const struct tg_box_entry *own = tg_claims_of(box, box->rx.slot);
     message.private_[0] = (uint64_t)(take->entry - own) + 1;
     message.private_[1] = (uint64_t)take->at->reader.row << 32 | take->sequence;
     const int r = tg_box_done(box, &message);
-    return r < 0 ? r : 1;
+    return copied < 0 ? copied : r < 0 ? r : 1;
 }
 
 static int receive(struct tg_box *box, struct tg_take *take, int64_t timeout_ns, bool spun)
@@ -519,6 +524,7 @@ int tg_box_claim(struct tg_box *box, int64_t timeout_ns, tong_message *ret_messa
     }
     const struct tg_reader *reader = &take.at->reader;
     const struct tg_box_entry *own = tg_claims_of(box, box->rx.slot);
+    box->rx.copies[take.entry - own] = take.copy;
     ret_message->deliveries = take.deliveries;
     ret_message->data = take.data;
     ret_message->len = take.len;
@@ -554,9 +560,12 @@ static size_t take_more(struct tg_box *box, const struct iovec *buffers, size_t 
         }
         if (take.entry != NULL) {
             /* A long one among many: copied here, its claim given up in one store. */
-            memcpy(take.buf, take.data, take.len);
+            const int copied = tg_take_copy(&take, take.buf);
             tg_store_release(&take.entry->state, TG_ENTRY(TG_RELEASED, 1));
             tg_claims_collect(box, false);
+            if (copied < 0) {
+                break;
+            }
         }
         ret_lens[taken++] = take.len;
     }
@@ -601,17 +610,9 @@ static int look_at(struct tg_box *box, const struct call *call)
         return 1;
     }
     struct tg_take take = { .how = TG_TAKE_LOOK };
+    tg_box_fresh_users(box);
     const int r = look(box, call, &take);
     return r == TG_TAKE_TOO_OFTEN ? r : r != 0;
-}
-
-static void merge(struct tg_waitset *all, const struct tg_waitset *one)
-{
-    for (uint32_t i = 0; i < one->n; i++) {
-        tg_waitset_add(all, one->word[i], one->seen[i]);
-    }
-    all->soon |= one->soon;
-    all->orphans |= one->orphans;
 }
 
 static void leave_all(struct tg_box *const boxes[], size_t n, struct call calls[])
@@ -652,7 +653,7 @@ static int look_at_all(struct tg_box *const boxes[], size_t n, struct call calls
             }
             struct tg_waitset one;
             if (tg_queue_prepare(box, &one) == 0) {
-                merge(all, &one);
+                tg_waitset_merge(all, &one);
                 break;
             }
             tg_box_unlock(box);

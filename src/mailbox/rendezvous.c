@@ -73,12 +73,15 @@ static bool is_granter_alive(struct tg_box *box, uint64_t grant)
 {
     const uint32_t slot = (uint32_t)grant & 0xffff;
     const uint32_t gen = (uint32_t)grant >> 16;
+    if (tg_sight_fetch_slots(&box->sight) < 0) {
+        return false;
+    }
     if (slot >= TG_SLOTS_MAX || slot >= tg_load_acquire(&box->head->n_slots)) {
         return false;
     }
     const uint64_t owner = tg_load_acquire(&box->slots[slot].owner);
     return owner != 0 && (tg_load_acquire(&box->slots[slot].gen) & 0xffff) == gen &&
-           tg_life_is_alive(box->root, owner);
+           tg_life_is_alive_of(box->root, owner, box->dir_uid);
 }
 
 /* Take the offer s back. True: too late, it was taken. */
@@ -109,18 +112,22 @@ static bool withdraw(struct tg_box *box, uint32_t s)
         if (looks < 1000) {
             tg_pause();
         } else {
-            (void)tg_sys_futex_wait(&row->bell, bell, tg_now_ns() + TRY_NS);
+            (void)tg_sys_futex_wait(tg_sight_word(&box->sight, &row->bell), bell,
+                                    tg_now_ns() + TRY_NS);
         }
     }
 }
 
 static bool somebody_waits(struct tg_box *box)
 {
+    if (tg_sight_fetch_slots(&box->sight) < 0) {
+        return false;
+    }
     const uint32_t n = tg_load_acquire(&box->head->n_slots);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
         const uint64_t owner = tg_load_acquire(&box->slots[i].owner);
         if (owner != 0 && tg_load_acquire(&box->slots[i].waiting) != 0 &&
-            tg_life_is_alive(box->root, owner)) {
+            tg_life_is_alive_of(box->root, owner, box->dir_uid)) {
             return true;
         }
     }
@@ -198,6 +205,9 @@ void tg_rendezvous_settle(struct tg_box *box)
 bool tg_rendezvous_hint(const struct tg_attached *at)
 {
     const struct tg_link_head *head = at->reader.head;
+    if (tg_reader_refresh(&at->reader) < 0) {
+        return true; /* who looks says what is wrong */
+    }
     const uint32_t s = number_of(tg_load_relaxed(&head->offer));
     return is_later(s, number_of(tg_load_relaxed(&at->row->verdict))) &&
            is_later(s, (uint32_t)tg_load_relaxed(&head->withdrawn));
@@ -222,8 +232,9 @@ static bool decide(struct tg_box *box, struct tg_attached *at, struct tg_box_ent
     tg_store_release(&row->grant, (uint64_t)s << 32 | (uint64_t)gen << 16 | box->rx.slot);
     /* Partner: the fence in withdraw. */
     tg_fence();
+    const bool damaged = tg_reader_refresh(&at->reader) < 0;
     const uint32_t withdrawn = (uint32_t)tg_load_acquire(&at->reader.head->withdrawn);
-    if (!is_later(s, withdrawn)) {
+    if (damaged || !is_later(s, withdrawn)) {
         tg_store_release(&row->verdict, (uint64_t)s << 32 | TG_REFUSED);
         tg_claims_collect_one(box, at);
         ring_later(box, at);
@@ -242,63 +253,99 @@ static bool decide(struct tg_box *box, struct tg_attached *at, struct tg_box_ent
     return true;
 }
 
-/* What was taken is copied or thrown away at once, unless it is claimed or long. */
-static void consume(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
+/* What was taken is copied or thrown away at once, unless it is claimed or long. -EPROTO: another
+ * user's bytes that are no more there. */
+static int consume(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
 {
-    if (take->how == TG_TAKE_CLAIM || (take->how == TG_TAKE_COPY && take->len >= LONG_COPY)) {
-        return;
-    }
-    if (take->how == TG_TAKE_COPY) {
-        tg_box_copy(take->buf, take->data, take->len);
+    int r = 0;
+    if (take->how == TG_TAKE_CLAIM) {
+        r = tg_take_fill(take);
+        if (r == 0) {
+            return r;
+        }
+        tg_take_drop(take);
+    } else if (take->how == TG_TAKE_COPY) {
+        if (take->len >= LONG_COPY) {
+            return r;
+        }
+        r = tg_take_copy(take, take->buf);
     }
     tg_store_release(&take->entry->state, TG_ENTRY(TG_FREE, 0));
     take->entry = NULL;
     tg_claims_note_done(box, 1);
     tg_claims_collect_one(box, at);
+    return r;
 }
 
-int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
+/* The offer that is open: 1, 0 there is none, -EPROTO. */
+static int see_offer(const struct tg_attached *at, uint64_t *ret_offer, uint32_t *ret_len)
 {
     const struct tg_link_head *head = at->reader.head;
     for (;;) {
+        int r = tg_reader_refresh(&at->reader);
         /* acquire: length and record are those of this offer, or of a later one. */
         const uint64_t offer = tg_load_acquire(&head->offer);
+        r = r == 0 ? tg_reader_refresh(&at->reader) : r;
+        if (r < 0) {
+            return r;
+        }
         const uint32_t len = tg_load_acquire(&head->offer_len);
         const uint32_t s = number_of(offer);
         if (!is_later(s, number_of(tg_load_relaxed(&at->row->verdict)))) {
             return 0;
         }
-        if (!is_later(s, (uint32_t)tg_load_acquire(&head->withdrawn))) {
-            if (tg_load_acquire(&head->offer) == offer) {
-                return 0;
-            }
-            continue;
-        }
-        if (take->how == TG_TAKE_LOOK) {
+        if (is_later(s, (uint32_t)tg_load_acquire(&head->withdrawn))) {
+            *ret_offer = offer;
+            *ret_len = len;
             return 1;
+        }
+        if (tg_load_acquire(&head->offer) == offer) {
+            return 0;
+        }
+    }
+}
+
+/* All that can fail comes before the verdict: what was taken is this receiver's. */
+static int prepare(struct tg_box *box, struct tg_take *take, uint64_t offer,
+                   struct tg_box_entry **ret_entry)
+{
+    take->from = tg_place_offset(offer) + TG_RECORD_HEAD;
+    int r =
+        tg_reader_find(&take->at->reader, tg_place_offset(offer), (uint32_t)take->len, &take->data);
+    if (r == 0) {
+        r = tg_claims_free_entry(box, ret_entry);
+    }
+    return r == 0 ? tg_take_reserve(box, take) : r;
+}
+
+int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
+{
+    for (;;) {
+        uint64_t offer;
+        uint32_t len;
+        int r = see_offer(at, &offer, &len);
+        if (r != 1 || take->how == TG_TAKE_LOOK) {
+            return r;
         }
         if (take->how == TG_TAKE_COPY && len > take->size) {
             return -EMSGSIZE;
         }
-        /* All that can fail comes first: what has the verdict TAKEN is this receiver's. */
         struct tg_box_entry *entry = NULL;
-        int r = tg_reader_find(&at->reader, tg_place_offset(offer), len, &take->data);
-        if (r == 0) {
-            r = tg_claims_free_entry(box, &entry);
-        }
+        take->at = at;
+        take->len = len;
+        r = prepare(box, take, offer, &entry);
         if (r < 0) {
             return r;
         }
         if (!decide(box, at, entry, offer, len)) {
+            tg_take_drop(take);
             continue;
         }
-        take->at = at;
         take->entry = entry;
-        take->len = len;
-        take->sequence = s;
+        take->sequence = number_of(offer);
         take->pid = tg_load_relaxed(&entry->pid);
         take->deliveries = 1;
-        consume(box, at, take);
-        return 1;
+        r = consume(box, at, take);
+        return r < 0 ? r : 1;
     }
 }

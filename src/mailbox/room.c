@@ -98,6 +98,7 @@ static uint32_t sent_of_dead(struct tg_box *box, uint32_t link, uint32_t sent)
     }
     /* Consumed meanwhile, its memory given back, or the file removed since: the box knows. Read
      * last: what was consumed between the two reads is then counted here. */
+    (void)tg_sight_fetch_row(&box->sight, link);
     if (link < tg_load_acquire(&box->head->n_rows)) {
         const uint32_t next = tg_place_sequence(tg_load_acquire(&box->rows[link].next));
         sent = (int32_t)(next - sent) > 0 ? next : sent;
@@ -145,6 +146,9 @@ int tg_room_take(struct tg_box *box, struct tg_waitset *watch)
         help(box, w);
         /* An old one will do (I3): the word is asked only when that one says full. */
         if (difference(w.total, box->tx.done_total_seen) >= (int32_t)box->capacity) {
+            if (tg_sight_fetch_head(&box->sight) < 0) {
+                return -EAGAIN;
+            }
             box->tx.done_total_seen = (uint32_t)tg_load_acquire(&box->head->done_total);
         }
         if (difference(w.total, box->tx.done_total_seen) < (int32_t)box->capacity) {
@@ -274,7 +278,10 @@ int tg_room_queue(struct tg_box *box, struct tg_waitset *set)
 {
     struct tg_room_row *mine = &box->room_rows[box->tx.writer.row];
     take_ticket(box);
-    const uint32_t bell = tg_load_acquire(&box->head->room);
+    /* Read before the queue is looked at, slept on by the front alone. */
+    struct tg_waitset bell;
+    tg_waitset_clear(&bell);
+    tg_sight_watch(&box->sight, &box->head->room, &bell);
     tg_waitset_add(set, &mine->nudge, tg_load_acquire(&mine->nudge));
     /* Partner: the fence in tg_room_leave. Nudge before it, the queue behind it. */
     tg_fence();
@@ -284,7 +291,7 @@ int tg_room_queue(struct tg_box *box, struct tg_waitset *set)
         return owner == 0 || !tg_life_watch(box->root, owner, set);
     }
     /* The front. Partner: tg_claims_ring. */
-    tg_waitset_add(set, &box->head->room, bell);
+    tg_waitset_merge(set, &bell);
     tg_sender_watch_receivers(box, set);
     tg_store_relaxed(&box->room->wish, box->tx.want);
     (void)tg_add(&box->room->want, 1);

@@ -37,6 +37,9 @@ void tg_sender_ring(struct tg_box *box, bool always)
     struct tg_sender *tx = &box->tx;
     /* Partner: the fence in set_turn. Commit before it, TURN behind it. */
     tg_fence();
+    if (tg_sight_fetch(&box->sight, box->head, sizeof *box->head) < 0) {
+        return; /* the next call says so */
+    }
     const uint64_t turn = tg_load_relaxed(&box->head->turn);
     const uint32_t slot = (uint32_t)(turn >> 48);
     if (slot == 0 || (turn == tx->note && !always)) {
@@ -57,7 +60,8 @@ static bool link_has_room(struct tg_box *box)
     if (tx->writer.sequence - tx->done_seen < box->link_capacity) {
         return true;
     }
-    if (tx->row_known || tg_sender_place(box).known) {
+    if (tx->row_known ? tg_sight_fetch_row(&box->sight, tx->writer.row) == 0
+                      : tg_sender_place(box).known) {
         /* acquire: what the receiver read is read before we write over it. */
         tx->done_seen = tg_load_acquire(&box->rows[tx->writer.row].done);
     }
@@ -97,28 +101,33 @@ static bool has_room_now(struct tg_box *box)
 
 void tg_sender_watch_receivers(struct tg_box *box, struct tg_waitset *set)
 {
+    if (tg_sight_fetch_slots(&box->sight) < 0) {
+        return;
+    }
+    if (tg_sight_fetch_slots(&box->sight) < 0) {
+        return;
+    }
     /* Who repairs on its way to a slot frees room, too. Partner: tg_box_announce. */
     uint64_t holder = tg_load_acquire(&box->head->token) & ~TG_TOKEN_FLAGS;
     const uint32_t n = tg_load_acquire(&box->head->n_slots);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
         const uint64_t owner = tg_load_acquire(&box->slots[i].owner);
         if (owner != 0 && owner != box->me) {
-            (void)tg_life_watch(box->root, owner, set);
+            (void)tg_life_watch_of(box->root, owner, box->dir_uid, set);
         }
         holder = holder == owner ? 0 : holder;
     }
     if (holder != 0 && holder != box->me) {
-        (void)tg_life_watch(box->root, holder, set);
+        (void)tg_life_watch_of(box->root, holder, box->dir_uid, set);
     }
 }
 
 /* The words whose change means room in the link, read before the wait is told (I1). */
 static void add_bells(struct tg_box *box, struct tg_waitset *set)
 {
-    tg_waitset_add(set, &box->head->room, tg_load_acquire(&box->head->room));
+    tg_sight_watch(&box->sight, &box->head->room, set);
     if (box->tx.row_known) {
-        const tg_a32 *bell = &box->rows[box->tx.writer.row].bell;
-        tg_waitset_add(set, bell, tg_load_acquire(bell));
+        tg_sight_watch(&box->sight, &box->rows[box->tx.writer.row].bell, set);
     }
 }
 
@@ -201,6 +210,9 @@ int tg_sender_sleep(struct tg_box *box, int64_t deadline, uint32_t interrupts,
 
 static bool receiver_runs_elsewhere(const struct tg_box *box, uint32_t cpu)
 {
+    if (tg_sight_fetch_slots(&box->sight) < 0) {
+        return false;
+    }
     const uint32_t n = tg_load_relaxed(&box->head->n_slots);
     for (uint32_t i = 0; i < n && i < 8; i++) {
         const uint32_t other = tg_load_relaxed(&box->slots[i].cpu);

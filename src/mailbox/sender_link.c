@@ -47,9 +47,10 @@ static int read_brief(int fd, struct brief *ret)
     return 0;
 }
 
+/* The file is this user's. */
 static bool is_left(struct tg_root *root, const struct brief *brief)
 {
-    return brief->owner == 0 || !tg_life_is_alive(root, brief->owner);
+    return brief->owner == 0 || !tg_life_is_alive_of(root, brief->owner, geteuid());
 }
 
 /* Open a link file of this user whose sender is closed or dead, and lock it. -EAGAIN: it is
@@ -111,11 +112,15 @@ struct row_of {
     const struct tg_box_row *rows;
     uint32_t row;
     uint64_t link_id;
+    const struct tg_sight *sight;
 };
 
 static struct tg_link_place row_place(void *arg)
 {
     const struct row_of *of = arg;
+    if (tg_sight_fetch_row(of->sight, of->row) < 0) {
+        return (struct tg_link_place){ .known = false };
+    }
     struct tg_link_place place = tg_row_place(of->head, of->rows, of->row, of->link_id);
     /* At capacity 0 the chain is not used: its words are numbers of offers, not places. */
     place.known = place.known && tg_load_relaxed(&of->head->capacity) != 0;
@@ -125,8 +130,10 @@ static struct tg_link_place row_place(void *arg)
 struct tg_link_place tg_sender_place(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
-    const struct tg_link_place place =
-        tg_row_place(box->head, box->rows, tx->writer.row, tx->writer.link_id);
+    struct tg_link_place place = { .known = false };
+    if (tg_sight_fetch_row(&box->sight, tx->writer.row) == 0) {
+        place = tg_row_place(box->head, box->rows, tx->writer.row, tx->writer.link_id);
+    }
     tx->row_known = place.known;
     return place;
 }
@@ -174,7 +181,7 @@ static int take_over(struct tg_box *box, int fd, const char *name, const struct 
 {
     struct tg_sender *tx = &box->tx;
     const int row = tg_link_row(name);
-    struct row_of row_of = { box->head, box->rows, (uint32_t)row, brief->link_id };
+    struct row_of row_of = { box->head, box->rows, (uint32_t)row, brief->link_id, &box->sight };
     memset(&tx->writer, 0, sizeof tx->writer);
     tx->writer.may_grow = may_grow;
     tx->writer.arg = box;
@@ -255,6 +262,8 @@ static struct tg_room_row *room_row(const struct tg_box *box, uint32_t row)
 static uint32_t first_sequence(const struct tg_box *box, uint32_t row)
 {
     if (box->capacity == TONG_UNBOUNDED) {
+        /* Where it cannot be read the row is not said to be another link's: its reader knows. */
+        (void)tg_sight_fetch_row(&box->sight, row);
         return row < tg_load_acquire(&box->head->n_rows) ? tg_load_acquire(&box->rows[row].done)
                                                          : 0;
     }
@@ -330,7 +339,9 @@ int tg_sender_get_link(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
     struct search search = { .n_used = 0 };
-    int r = find_left(box, &search);
+    /* The link's file would be one user's and its sender's record another's: who took it for dead
+     * then would be right. */
+    int r = tg_root_may_own(box->root, geteuid()) ? find_left(box, &search) : -EACCES;
     const bool new_one = r == 0;
     if (new_one) {
         r = make_somewhere(box, &search);
@@ -478,7 +489,7 @@ static void sweep_left(struct links_sweep *sweep, int fd, const char *name,
 {
     const struct tg_box_view *view = sweep->view;
     const uint32_t row = (uint32_t)tg_link_row(name);
-    struct row_of row_of = { view->head, view->rows, row, brief->link_id };
+    struct row_of row_of = { view->head, view->rows, row, brief->link_id, &view->sight };
     struct tg_writer w = { 0 };
     /* As a successor would: what was committed and not counted is found, and then it is left. */
     if (brief->state == TG_LINK_GONE) {
@@ -506,8 +517,8 @@ static int sweep_one(const char *name, unsigned char type, void *arg)
     unsigned long long id;
     if (sscanf(name, ".new.%16llx.", &id) == 1) {
         struct stat st;
-        if (!tg_life_is_alive(sweep->root, id) && tg_sys_stat(sweep->view->dir, name, &st) == 0 &&
-            st.st_uid == geteuid()) {
+        if (tg_sys_stat(sweep->view->dir, name, &st) == 0 && st.st_uid == geteuid() &&
+            !tg_life_is_alive_of(sweep->root, id, st.st_uid)) {
             sweep->found++;
             if (sweep->repair) {
                 (void)tg_sys_unlink(sweep->view->dir, name);

@@ -31,7 +31,8 @@ bool tg_slot_any_dead(struct tg_box *box)
     const uint32_t n = n_slots(box);
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t owner = tg_load_acquire(&box->slots[i].owner);
-        if (owner != 0 && owner != box->me && !tg_life_is_alive(box->root, owner)) {
+        if (owner != 0 && owner != box->me &&
+            !tg_life_is_alive_of(box->root, owner, box->dir_uid)) {
             return true;
         }
     }
@@ -130,7 +131,8 @@ bool tg_slot_repair(struct tg_box *box)
     const uint32_t n = n_slots(box);
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
-        if (owner != 0 && owner != box->me && !tg_life_is_alive(box->root, owner)) {
+        if (owner != 0 && owner != box->me &&
+            !tg_life_is_alive_of(box->root, owner, box->dir_uid)) {
             reap(box, i, owner);
             any = true;
         }

@@ -21,7 +21,7 @@ struct count {
         seen[TG_LINKS_MAX / 8]; /* a name that comes anew while the folder is read is told twice */
 };
 
-static void count_link(const struct count *count, int fd, uint32_t row)
+static void count_link(const struct count *count, int fd, uint32_t uid, uint32_t row)
 {
     struct tg_link_head head;
     tong_status *s = count->status;
@@ -34,7 +34,7 @@ static void count_link(const struct count *count, int fd, uint32_t row)
     s->links++;
     s->dropped += tg_load_relaxed(&head.dropped);
     s->backstop_finds += tg_load_relaxed(&head.finds);
-    if (owner != 0 && tg_life_is_alive(count->root, owner)) {
+    if (owner != 0 && tg_life_is_alive_of(count->root, owner, uid)) {
         s->senders++;
         s->senders_blocked += tg_load_relaxed(&head.blocked);
     }
@@ -69,7 +69,7 @@ static int count_file(const char *name, unsigned char type, void *arg)
     const int row = tg_link_row(name);
     if (row >= 0 && (count->seen[row / 8] & (1u << (row % 8))) == 0) {
         count->seen[row / 8] |= (uint8_t)(1u << (row % 8));
-        count_link(count, fd, (uint32_t)row);
+        count_link(count, fd, st.st_uid, (uint32_t)row);
     }
     return 0;
 }
@@ -92,7 +92,7 @@ static void count_slots(struct tg_root *root, const struct tg_box_view *view, to
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
         const uint64_t owner = tg_load_acquire(&view->slots[i].owner);
         count_entries(view, i, s);
-        if (owner != 0 && tg_life_is_alive(root, owner)) {
+        if (owner != 0 && tg_life_is_alive_of(root, owner, view->uid)) {
             s->receivers++;
             s->receivers_asleep += tg_load_relaxed(&view->slots[i].ticket) != 0;
         }

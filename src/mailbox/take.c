@@ -9,6 +9,7 @@
  * as long as it lasts, so that the token is not held over it.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mailbox/box.h"
@@ -17,6 +18,13 @@
 #define LONG_COPY 65536u
 
 /* ---- hints and counts */
+
+/* Whether other users have made new links; of them there is only a copy. */
+static bool hint_of_users(struct tg_box *box)
+{
+    tg_box_fresh_users(box);
+    return tg_links_stale(box);
+}
 
 bool tg_take_hint(struct tg_box *box)
 {
@@ -33,7 +41,7 @@ bool tg_take_hint(struct tg_box *box)
             return true;
         }
     }
-    return false;
+    return hint_of_users(box);
 }
 
 static uint32_t count_link(struct tg_box *box, struct tg_attached *at)
@@ -61,6 +69,68 @@ uint32_t tg_take_count(struct tg_box *box, uint32_t most)
         n += count_link(box, box->rx.attached[i]);
     }
     return n < most ? n : most;
+}
+
+/* ---- bytes in another user's file */
+
+int tg_take_copy_slow(const struct tg_take *take, void *to)
+{
+    struct tg_attached *at = take->at;
+    const int r = tg_reader_read(&at->reader, take->from, take->len, to);
+    at->reader.damaged = at->reader.damaged || r == -EPROTO;
+    return r;
+}
+
+/*
+ * A claimed message of another user is read into memory of this process, that neither changes nor
+ * vanishes while the receiver works on it, extension and all. Nobody sends more than max_bytes: a record
+ * that says so is not worth the memory.
+ */
+int tg_take_reserve(const struct tg_box *box, struct tg_take *take)
+{
+    const size_t len = take->extension + take->len;
+    if (take->at->reader.foreign == NULL || take->how != TG_TAKE_CLAIM) {
+        return 0;
+    }
+    if (len > box->max_bytes) {
+        return -EPROTO;
+    }
+    take->copy = malloc(len != 0 ? len : 1);
+    return take->copy != NULL ? 0 : -ENOMEM;
+}
+
+int tg_take_fill(struct tg_take *take)
+{
+    const size_t len = take->extension + take->len;
+    if (take->copy == NULL) {
+        return 0;
+    }
+    int r = 0;
+    if (take->data != NULL) {
+        memcpy(take->copy, take->data - take->extension, len);
+    } else {
+        r = tg_reader_read(&take->at->reader, take->from - take->extension, len, take->copy);
+    }
+    take->data = take->copy + take->extension;
+    return r;
+}
+
+void tg_take_drop(struct tg_take *take)
+{
+    free(take->copy);
+    take->copy = NULL;
+}
+
+static int make_private(const struct tg_box *box, struct tg_take *take)
+{
+    int r = tg_take_reserve(box, take);
+    if (r == 0) {
+        r = tg_take_fill(take);
+    }
+    if (r < 0) {
+        tg_take_drop(take);
+    }
+    return r;
 }
 
 /* ---- returned ones */
@@ -136,14 +206,15 @@ static int view_entry(struct tg_box *box, struct tg_take *take, const struct tg_
     if (len > UINT32_MAX) {
         return -EPROTO;
     }
-    const int r = tg_reader_find(&at->reader, (uint64_t)tg_load_relaxed(&entry->offset) << 4,
-                                 (uint32_t)len, &take->data);
-    if (r < 0) {
-        at->reader.damaged = r == -EPROTO;
-        return r;
+    const uint64_t offset = (uint64_t)tg_load_relaxed(&entry->offset) << 4;
+    int r = tg_reader_find(&at->reader, offset, (uint32_t)len, &take->data);
+    if (r == 0) {
+        take->from = offset + TG_RECORD_HEAD + take->extension;
+        take->data = take->data != NULL ? take->data + take->extension : NULL;
+        r = make_private(box, take);
     }
-    take->data += take->extension;
-    return 0;
+    at->reader.damaged = at->reader.damaged || r == -EPROTO;
+    return r;
 }
 
 /* Its message is out of the mailbox. */
@@ -181,16 +252,18 @@ static int take_returned(struct tg_box *box, struct tg_take *take)
     }
     if (take->how == TG_TAKE_CLAIM) {
         r = move_here(box, take, entry, state);
-    } else {
-        if (take->how == TG_TAKE_COPY) {
-            tg_box_copy(take->buf, take->data, take->len);
-        }
+    } else if (take->how == TG_TAKE_COPY) {
+        r = tg_take_copy(take, take->buf);
+    }
+    if (r < 0) {
+        tg_take_drop(take);
+        return r;
+    }
+    if (take->how != TG_TAKE_CLAIM) {
         free_entry(box, take, entry);
     }
-    if (r == 0) {
-        one_returned_less(box);
-    }
-    return r < 0 ? r : 1;
+    one_returned_less(box);
+    return 1;
 }
 
 int tg_take_too_often(struct tg_box *box, struct tg_take *take)
@@ -206,6 +279,7 @@ int tg_take_too_often(struct tg_box *box, struct tg_take *take)
         r = move_here(box, take, entry, state);
     }
     if (r < 0) {
+        tg_take_drop(take);
         /* Out of the way in any case: it must not be found again and again. */
         tg_store_release(&entry->state, TG_ENTRY(TG_PARKED, TG_ENTRY_DELIVERIES(state)));
         tg_store_relaxed(&box->head->n_parked, tg_load_relaxed(&box->head->n_parked) + 1);
@@ -260,8 +334,9 @@ static int consume_fresh(struct tg_box *box, struct tg_take *take,
 {
     struct tg_box_row *row = take->at->row;
     const bool nothing_out = tg_load_relaxed(&row->head) == tg_load_relaxed(&row->next);
-    if (take->how == TG_TAKE_COPY) {
-        tg_box_copy(take->buf, view->data, view->len);
+    const int r = take->how == TG_TAKE_COPY ? tg_take_copy(take, take->buf) : 0;
+    if (r < 0) {
+        return r;
     }
     /* The consumption. release: the copy comes first. */
     tg_store_release(&row->next, view->next);
@@ -287,6 +362,7 @@ static int take_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take
     take->at = at;
     take->len = view.len;
     take->data = view.data;
+    take->from = tg_place_offset(view.place) + TG_RECORD_HEAD + view.extension;
     take->extension = view.extension;
     take->sequence = view.sequence;
     take->pid = view.pid;
@@ -295,7 +371,12 @@ static int take_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take
         return -EMSGSIZE;
     }
     if (take->how == TG_TAKE_CLAIM) {
-        return claim_fresh(box, take, &view);
+        r = make_private(box, take);
+        r = r == 0 ? claim_fresh(box, take, &view) : r;
+        if (r < 0) {
+            tg_take_drop(take);
+        }
+        return r;
     }
     if (take->how == TG_TAKE_COPY && view.len >= LONG_COPY) {
         /* Without an entry it is copied under the token. */

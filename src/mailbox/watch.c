@@ -48,6 +48,9 @@ static int note(struct tg_box *box, const struct tg_party *found)
 
 static int note_receivers(struct tg_box *box)
 {
+    if (tg_sight_fetch_slots(&box->sight) < 0) {
+        return -EPROTO;
+    }
     const uint32_t n = tg_load_acquire(&box->head->n_slots);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
         const struct tg_box_slot *slot = &box->slots[i];
@@ -104,7 +107,7 @@ static int find_dead(struct tg_box *box)
     struct tg_watch *watch = &box->watch;
     for (uint32_t i = 0; i < watch->n;) {
         struct tg_party *party = &watch->parties[i];
-        const bool alive = tg_life_is_alive(box->root, party->id);
+        const bool alive = tg_life_is_alive_of(box->root, party->id, party->uid);
         if (party->listed != 0) {
             party->roles = party->listed;
         }
@@ -129,16 +132,15 @@ static int find_dead(struct tg_box *box)
 static void add_counts(struct tg_box *box, struct tg_waitset *set)
 {
     (void)tg_gate_enter(&box->rx.short_, TG_NEVER, NULL, 0);
-    tg_waitset_add(set, &box->room->users, tg_load_acquire(&box->room->users));
+    tg_sight_watch(&box->room_sight, &box->room->users, set);
     (void)tg_box_find_users(box);
     for (uint32_t i = 0; i < box->n_users; i++) {
-        const tg_a32 *links = &box->users[i].bells->links;
-        tg_waitset_add(set, links, tg_load_acquire(links));
+        tg_sight_watch(&box->users[i].sight, &box->users[i].bells->links, set);
     }
     tg_gate_leave(&box->rx.short_);
-    tg_waitset_add(set, &box->head->arrivals, tg_load_acquire(&box->head->arrivals));
+    tg_sight_watch(&box->sight, &box->head->arrivals, set);
     /* Rung by the end of the mailbox, and when it is given. */
-    tg_waitset_add(set, &box->head->room, tg_load_acquire(&box->head->room));
+    tg_sight_watch(&box->sight, &box->head->room, set);
 }
 
 /* False: somebody is dead. *ret_all: there was place for all of them. */
@@ -156,7 +158,8 @@ static bool add_lives(struct tg_box *box, struct tg_waitset *set, bool *ret_all)
             watch->first = (watch->first + i) % watch->n;
             return true;
         }
-        if (!tg_life_watch(box->root, party->id, set) && !tg_life_has_left(box->root, party->id)) {
+        if (!tg_life_watch_of(box->root, party->id, party->uid, set) &&
+            !tg_life_has_left(box->root, party->id)) {
             return false;
         }
     }

@@ -1,5 +1,5 @@
 /*
- * Who is alive.
+ * To be alive, and to leave. How others ask stands in peer.c.
  *
  * A record is the file ".life/NUMBER": locked by its process (the kernel frees the lock with the
  * last descriptor), and mapped by it. The life word at the page's end is a robust futex of the
@@ -40,7 +40,6 @@
 #include "region/root.h"
 
 #define LIFE_DIR ".life"
-#define NUMBER_LEN 16
 
 _Static_assert(TG_LIFE_DEAD == FUTEX_OWNER_DIED && TG_LIFE_WAITERS == FUTEX_WAITERS,
                "format: the kernel writes these");
@@ -55,20 +54,9 @@ struct tg_life {
     bool closed; /* left for good by another thread; freed at the end of the arming one */
 };
 
-struct tg_peer {
-    uint64_t id; /* 0: place not used */
-    uint8_t *page;
-    bool dead;
-};
-
 static pthread_key_t thread_end;
 
 /* ---- the word and the list */
-
-static tg_a32 *word_of(const uint8_t *page)
-{
-    return (tg_a32 *)(uintptr_t)(page + TG_LIFE_WORD_OFF);
-}
 
 /* Where the node's next pointer must be so that the kernel finds the word, if the layout fits. */
 static struct robust_list *node_place(struct tg_life *life, struct robust_list_head **ret_head)
@@ -111,7 +99,7 @@ static void arm(struct tg_life *life)
     first = (struct robust_list *volatile *)&head->list.next;
     *(struct robust_list *volatile *)&head->list_op_pending = node;
     atomic_signal_fence(memory_order_seq_cst);
-    tg_store_release(word_of(life->page), tid | TG_LIFE_WAITERS);
+    tg_store_release(tg_life_word(life->page), tid | TG_LIFE_WAITERS);
     atomic_signal_fence(memory_order_seq_cst);
     struct robust_list *old = *first;
     node->next = old;
@@ -158,8 +146,8 @@ static void at_thread_end(void *list)
         if (life->closed) {
             free_life(life);
         } else {
-            tg_store_release(word_of(life->page), UINT32_C(0));
-            tg_sys_futex_wake(word_of(life->page), INT_MAX);
+            tg_store_release(tg_life_word(life->page), UINT32_C(0));
+            tg_sys_futex_wake(tg_life_word(life->page), INT_MAX);
         }
         life = next;
     }
@@ -190,12 +178,12 @@ static bool drop_from_thread(struct tg_life *life)
 
 /* ---- making and leaving */
 
-static void number_name(uint64_t id, char ret_name[NUMBER_LEN + 1])
+void tg_life_name(uint64_t id, char ret_name[TG_LIFE_NAME_SIZE])
 {
-    (void)snprintf(ret_name, NUMBER_LEN + 1, "%016llx", (unsigned long long)id);
+    (void)snprintf(ret_name, TG_LIFE_NAME_SIZE, "%016llx", (unsigned long long)id);
 }
 
-static int open_life_dir(struct tg_root *root, bool create)
+int tg_life_open_dir(struct tg_root *root, bool create)
 {
     if (root->life_fd >= 0) {
         return 0;
@@ -256,9 +244,9 @@ static int make_record(struct tg_root *root, struct tg_life *life)
         return r;
     }
     life->id = (random & ~TG_TOKEN_FLAGS) | 32u; /* never 0, nor NOBODY of token.c */
-    char name[NUMBER_LEN + 1];
-    char temp[NUMBER_LEN + 2] = ".";
-    number_name(life->id, name);
+    char name[TG_LIFE_NAME_SIZE];
+    char temp[TG_LIFE_NAME_SIZE + 1] = ".";
+    tg_life_name(life->id, name);
     memcpy(temp + 1, name, sizeof name);
     tg_fd fd = -1;
     r = tg_file_make(root->life_fd, temp, TG_LIFE_SIZE, TG_LIFE_SIZE,
@@ -291,7 +279,7 @@ static int make_record(struct tg_root *root, struct tg_life *life)
 
 static int new_life(struct tg_root *root)
 {
-    int r = open_life_dir(root, true);
+    int r = tg_life_open_dir(root, true);
     if (r < 0) {
         return r;
     }
@@ -336,8 +324,8 @@ int tg_life_join(struct tg_root *root, uint64_t *ret_id)
 static void end_life(struct tg_root *root)
 {
     struct tg_life *life = root->life;
-    char name[NUMBER_LEN + 1];
-    number_name(life->id, name);
+    char name[TG_LIFE_NAME_SIZE];
+    tg_life_name(life->id, name);
     (void)tg_sys_unlink(root->life_fd, name);
     const bool mine = life->node == NULL || drop_from_thread(life);
     if (mine && life->node != NULL) {
@@ -346,8 +334,8 @@ static void end_life(struct tg_root *root)
     life->closed = true;
     tg_store_relaxed(&((struct tg_life_record *)(void *)life->page)->left, UINT32_C(1));
     /* release: who sees it dead sees that it left. */
-    tg_store_release(word_of(life->page), TG_LIFE_DEAD);
-    tg_sys_futex_wake(word_of(life->page), INT_MAX);
+    tg_store_release(tg_life_word(life->page), TG_LIFE_DEAD);
+    tg_sys_futex_wake(tg_life_word(life->page), INT_MAX);
     /* By name: a mapping that stays keeps the description, and so the lock, alive. */
     tg_sys_unlock(life->fd);
     tg_sys_close(life->fd);
@@ -371,6 +359,11 @@ void tg_life_leave(struct tg_root *root)
     }
 }
 
+uint64_t tg_life_own(const struct tg_root *root)
+{
+    return root->life != NULL ? root->life->id : 0;
+}
+
 uint64_t tg_life_id(struct tg_root *root)
 {
     (void)pthread_mutex_lock(&root->lock);
@@ -381,7 +374,7 @@ uint64_t tg_life_id(struct tg_root *root)
 
 bool tg_life_is_published(struct tg_root *root)
 {
-    char path[sizeof LIFE_DIR + 1 + NUMBER_LEN + 1];
+    char path[sizeof LIFE_DIR + TG_LIFE_NAME_SIZE];
     struct stat st;
     const uint64_t id = tg_life_id(root);
     (void)snprintf(path, sizeof path, LIFE_DIR "/%016llx", (unsigned long long)id);
@@ -391,11 +384,11 @@ bool tg_life_is_published(struct tg_root *root)
 void tg_life_renew(struct tg_root *root)
 {
     struct tg_life *life = root->life;
-    if (life == NULL || tg_load_relaxed(word_of(life->page)) != 0) {
+    if (life == NULL || tg_load_relaxed(tg_life_word(life->page)) != 0) {
         return;
     }
     (void)pthread_mutex_lock(&root->lock);
-    if (root->life != NULL && tg_load_relaxed(word_of(root->life->page)) == 0) {
+    if (root->life != NULL && tg_load_relaxed(tg_life_word(root->life->page)) == 0) {
         arm(root->life);
     }
     (void)pthread_mutex_unlock(&root->lock);
@@ -418,242 +411,6 @@ void tg_life_after_fork(struct tg_root *root)
     root->life_refs = 0;
 }
 
-/* ---- others */
-
-static struct tg_peer *peer_place(struct tg_peer *peers, uint32_t n, uint64_t id)
-{
-    uint32_t at = (uint32_t)(id >> 20) & (n - 1);
-    while (peers[at].id != 0 && peers[at].id != id) {
-        at = (at + 1) & (n - 1);
-    }
-    return &peers[at];
-}
-
-/* Make room for one more; the dead are forgotten on the way. */
-static int grow_peers(struct tg_root *root)
-{
-    if ((root->n_peers + 1) * 2 <= root->n_peer_slots) {
-        return 0;
-    }
-    /* While a thread sleeps, a waitset may name the page of one dead by now. */
-    const bool keep_dead = root->watchers != 0;
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < root->n_peer_slots; i++) {
-        kept += root->peers[i].id != 0 && (keep_dead || !root->peers[i].dead);
-    }
-    uint32_t n = 16;
-    while (n < (kept + 1) * 4) {
-        n *= 2;
-    }
-    struct tg_peer *peers = calloc(n, sizeof *peers);
-    if (peers == NULL) {
-        return -ENOMEM;
-    }
-    for (uint32_t i = 0; i < root->n_peer_slots; i++) {
-        if (root->peers[i].id != 0 && (keep_dead || !root->peers[i].dead)) {
-            *peer_place(peers, n, root->peers[i].id) = root->peers[i];
-        } else {
-            tg_sys_unmap(root->peers[i].page, TG_LIFE_SIZE);
-        }
-    }
-    free(root->peers);
-    root->peers = peers;
-    root->n_peer_slots = n;
-    root->n_peers = kept;
-    return 0;
-}
-
-void tg_life_forget_peers(struct tg_root *root)
-{
-    for (uint32_t i = 0; i < root->n_peer_slots; i++) {
-        tg_sys_unmap(root->peers[i].page, TG_LIFE_SIZE);
-    }
-    free(root->peers);
-    root->peers = NULL;
-    root->n_peer_slots = 0;
-    root->n_peers = 0;
-}
-
-/* The folder of the records was deleted under us: who is not found there may be alive. */
-static bool records_are_gone(const struct tg_root *root)
-{
-    struct stat st;
-    return tg_sys_fstat(root->life_fd, &st) == 0 && st.st_nlink == 0;
-}
-
-/* Map a record. 0, -ENOENT: there is none, so it is dead, or -errno. */
-static int map_peer(struct tg_root *root, uint64_t id, uint8_t **ret_page)
-{
-    int r = open_life_dir(root, false);
-    if (r < 0) {
-        return r;
-    }
-    char name[NUMBER_LEN + 1];
-    number_name(id, name);
-    tg_fd fd = tg_sys_open(root->life_fd, name, O_RDONLY, 0);
-    if (fd < 0) {
-        return fd == -ENOENT && records_are_gone(root) ? -EIDRM : fd;
-    }
-    struct stat st;
-    r = tg_sys_fstat(fd, &st);
-    if (r < 0) {
-        return r;
-    }
-    if (!S_ISREG(st.st_mode) || st.st_size != TG_LIFE_SIZE || st.st_blocks == 0) {
-        return -EPROTO;
-    }
-    void *p;
-    r = tg_sys_map(fd, 0, TG_LIFE_SIZE, false, &p);
-    const struct tg_life_record *rec = p;
-    if (r == 0 && (tg_load_acquire(&rec->magic) != TG_LIFE_MAGIC || rec->id != id)) {
-        tg_sys_unmap(p, TG_LIFE_SIZE);
-        r = -EPROTO;
-    }
-    if (r == 0) {
-        *ret_page = p;
-    }
-    return r;
-}
-
-/* root->lock held. NULL: its record cannot be looked at now; *ret_dead tells if it is dead. */
-static const tg_a32 *peer_word(struct tg_root *root, uint64_t id, bool *ret_dead)
-{
-    *ret_dead = false;
-    if (grow_peers(root) < 0) {
-        return NULL;
-    }
-    struct tg_peer *peer = peer_place(root->peers, root->n_peer_slots, id);
-    if (peer->id == 0) {
-        uint8_t *page = NULL;
-        const int r = map_peer(root, id, &page);
-        if (r < 0 && r != -ENOENT) {
-            return NULL;
-        }
-        *peer = (struct tg_peer){ .id = id, .page = page, .dead = r == -ENOENT };
-        root->n_peers++;
-    }
-    *ret_dead = peer->dead;
-    return peer->dead ? NULL : word_of(peer->page);
-}
-
-/* What the lock of the file says: false only if it is certainly free. */
-static bool is_locked(struct tg_root *root, uint64_t id)
-{
-    char name[NUMBER_LEN + 1];
-    number_name(id, name);
-    tg_fd fd = tg_sys_open(root->life_fd, name, O_RDONLY, 0);
-    if (fd < 0) {
-        return fd != -ENOENT || records_are_gone(root);
-    }
-    return tg_sys_locked(fd) != 0;
-}
-
-/* root->lock held. Its page stays mapped: a waitset may name it. */
-static void mark_dead(struct tg_root *root, uint64_t id)
-{
-    struct tg_peer *peer = peer_place(root->peers, root->n_peer_slots, id);
-    if (peer->id == id) {
-        peer->dead = true;
-    }
-}
-
-static bool has_threads(const tg_a32 *word)
-{
-    const uint8_t *page = (const uint8_t *)word - TG_LIFE_WORD_OFF;
-    return tg_load_acquire(&((const struct tg_life_record *)(const void *)page)->threads) != 0;
-}
-
-/* What a word that can be read means (I5). */
-static bool judge(struct tg_root *root, uint64_t id, const tg_a32 *word, uint32_t seen, bool surely)
-{
-    if ((seen & TG_LIFE_DEAD) != 0) {
-        return has_threads(word) && is_locked(root, id) && !records_are_gone(root);
-    }
-    return seen == 0 || surely ? is_locked(root, id) : true;
-}
-
-bool tg_life_has_left(struct tg_root *root, uint64_t id)
-{
-    bool left = false;
-    (void)pthread_mutex_lock(&root->lock);
-    if (root->n_peer_slots != 0) {
-        const struct tg_peer *peer = peer_place(root->peers, root->n_peer_slots, id);
-        if (peer->id == id && peer->page != NULL) {
-            const void *page = peer->page;
-            left = tg_load_relaxed(&((const struct tg_life_record *)page)->left) != 0;
-        }
-    }
-    (void)pthread_mutex_unlock(&root->lock);
-    return left;
-}
-
-static bool ask(struct tg_root *root, uint64_t id, bool surely, struct tg_waitset *set)
-{
-    (void)pthread_mutex_lock(&root->lock);
-    bool alive = true;
-    if (root->life == NULL || root->life->id != id) {
-        bool dead;
-        const tg_a32 *word = peer_word(root, id, &dead);
-        alive = !dead;
-        if (word != NULL) {
-            const uint32_t seen = tg_load_acquire(word);
-            alive = judge(root, id, word, seen, surely);
-            if (!alive) {
-                mark_dead(root, id);
-            } else if (set != NULL && (seen & TG_LIFE_DEAD) != 0) {
-                set->soon = true;
-            } else if (set != NULL && seen != 0) {
-                tg_waitset_add(set, word, seen);
-            } else if (set != NULL) {
-                set->orphans = true;
-            }
-        }
-    }
-    (void)pthread_mutex_unlock(&root->lock);
-    return alive;
-}
-
-bool tg_life_is_alive(struct tg_root *root, uint64_t id)
-{
-    return ask(root, id, false, NULL);
-}
-
-bool tg_life_is_alive_surely(struct tg_root *root, uint64_t id)
-{
-    return ask(root, id, true, NULL);
-}
-
-bool tg_life_watch(struct tg_root *root, uint64_t id, struct tg_waitset *set)
-{
-    return ask(root, id, false, set);
-}
-
-void tg_life_watch_begin(struct tg_root *root)
-{
-    (void)pthread_mutex_lock(&root->lock);
-    root->watchers++;
-    (void)pthread_mutex_unlock(&root->lock);
-}
-
-void tg_life_watch_end(struct tg_root *root)
-{
-    (void)pthread_mutex_lock(&root->lock);
-    root->watchers--;
-    (void)pthread_mutex_unlock(&root->lock);
-}
-
-void tg_life_wake_watchers(struct tg_root *root, uint64_t id)
-{
-    (void)pthread_mutex_lock(&root->lock);
-    if (root->n_peer_slots != 0) {
-        const struct tg_peer *peer = peer_place(root->peers, root->n_peer_slots, id);
-        if (peer->id == id && peer->page != NULL) {
-            tg_sys_futex_wake(word_of(peer->page), INT_MAX);
-        }
-    }
-    (void)pthread_mutex_unlock(&root->lock);
-}
-
 void tg_life_mark_threads(struct tg_root *root)
 {
     (void)pthread_mutex_lock(&root->lock);
@@ -663,30 +420,6 @@ void tg_life_mark_threads(struct tg_root *root)
         tg_store_release(&rec->threads, UINT32_C(1));
     }
     (void)pthread_mutex_unlock(&root->lock);
-}
-
-void tg_life_pass_on(const struct tg_waitset *set)
-{
-    for (uint32_t i = 0; i < set->n; i++) {
-        if ((tg_load_acquire(set->word[i]) & TG_LIFE_DEAD) != 0 &&
-            (set->seen[i] & TG_LIFE_WAITERS) != 0) {
-            tg_sys_futex_wake(set->word[i], INT_MAX);
-        }
-    }
-}
-
-int32_t tg_life_pid(struct tg_root *root, uint64_t id)
-{
-    int32_t pid = 0;
-    (void)pthread_mutex_lock(&root->lock);
-    bool dead;
-    const tg_a32 *word = peer_word(root, id, &dead);
-    if (word != NULL) {
-        const uint8_t *page = (const uint8_t *)word - TG_LIFE_WORD_OFF;
-        pid = (int32_t)tg_load_relaxed(&((const struct tg_life_record *)(const void *)page)->pid);
-    }
-    (void)pthread_mutex_unlock(&root->lock);
-    return pid;
 }
 
 /* ---- clearing away */
@@ -731,7 +464,7 @@ static void sweep_dir(struct sweep *sweep)
 {
     struct tg_root *root = sweep->root;
     (void)pthread_mutex_lock(&root->lock);
-    const int r = open_life_dir(root, false);
+    const int r = tg_life_open_dir(root, false);
     (void)pthread_mutex_unlock(&root->lock);
     if (r == 0) {
         (void)tg_sys_list(root->life_fd, sweep_one, sweep);

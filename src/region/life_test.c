@@ -106,7 +106,7 @@ static void a_number_without_a_record_is_dead(void)
     for (int i = 0; i < 1000; i++) {
         const uint64_t id = kit_random(&random) & ~TG_TOKEN_FLAGS;
         kit_true(!tg_life_is_alive(root, id | 0x20));
-        kit_true(!tg_life_is_alive_surely(root, id | 0x20));
+        kit_true(!tg_life_is_alive_surely(root, id | 0x20, TG_ANY_UID));
     }
     kit_equal(tg_life_pid(root, 0x123450), 0);
     kit_true(tg_life_is_alive(root, own_id)); /* and the table of peers has grown */
@@ -143,7 +143,7 @@ static void a_living_process_is_alive_and_tells_its_pid(void)
     join();
     struct kit_child child = start(wait_for_death, &id);
     kit_true(tg_life_is_alive(root, id));
-    kit_true(tg_life_is_alive_surely(root, id));
+    kit_true(tg_life_is_alive_surely(root, id, TG_ANY_UID));
     kit_equal(tg_life_pid(root, id), child.pid);
     kit_equal(word_in_file(id), (uint32_t)child.pid | TG_LIFE_WAITERS);
     kit_kill(&child);
@@ -188,7 +188,7 @@ static void a_zombie_is_dead_and_a_stopped_process_alive(void)
     kit_ok(kill(child.pid, SIGSTOP));
     kit_ok(waitid(P_PID, (id_t)child.pid, &info, WSTOPPED | WNOWAIT));
     kit_true(tg_life_is_alive(root, id));
-    kit_true(tg_life_is_alive_surely(root, id));
+    kit_true(tg_life_is_alive_surely(root, id, TG_ANY_UID));
     kit_ok(kill(child.pid, SIGKILL));
     kit_ok(waitid(P_PID, (id_t)child.pid, &info, WEXITED | WNOWAIT));
     kit_true(!tg_life_is_alive(root, id));
@@ -318,7 +318,7 @@ static void a_thread_that_ends_leaves_its_process_alive(void)
     struct kit_child child = start_orphan(&id);
     kit_equal(word_in_file(id), 0);
     kit_true(tg_life_is_alive(root, id));
-    kit_true(tg_life_is_alive_surely(root, id));
+    kit_true(tg_life_is_alive_surely(root, id, TG_ANY_UID));
     kit_kill(&child);
     kit_true(!tg_life_is_alive(root, id)); /* the lock says so */
     leave();
@@ -415,7 +415,7 @@ static void a_forked_child_does_not_keep_its_parent_alive(void)
     kit_kill(&child);
     kit_ok(kill(grandchild, 0)); /* it is there */
     kit_true(!tg_life_is_alive(root, id));
-    kit_true(!tg_life_is_alive_surely(root, id));
+    kit_true(!tg_life_is_alive_surely(root, id, TG_ANY_UID));
     kit_ok(kill(grandchild, SIGKILL));
     leave();
 }

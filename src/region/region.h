@@ -34,6 +34,8 @@ int tg_root_get(bool create, struct tg_root **ret_root);
 void tg_root_put(struct tg_root *root);
 /* Its descriptor; belongs to the root. */
 int tg_root_fd(const struct tg_root *root);
+/* Whether a file of that user may name this process's record as its owner. */
+bool tg_root_may_own(const struct tg_root *root, uint32_t uid);
 /* Whether other users share it; then records are readable for the group. */
 bool tg_root_is_shared(const struct tg_root *root);
 /* Hold the lock under which names are taken away. 0 and a descriptor to close, or -errno;
@@ -42,8 +44,8 @@ int tg_root_lock(const struct tg_root *root, bool wait, int *ret_fd);
 /* A name in ".tmp" that begins with what ("new", "gone"), carries this process's record number and
  * was never used before. size >= 64. */
 void tg_root_temp_name(struct tg_root *root, const char *what, char *ret_name, size_t size);
-/* Whether a name of that kind belongs to a process that is dead. */
-bool tg_root_temp_is_dead(struct tg_root *root, const char *name);
+/* Whether a name of that kind, of that user, belongs to a process that is dead. */
+bool tg_root_temp_is_dead(struct tg_root *root, const char *name, uint32_t uid);
 
 /* The folder of temporary names, to be read; -ENOENT. */
 int tg_root_temp_open(const struct tg_root *root);
@@ -64,17 +66,27 @@ void tg_life_leave(struct tg_root *root);
 uint64_t tg_life_id(struct tg_root *root);
 /* Before a sleep: if the thread that held the life word has ended, this one holds it now. */
 void tg_life_renew(struct tg_root *root);
-/* False only if that process is certainly dead. Cheap when asked before. */
-bool tg_life_is_alive(struct tg_root *root, uint64_t id);
+/* False only if that process is certainly dead. Cheap when asked before. uid: whose process it must
+ * be to count; the record of another one's is nobody's. */
+#define TG_ANY_UID UINT32_MAX
+bool tg_life_is_alive_of(struct tg_root *root, uint64_t id, uint32_t uid);
+static inline bool tg_life_is_alive(struct tg_root *root, uint64_t id)
+{
+    return tg_life_is_alive_of(root, id, TG_ANY_UID);
+}
 /* The same, and does not trust the life word alone: for back-stops. */
-bool tg_life_is_alive_surely(struct tg_root *root, uint64_t id);
+bool tg_life_is_alive_surely(struct tg_root *root, uint64_t id, uint32_t uid);
 /* Whether one that is dead had closed its handles; false if its record was never looked at. */
 bool tg_life_has_left(struct tg_root *root, uint64_t id);
 /* Around the making and the use of a waitset with life words in it. */
 void tg_life_watch_begin(struct tg_root *root);
 void tg_life_watch_end(struct tg_root *root);
 /* Watch for the death of a living process; false if it is dead by now. */
-bool tg_life_watch(struct tg_root *root, uint64_t id, struct tg_waitset *set);
+bool tg_life_watch_of(struct tg_root *root, uint64_t id, uint32_t uid, struct tg_waitset *set);
+static inline bool tg_life_watch(struct tg_root *root, uint64_t id, struct tg_waitset *set)
+{
+    return tg_life_watch_of(root, id, TG_ANY_UID, set);
+}
 /* After a sleep: of the life words in the set, the kernel woke one waiter; wake all others. */
 void tg_life_pass_on(const struct tg_waitset *set);
 /* Wake all who watch a dead process: for who finds it dead without having slept on it. */
@@ -100,10 +112,10 @@ void tg_life_visit(struct tg_root *root);
 /*
  * Take the token. 0; 1: taken from a dead holder, repair what it guarded; -EAGAIN (deadline 0),
  * -ETIMEDOUT, -EINTR. me is this process's record number. end, if given, ends the wait when it
- * differs from end_seen (then -EIDRM).
+ * differs from end_seen (then -EIDRM). uid: whose process a holder must be, or TG_ANY_UID.
  */
-int tg_token_lock_slow(tg_a64 *token, struct tg_root *root, uint64_t me, int64_t deadline_ns,
-                       const tg_a32 *end, uint32_t end_seen);
+int tg_token_lock_slow(tg_a64 *token, struct tg_root *root, uint64_t me, uint32_t uid,
+                       int64_t deadline_ns, const tg_a32 *end, uint32_t end_seen);
 /* Give it back. False: PENDING was set; it is cleared and the token still held. */
 bool tg_token_unlock_slow(tg_a64 *token);
 
@@ -118,7 +130,7 @@ static inline int tg_token_lock(tg_a64 *token, struct tg_root *root, uint64_t me
     if (tg_cas(token, &free_, me)) {
         return 0;
     }
-    return tg_token_lock_slow(token, root, me, deadline_ns, end, end_seen);
+    return tg_token_lock_slow(token, root, me, TG_ANY_UID, deadline_ns, end, end_seen);
 }
 
 static inline bool tg_token_unlock(tg_a64 *token, uint64_t me)

@@ -136,6 +136,7 @@ static int add_root(int fd, const struct stat *st, struct tg_root **ret_root)
     }
     root->dev = st->st_dev;
     root->ino = st->st_ino;
+    root->uid = geteuid();
     root->mode = st->st_mode & 07777;
     root->refs = 1;
     root->fd = fd;
@@ -161,9 +162,11 @@ int tg_root_get(bool create, struct tg_root **ret_root)
     }
     (void)pthread_mutex_lock(&roots_lock);
     struct tg_root *root = roots;
-    /* In a folder that somebody emptied the old handles go on, and new ones begin anew. */
-    while (root != NULL &&
-           (root->dev != st.st_dev || root->ino != st.st_ino || !tg_life_is_published(root))) {
+    /* In a folder that somebody emptied the old handles go on, and new ones begin anew; so does a
+     * process that has become another user. */
+    const uint32_t me = geteuid();
+    while (root != NULL && (root->dev != st.st_dev || root->ino != st.st_ino || root->uid != me ||
+                            !tg_life_is_published(root))) {
         root = root->next;
     }
     if (root != NULL) {
@@ -204,6 +207,11 @@ void tg_root_put(struct tg_root *root)
         (void)pthread_mutex_destroy(&root->lock);
         free(root);
     }
+}
+
+bool tg_root_may_own(const struct tg_root *root, uint32_t uid)
+{
+    return root->uid == uid || root->uid == 0;
 }
 
 int tg_root_fd(const struct tg_root *root)
@@ -306,14 +314,14 @@ void tg_root_temp_name(struct tg_root *root, const char *what, char *ret_name, s
                    (unsigned long long)tg_life_id(root), n);
 }
 
-bool tg_root_temp_is_dead(struct tg_root *root, const char *name)
+bool tg_root_temp_is_dead(struct tg_root *root, const char *name, uint32_t uid)
 {
     const char *dot = strchr(name, '.');
     unsigned long long id = 0;
     if (dot == NULL || sscanf(dot + 1, "%16llx", &id) != 1 || id == 0) {
         return false;
     }
-    return !tg_life_is_alive(root, id);
+    return !tg_life_is_alive_of(root, id, uid);
 }
 
 int tg_root_temp_open(const struct tg_root *root)

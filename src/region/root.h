@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "region/region.h"
+#include "region/region_layout.h"
 
 struct tg_life;
 struct tg_peer;
@@ -13,6 +14,7 @@ struct tg_root {
     struct tg_root *next;
     dev_t dev;
     ino_t ino;
+    uint32_t uid; /* as whom this process opened it: its record is that user's */
     uint32_t refs;
     uint32_t mode; /* of the folder */
     int fd;
@@ -35,6 +37,17 @@ void tg_life_after_fork(struct tg_root *root);
 int tg_life_process_init(void);
 /* Whether who comes now would find this process's record. Not if the folder was emptied. */
 bool tg_life_is_published(struct tg_root *root);
+/* The file of a record. */
+#define TG_LIFE_NAME_SIZE 17
+void tg_life_name(uint64_t id, char ret_name[TG_LIFE_NAME_SIZE]);
+/* Open ".life", if it is not; root->lock held. */
+int tg_life_open_dir(struct tg_root *root, bool create);
+/* The own number, 0 none; root->lock held. */
+uint64_t tg_life_own(const struct tg_root *root);
+static inline tg_a32 *tg_life_word(const uint8_t *page)
+{
+    return (tg_a32 *)(uintptr_t)(page + TG_LIFE_WORD_OFF);
+}
 /* Forget all peers. */
 void tg_life_forget_peers(struct tg_root *root);
 

@@ -271,12 +271,12 @@ static void temporary_names_are_unique_and_die_with_their_process(void)
     kit_true(strncmp(one, ".tmp/new.", 9) == 0 && strcmp(one, two) != 0);
     struct kit_child child = kit_spawn(makes_a_name, name);
     kit_read_report(&child, &made, 1);
-    kit_true(!tg_root_temp_is_dead(root, one + 5));
-    kit_true(!tg_root_temp_is_dead(root, name->text + 5));
+    kit_true(!tg_root_temp_is_dead(root, one + 5, geteuid()));
+    kit_true(!tg_root_temp_is_dead(root, name->text + 5, geteuid()));
     kit_kill(&child);
-    kit_true(tg_root_temp_is_dead(root, name->text + 5));
-    kit_true(!tg_root_temp_is_dead(root, "foreign"));
-    kit_true(!tg_root_temp_is_dead(root, "new.x"));
+    kit_true(tg_root_temp_is_dead(root, name->text + 5, geteuid()));
+    kit_true(!tg_root_temp_is_dead(root, "foreign", geteuid()));
+    kit_true(!tg_root_temp_is_dead(root, "new.x", geteuid()));
     tg_life_leave(root);
     tg_root_put(root);
 }

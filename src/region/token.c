@@ -29,7 +29,8 @@ static const tg_a32 *low_half(const tg_a64 *token)
 }
 
 /* One look: 0 taken, 1 stolen, -EAGAIN held by somebody alive; *ret_seen is what stands there. */
-static int try_take(tg_a64 *token, struct tg_root *root, uint64_t me, uint64_t *ret_seen)
+static int try_take(tg_a64 *token, struct tg_root *root, uint64_t me, uint32_t uid,
+                    uint64_t *ret_seen)
 {
     uint64_t seen = tg_load_acquire(token);
     for (;;) {
@@ -38,7 +39,7 @@ static int try_take(tg_a64 *token, struct tg_root *root, uint64_t me, uint64_t *
             if (tg_cas(token, &seen, me)) {
                 return 0;
             }
-        } else if (holder != me && !tg_life_is_alive(root, holder)) {
+        } else if (holder != me && !tg_life_is_alive_of(root, holder, uid)) {
             /* PENDING falls: the thief repairs and collects anyway. WAITERS stays (I2). */
             if (tg_cas(token, &seen, me | (seen & TG_TOKEN_WAITERS))) {
                 tg_life_wake_watchers(root, holder);
@@ -51,7 +52,7 @@ static int try_take(tg_a64 *token, struct tg_root *root, uint64_t me, uint64_t *
     }
 }
 
-static int spin(tg_a64 *token, struct tg_root *root, uint64_t me, uint64_t *ret_seen)
+static int spin(tg_a64 *token, struct tg_root *root, uint64_t me, uint32_t uid, uint64_t *ret_seen)
 {
     for (int i = 0; i < SPINS; i++) {
         if ((tg_load_relaxed(token) & ~TG_TOKEN_FLAGS) == 0) {
@@ -59,18 +60,18 @@ static int spin(tg_a64 *token, struct tg_root *root, uint64_t me, uint64_t *ret_
         }
         tg_pause();
     }
-    int r = try_take(token, root, me, ret_seen);
+    int r = try_take(token, root, me, uid, ret_seen);
     if (r == -EAGAIN) {
         /* The holder may have been put off this very processor. */
         (void)sched_yield();
-        r = try_take(token, root, me, ret_seen);
+        r = try_take(token, root, me, uid, ret_seen);
     }
     return r;
 }
 
 /* The sleep of I3. */
-static int sleep_for(tg_a64 *token, struct tg_root *root, uint64_t seen, int64_t deadline_ns,
-                     const tg_a32 *end, uint32_t end_seen)
+static int sleep_for(tg_a64 *token, struct tg_root *root, uint32_t uid, uint64_t seen,
+                     int64_t deadline_ns, const tg_a32 *end, uint32_t end_seen)
 {
     if ((seen & TG_TOKEN_WAITERS) == 0) {
         if (!tg_cas(token, &seen, seen | TG_TOKEN_WAITERS)) {
@@ -86,7 +87,7 @@ static int sleep_for(tg_a64 *token, struct tg_root *root, uint64_t seen, int64_t
     }
     tg_life_watch_begin(root);
     int r = 0;
-    if (tg_life_watch(root, seen & ~TG_TOKEN_FLAGS, &set)) {
+    if (tg_life_watch_of(root, seen & ~TG_TOKEN_FLAGS, uid, &set)) {
         const int64_t piece = tg_now_ns() + tg_backstop_ns(0);
         r = tg_waitset_sleep(&set, piece < deadline_ns ? piece : deadline_ns);
         tg_life_pass_on(&set);
@@ -95,13 +96,13 @@ static int sleep_for(tg_a64 *token, struct tg_root *root, uint64_t seen, int64_t
     return r == -EINTR ? r : 0;
 }
 
-int tg_token_lock_slow(tg_a64 *token, struct tg_root *root, uint64_t me, int64_t deadline_ns,
-                       const tg_a32 *end, uint32_t end_seen)
+int tg_token_lock_slow(tg_a64 *token, struct tg_root *root, uint64_t me, uint32_t uid,
+                       int64_t deadline_ns, const tg_a32 *end, uint32_t end_seen)
 {
     tg_life_renew(root);
     for (;;) {
         uint64_t seen = 0;
-        int r = spin(token, root, me, &seen);
+        int r = spin(token, root, me, uid, &seen);
         if (r >= 0) {
             return r;
         }
@@ -111,7 +112,7 @@ int tg_token_lock_slow(tg_a64 *token, struct tg_root *root, uint64_t me, int64_t
         if (tg_is_over(deadline_ns)) {
             return deadline_ns == 0 ? -EAGAIN : -ETIMEDOUT;
         }
-        r = sleep_for(token, root, seen, deadline_ns, end, end_seen);
+        r = sleep_for(token, root, uid, seen, deadline_ns, end, end_seen);
         if (r < 0) {
             return r;
         }

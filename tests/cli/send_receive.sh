@@ -165,7 +165,7 @@ t 'those before it are there' 0 "abcd${nl}aaaa" '' "$TONG" receive fixed --count
 pid=$!
 soon field_is one receivers-asleep 1
 t 'an exclusive mailbox has one receiver' 1 '' \
-    'tong: receive one: taken: it has its one receiver already; end its receiver first, *' \
+    'tong: receive one: taken: by its one receiver, or by a lock that somebody keeps; end its receiver first, *' \
     "$TONG" receive one --timeout 1
 "$TONG" send one x
 ended "$pid" 0 'which gets the message'
