@@ -380,18 +380,33 @@ static void make_junk(struct forge *f, const struct fuzz_bytes *bytes)
 }
 
 /* Of another user, at any moment; what the own user cuts off is a signal, and so is the room's end. */
-static void resize(const struct forge *f, const struct forge_file *file,
-                   const struct fuzz_bytes *bytes)
+static void resize(struct forge *f, const struct forge_file *file, const struct fuzz_bytes *bytes)
 {
     static const uint64_t sizes[] = {
         0, 1, 512, PAGE, 17 * PAGE, 18 * PAGE, 20 * PAGE, 512 * PAGE
     };
     const uint32_t which = fuzz_below(bytes, 8);
     const bool longer = which >= 6;
-    if (file->fd >= 0 && (f->may_resize || (longer && sizes[which] >= file->size))) {
+    if (file->fd >= 0 && longer && sizes[which] >= file->size) {
+        (void)ftruncate(file->fd, (off_t)(file->size * 2));
+    } else if (file->fd >= 0 && f->may_resize) {
         (void)ftruncate(file->fd, (off_t)sizes[which]);
-        (void)ftruncate(file->fd, (off_t)(longer ? file->size * 2 : sizes[which]));
+        f->is_cut = true;
     }
+}
+
+/* What was cut stays so for a while. */
+static bool is_whole(struct forge *f, const struct fuzz_bytes *bytes)
+{
+    const struct forge_file *const files[] = { &f->link, &f->bells, &f->life };
+    if (f->is_cut && fuzz_u8(bytes) % 4 != 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < 3 && f->is_cut; i++) {
+        fuzz_true(files[i]->fd < 0 || ftruncate(files[i]->fd, (off_t)files[i]->size) == 0);
+    }
+    f->is_cut = false;
+    return true;
 }
 
 static void take_name_away(struct forge *f, const struct fuzz_bytes *bytes)
@@ -507,6 +522,9 @@ static void strike_chain(struct forge *f, const struct fuzz_bytes *bytes)
 
 void forge_strike_receiver(struct forge *f, const struct fuzz_bytes *bytes)
 {
+    if (!is_whole(f, bytes)) {
+        return;
+    }
     switch (fuzz_u8(bytes) % 16) {
     case 0:
     case 1:
@@ -628,6 +646,9 @@ void forge_release(struct forge *f)
 
 void forge_strike_sender(struct forge *f, const struct fuzz_bytes *bytes)
 {
+    if (!is_whole(f, bytes)) {
+        return;
+    }
     switch (fuzz_u8(bytes) % 12) {
     case 0:
         forge_scribble(f, &f->box, sizeof(struct tg_box_head), bytes);

@@ -30,6 +30,7 @@ struct forge {
     uint8_t box_id[16];
     bool is_other_user; /* the files are another user's */
     bool may_resize;    /* shorten them while they are mapped */
+    bool is_cut;        /* one of them is: nothing is written until it has its size again */
     struct forge_file link;
     struct forge_file room;
     struct forge_file bells;
