@@ -101,5 +101,38 @@ wait "$pid" 2>/dev/null
 ended "$next" 0 'a worker that sleeps gets what a killed one had'
 is 'marked' "$(cat "$work/got")" '2 slow'
 echo go >"$work/go"
+
+# A worker that is asked to end while its command runs.
+rm -f "$work/ppid"
+"$TONG" send jobs last
+"$TONG" receive jobs --ack --follow --exec \
+    "echo \$PPID >'$work/ppid'; exec cat '$work/go' >/dev/null" 2>"$work/rerr" &
+pid=$!
+soon test -s "$work/ppid"
+kill -TERM "$pid"
+ended "$pid" 143 'a worker that is asked to end ends its command'
+t 'gives the message back, and says nothing' 0 '' '' cat "$work/rerr"
+t 'for the next one' 0 '2 last' '' \
+    "$TONG" receive jobs --ack --timeout 5 --exec 'echo "$TONG_DELIVERIES $(cat)"'
+
+# A worker whose mailbox is given to another process: what it has is its own to finish.
+rm -f "$work/ppid"
+"$TONG" hold other >/dev/null &
+other=$!
+soon field_is other owner process
+"$TONG" send jobs mine
+done=$(field jobs done)
+"$TONG" receive jobs --ack --follow --exec \
+    "echo \$PPID >'$work/ppid'; exec cat '$work/go' >/dev/null" 2>"$work/rerr" &
+pid=$!
+soon test -s "$work/ppid"
+"$TONG" give jobs other
+echo go >"$work/go"
+ended "$pid" 1 'a worker whose mailbox is given away ends'
+is 'with its message done' "$(field jobs done)" $((done + 1))
+t 'and says why' 0 'tong: receive jobs: only its owner may do this; it was given to another process *' \
+    '' cat "$work/rerr"
+kill -TERM "$other"
+wait "$other"
 after_kills
 finish

@@ -9,6 +9,10 @@ t 'it is there meanwhile, and the command knows its name' 0 'process' '' \
 t 'the options hold' 0 '2' '' \
     "$TONG" hold box --capacity 2 -- \
     sh -c '"$TONG" stat box | awk "\$1 == \"capacity\" { print \$2 }"'
+t 'a limit of deliveries, too' 0 '2 failed' \
+    'tong: hold box: there is no mailbox failed yet, *; "tong create failed" makes it' \
+    "$TONG" hold box --max-deliveries 2 --dead-letter failed -- sh -c '"$TONG" stat box |
+        awk "\$1 == \"max-deliveries\" { n = \$2 } \$1 == \"dead-letter\" { print n, \$2 }"'
 t 'the command reads what is sent' 0 'got hello' '' \
     "$TONG" hold box --lines -- sh -c '"$TONG" send box hello && read -r line && echo "got $line"'
 t 'the command has the words behind -- and no other' 0 '<a><b>' '' \
