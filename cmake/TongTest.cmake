@@ -11,8 +11,8 @@ function(tong_register name)
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 60)
     endif()
-    if(TONG_SANITIZE)
-        # A test that forks at every step is slow with a shadow memory to copy.
+    if(TONG_SANITIZE OR CMAKE_C_FLAGS_DEBUG MATCHES "-fcoverage-mapping")
+        # A test that forks at every step is slow with a shadow memory to copy, or counters.
         math(EXPR arg_TIMEOUT "4 * ${arg_TIMEOUT}")
     endif()
     add_test(NAME ${name} COMMAND "${TONG_ISOLATE}" ${arg_COMMAND})
