@@ -7,6 +7,7 @@
  *
  * Rules of every call:
  *   - It returns 0 or more, or a negative errno; tong_strerror() gives the text. errno is not used.
+ *     Beyond those listed, every call hands on -EIO of a folder on a disk that fails.
  *   - Times are relative nanoseconds on the monotonic clock: TONG_MS(5), TONG_SEC(2).
  *     0 does not wait for the other side, TONG_FOREVER has no limit, another negative time is -EINVAL.
  *   - Outputs stand last, are called ret_, and keep their value when the call fails.

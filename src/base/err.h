@@ -13,7 +13,7 @@
     X(EMSGSIZE, "the message does not fit: longer than the buffer, or not the fixed size")         \
     X(ENOENT, "no such name")                                                                      \
     X(EEXIST, "the name exists already, or exists with other options")                             \
-    X(EBUSY, "taken: by its one receiver, or by a lock that somebody keeps")                    \
+    X(EBUSY, "taken: by its one receiver, or by a lock that somebody keeps")                       \
     X(EBADF, "the handle was not opened for this")                                                 \
     X(EACCES, "no permission, or the folder is not safe to use")                                   \
     X(EPERM, "only its owner may do this")                                                         \
@@ -31,7 +31,8 @@
     X(ECANCELED, "interrupted")                                                                    \
     X(ENAMETOOLONG, "the name is too long")                                                        \
     X(EINVAL, "an argument that cannot be")                                                        \
-    X(EOPNOTSUPP, "this carrier cannot do that")
+    X(EOPNOTSUPP, "this carrier cannot do that")                                                   \
+    X(EIO, "the file system failed")
 
 /* The sentence for a positive errno; NULL if tong never answers it. */
 const char *tg_err_text(int error);

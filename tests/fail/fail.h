@@ -104,24 +104,24 @@ struct fail_kind {
 };
 
 static const struct fail_kind fail_kinds[] = {
-    { "openat(", { EMFILE, ENFILE, ENOMEM, EACCES, EINTR } },
-    { "fstat(", { ENOMEM } },
+    { "openat(", { EMFILE, ENFILE, ENOMEM, EACCES, EINTR, EIO } },
+    { "fstat(", { ENOMEM, EIO } },
     { "fstatat(", { ENOENT, EACCES, ENOMEM } },
     { "mkdirat(", { ENOSPC, ENOMEM, EACCES, EEXIST } },
     { "fchmod(", { EPERM, ENOMEM } },
     { "unlinkat(", { EACCES, ENOENT, ENOMEM } },
     { "renameat2(", { EEXIST, ENOENT, ENOSPC, ENOMEM, EACCES } },
-    { "fallocate(fd, 0", { ENOSPC, EDQUOT, EFBIG, ENOMEM, EINTR } },
+    { "fallocate(fd, 0", { ENOSPC, EDQUOT, EFBIG, ENOMEM, EINTR, EIO } },
     { "fallocate(fd, FALLOC_FL_PUNCH", { EOPNOTSUPP, ENOMEM, EINTR } },
     { "ftruncate(", { ENOSPC, EINTR } },
-    { "pread(", { EINTR, ENOMEM } },
+    { "pread(", { EINTR, ENOMEM, EIO } },
     { "pwrite(", { ENOSPC, ENOMEM, EINTR } },
     { "mmap(", { ENOMEM, EAGAIN, ENFILE } },
     { "fcntl(fd, F_OFD_SETLKW", { ENOLCK, EINTR } },
     { "fcntl(fd, F_OFD_SETLK,", { ENOLCK, EAGAIN, EACCES } },
     { "fcntl(fd, F_OFD_GETLK", { ENOLCK } },
     { "getrandom(", { EINTR } },
-    { "getdents64(", { ENOMEM } },
+    { "getdents64(", { ENOMEM, EIO } },
     { "syscall(SYS_futex, word, FUTEX_WAIT", { EINTR, EAGAIN, ENOMEM } },
     { "syscall(SYS_futex, word, FUTEX_WAKE", { ENOMEM } },
     { "syscall(SYS_futex, other, FUTEX_WAKE_OP", { ENOSYS } },
@@ -320,7 +320,8 @@ static bool fail_is_listed(const char *call, int error)
     static const char *const also[] = { "tong_send", "tong_receive" };
     char text[16384];
     fail_contract(call, text, sizeof(text));
-    if (error == ECHILD || fail_names(text, strerrorname_np(error))) {
+    /* A broken disk is handed on as it is, by every call. */
+    if (error == ECHILD || error == EIO || fail_names(text, strerrorname_np(error))) {
         return true;
     }
     /* "an error of tong_send()": its list, too. */
@@ -645,6 +646,16 @@ static bool fail_once(const struct fail_scene *scene, struct fail_stage *s,
     return fail_plan.what != NULL;
 }
 
+/* A sanitizer makes it slow: there the second round is for the long form. */
+static int fail_rounds(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return getenv("TONG_TEST_LONG") != NULL ? 2 : 1;
+#else
+    return 2;
+#endif
+}
+
 static void fail_all(const struct fail_scene *scene)
 {
     struct fail_counts counts = { 0 };
@@ -655,7 +666,7 @@ static void fail_all(const struct fail_scene *scene)
     fail_scene_now = scene;
     (void)fail_header();
     (void)signal(SIGABRT, fail_on_abort);
-    for (int stays = 0; stays < 2; stays++) {
+    for (int stays = 0; stays < fail_rounds(); stays++) {
         bool there = true;
         for (unsigned n = 1; there; n++) {
             unsigned error = 0;
