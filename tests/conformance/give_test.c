@@ -614,12 +614,13 @@ static void users_do_not_give_to_each_other(void)
     kit_needs(KIT_GIVE);
     kit_needs_root();
     struct two_users *two = kit_shared(sizeof(*two));
-    two->folder = kit_make_folder(0, 65530, 03770);
+    const char *folder = kit_make_folder(0, 65530, 03770);
+    two->folder = folder;
     struct kit_child bob = kit_spawn(bob_has_a_process, two);
     struct kit_child ann = kit_spawn(ann_gives, two);
     kit_join(&ann);
     kit_join(&bob);
-    kit_remove_folder(two->folder);
+    kit_remove_folder(folder);
 }
 
 static const struct kit_test tests[] = {
