@@ -317,11 +317,12 @@ int tg_foreign_look(struct tg_reader *r, uint64_t place, struct tg_message_view 
     uint64_t at = start_of(r, place);
     for (uint32_t jumps = 0; jumps <= TG_LINK_SEGMENTS; jumps++) {
         uint32_t commit;
+        /* First: a look that fails here for want of memory goes on here, see start_of. */
+        r->next = at;
         int e = get_commit(r, at, &commit);
         if (e < 0) {
             return e;
         }
-        r->next = at;
         if (commit == 0) {
             return 0;
         }

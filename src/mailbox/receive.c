@@ -471,6 +471,12 @@ static int finish_copy(struct tg_box *box, struct tg_take *take)
         return 1;
     }
     const int copied = tg_take_copy(take, take->buf);
+    if (copied < 0 && copied != -EPROTO) {
+        /* It could not be read now: it is there for the next call, as if not handed out. */
+        const uint32_t state = tg_load_relaxed(&take->entry->state);
+        tg_claims_finish(box, take->entry, TG_ENTRY(TG_RETURNED, TG_ENTRY_DELIVERIES(state)));
+        return copied;
+    }
     tong_message message = TONG_MESSAGE_INIT;
     const struct tg_box_entry *own = tg_claims_of(box, box->rx.slot);
     message.private_[0] = (uint64_t)(take->entry - own) + 1;
@@ -561,7 +567,8 @@ static size_t take_more(struct tg_box *box, const struct iovec *buffers, size_t 
         if (take.entry != NULL) {
             /* A long one among many: copied here, its claim given up in one store. */
             const int copied = tg_take_copy(&take, take.buf);
-            tg_store_release(&take.entry->state, TG_ENTRY(TG_RELEASED, 1));
+            const bool is_there = copied < 0 && copied != -EPROTO;
+            tg_store_release(&take.entry->state, TG_ENTRY(is_there ? TG_RETURNED : TG_RELEASED, 1));
             tg_claims_collect(box, false);
             if (copied < 0) {
                 break;

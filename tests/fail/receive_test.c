@@ -97,6 +97,32 @@ static void with_a_dead_receiver(struct fail_stage *s)
     s->any_order = true;
 }
 
+/* Its file becomes another user's: then it is read by system calls. Needs root. */
+static void with_another_users_link(struct fail_stage *s, int n, size_t len)
+{
+    s->out = kit_open(FAIL_BOX, TONG_SEND | TONG_CREATE | TONG_EXCL, NULL);
+    for (int i = 0; i < n; i++) {
+        kit_ok(fail_send(s, s->out, len, 0));
+    }
+    kit_ok(chown(kit_path(FAIL_BOX "/link.0"), KIT_ANN, KIT_ANN));
+    s->in = kit_open(FAIL_BOX, TONG_RECEIVE, NULL);
+}
+
+static void with_three_of_another_user(struct fail_stage *s)
+{
+    with_another_users_link(s, 3, 100);
+}
+
+static void with_200_of_another_user(struct fail_stage *s)
+{
+    with_another_users_link(s, 200, 1000);
+}
+
+static void with_a_long_one_of_another_user(struct fail_stage *s)
+{
+    with_another_users_link(s, 1, 3 << 20);
+}
+
 /* ------------------------------------------------------------------ what is done */
 
 /* Received into s->data; what fails leaves the message there. */
@@ -332,6 +358,24 @@ FAIL_SCENE(a_wait_for_any_that_waits, "wait_any, asleep, then sent", "tong_wait_
            wait_for_any_message, NULL)
 FAIL_SCENE(an_interrupt, "interrupt", "tong_interrupt", with_none, interrupt_it, interrupted)
 
+FAIL_SCENE(of_another_user, "receive, another user's", "tong_receive", with_three_of_another_user,
+           receive_one, NULL)
+FAIL_SCENE(a_backlog_of_another_user, "200 receives of another user's", "tong_receive",
+           with_200_of_another_user, receive_all, NULL)
+FAIL_SCENE(a_long_one_of_another_user, "receive of 3 MiB, another user's", "tong_receive",
+           with_a_long_one_of_another_user, receive_one, NULL)
+FAIL_SCENE(a_claim_of_another_users, "claim of 3 MiB, another user's", "tong_claim",
+           with_a_long_one_of_another_user, claim_one, claimed)
+
+static void messages_of_another_user(void)
+{
+    kit_needs_root();
+    of_another_user();
+    a_backlog_of_another_user();
+    a_long_one_of_another_user();
+    a_claim_of_another_users();
+}
+
 static const struct kit_test tests[] = {
     KIT_TEST_LONG(the_first_receive, 120),
     KIT_TEST_LONG(a_receive_of_ten_links, 120),
@@ -353,6 +397,7 @@ static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_wait_for_any_that_times_out, 120),
     KIT_TEST_LONG(a_wait_for_any_that_waits, 120),
     KIT_TEST_LONG(an_interrupt, 120),
+    KIT_TEST_LONG(messages_of_another_user, 300),
 };
 
 KIT_MAIN(tests)
