@@ -367,6 +367,18 @@ static bool has_parked(const struct tg_box *box, const struct tg_take *take)
     return take->how == TG_TAKE_SKIP && tg_load_relaxed(&box->head->n_parked) != 0;
 }
 
+/* 0: it may. */
+static int why_not_sleep(struct tg_box *box, const struct call *call)
+{
+    if (call->deadline == 0) {
+        return -EAGAIN;
+    }
+    if (tg_box_is_interrupted(box, call->interrupts)) {
+        return -ECANCELED;
+    }
+    return tg_is_over(call->deadline) ? -ETIMEDOUT : 0;
+}
+
 static int receive_turns(struct tg_box *box, struct tg_take *take, struct call *call)
 {
     bool may_spin = call->deadline != 0 && !call->spun;
@@ -409,15 +421,7 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct call *
             tg_dead_letter(box);
             continue;
         }
-        if (r == 0 && call->deadline == 0) {
-            r = -EAGAIN;
-        }
-        if (r == 0 && tg_box_is_interrupted(box, call->interrupts)) {
-            r = -ECANCELED;
-        }
-        if (r == 0 && tg_is_over(call->deadline)) {
-            r = -ETIMEDOUT;
-        }
+        r = r == 0 ? why_not_sleep(box, call) : r;
         if (r != 0) {
             leave_queue(box, call);
             tg_box_unlock(box);
