@@ -35,6 +35,8 @@ static void check_init(void)
     tong_slot slot = TONG_SLOT_INIT;
     tong_message message = TONG_MESSAGE_INIT;
     tong_status status = TONG_STATUS_INIT;
+    tong_origin origin = TONG_ORIGIN_INIT;
+    tong_death death = TONG_DEATH_INIT;
     tong_region_options region_options = TONG_REGION_OPTIONS_INIT;
     tong_region_status region_status = TONG_REGION_STATUS_INIT;
 
@@ -47,6 +49,10 @@ static void check_init(void)
     EXPECT(message.struct_size == sizeof(message) && message.data == NULL);
     EXPECT(status.struct_size == sizeof(status) && status.name[0] == '\0');
     EXPECT(status.backstop_finds == 0);
+    EXPECT(options.max_deliveries == 0 && options.dead_letter == NULL);
+    EXPECT(status.max_deliveries == 0 && status.dead_letter[0] == '\0');
+    EXPECT(origin.struct_size == sizeof(origin) && origin.name[0] == '\0');
+    EXPECT(death.struct_size == sizeof(death) && death.roles == 0 && death.pid == 0);
     EXPECT(region_options.struct_size == sizeof(region_options));
     EXPECT(region_options.owner == TONG_SYSTEM && region_options.mode == 0600);
     EXPECT(region_status.struct_size == sizeof(region_status) && region_status.name[0] == '\0');
