@@ -6,7 +6,7 @@
 #     base 0   region 1   link 2   mailbox 3   carrier 4   api 5
 #
 #   - tools/, bench/, examples/ see <tong/tong.h>, system headers and their own folder.
-#   - tests/ the same, and tests/kit/; tests/crash/, tests/fail/, tests/fuzz/, tests/step/ and src/**/*_test.c also internal headers.
+#   - tests/ the same, and tests/kit/; tests/crash/, tests/fail/, tests/fuzz/, tests/step/ and src/**/*_test.[ch] also internal headers.
 #   - x.c includes its own x.h first (without one, the header of its folder), so that the header is
 #     proven to stand alone; then system headers, then tong's.
 #   - A file has at most 800 lines, a function at most 60, from its brace to its brace.
@@ -113,7 +113,7 @@ function look_at_order(header, quoted,    ours) {
 
 function begin_file() {
     here = folder_of(FILENAME)
-    is_test = FILENAME ~ /_test\.c$/
+    is_test = FILENAME ~ /_test\.[ch]$/
     n_includes = 0
     after_ours = ""
     body = 0
