@@ -198,6 +198,12 @@ static int open_segment(struct tg_reader *r, uint32_t index, uint64_t *ret_begin
 }
 
 /* What is read must lie in the file: beyond its end a load is a signal. */
+static void set_limit(struct tg_reader *r)
+{
+    const uint64_t end = r->end < r->file_size || r->borrowed ? r->end : r->file_size;
+    r->limit = end < TG_RECORD_HEAD ? 0 : (end - TG_RECORD_HEAD) / 16;
+}
+
 static int check_size(struct tg_reader *r, uint64_t end)
 {
     if (end <= r->file_size || r->borrowed) {
@@ -209,6 +215,7 @@ static int check_size(struct tg_reader *r, uint64_t end)
         return fd;
     }
     r->file_size = (uint64_t)st.st_size;
+    set_limit(r);
     return end <= r->file_size ? 0 : -EPROTO;
 }
 
@@ -218,6 +225,7 @@ static int enter(struct tg_reader *r, uint32_t index)
     if (e == 0) {
         const uint32_t flags = tg_load_relaxed(&tg_segment_at(r->head, index)->flags);
         r->current = index;
+        set_limit(r);
         r->oneshot = (flags & TG_SEGMENT_ONESHOT) != 0;
     }
     return e;

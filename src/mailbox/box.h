@@ -194,7 +194,7 @@ struct tg_box {
     /* as last seen, see owner.c; any thread */
     tg_a64 owner;
     tg_a32 state_seen;
-    tg_a32 state_simple; /* the same, or 0: every call asks */
+    tg_a32 state_simple; /* the same, if nothing else is to be asked; or 0 */
     tg_a32 interrupts;
     tg_a32 interrupts_used;
     struct tg_sender tx;
@@ -207,7 +207,12 @@ struct tg_box {
 /* ---- owner.c: whose it is */
 
 /* 0 while the mailbox is alive for this handle; -EIDRM, -EOWNERDEAD. */
-int tg_box_check(struct tg_box *box);
+int tg_box_check_slow(struct tg_box *box);
+static inline int tg_box_check(struct tg_box *box)
+{
+    const bool simple = tg_load_acquire(&box->head->state) == tg_load_relaxed(&box->state_simple);
+    return simple ? 0 : tg_box_check_slow(box);
+}
 /* Root's lock held: end what a dead one began to change. */
 void tg_box_end_change(struct tg_box_head *head);
 /* Whether its owner is one that lets this process receive, at this moment. */
@@ -239,12 +244,15 @@ void tg_box_accept(struct tg_box *box);
 
 /* Begin a public call: 0, -ECHILD, or tg_box_check(). */
 int tg_box_begin_slow(struct tg_box *box);
+/* Nothing is to be asked: alive, as last seen, the system's, and mapped. */
+static inline bool tg_box_is_simple(const struct tg_box *box)
+{
+    return box->fork_count == tg_fork_count() && (__libc_single_threaded || box->threads) &&
+           tg_load_acquire(&box->head->state) == tg_load_relaxed(&box->state_simple);
+}
 static inline int tg_box_begin(struct tg_box *box)
 {
-    const bool simple = box->fork_count == tg_fork_count() && tg_load_relaxed(&box->owner) == 0 &&
-                        (__libc_single_threaded || box->threads) &&
-                        tg_load_acquire(&box->head->state) == tg_load_relaxed(&box->state_simple);
-    return simple ? 0 : tg_box_begin_slow(box);
+    return tg_box_is_simple(box) ? 0 : tg_box_begin_slow(box);
 }
 /* Map the bell files of the folder that are not mapped yet. */
 int tg_box_find_users(struct tg_box *box);

@@ -61,10 +61,10 @@ void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t he
     }
 }
 
-static void ring_link(const struct tg_box *box, struct tg_attached *at, bool always)
+static __attribute__((noinline)) void ring_link_slow(const struct tg_box *box,
+                                                     struct tg_attached *at, bool always)
 {
     const struct tg_link_head *head = at->reader.head;
-    at->ring_due = false;
     if (tg_reader_refresh(&at->reader) < 0) {
         return;
     }
@@ -82,6 +82,14 @@ static void ring_link(const struct tg_box *box, struct tg_attached *at, bool alw
         at->waits_note = waits;
         (void)tg_add(&at->row->bell, 1);
         tg_sys_futex_wake(&at->row->bell, INT_MAX);
+    }
+}
+
+static inline void ring_link(const struct tg_box *box, struct tg_attached *at, bool always)
+{
+    at->ring_due = false;
+    if (at->reader.foreign != NULL || tg_load_acquire(&at->reader.head->waits) != at->waits_note) {
+        ring_link_slow(box, at, always);
     }
 }
 

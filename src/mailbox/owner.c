@@ -66,12 +66,13 @@ static void keep_owner(struct tg_box *box, uint64_t owner)
     atomic_store_explicit(&box->owner, owner, memory_order_relaxed);
 }
 
-static void keep_state(struct tg_box *box, uint32_t word)
+/* That it is simple is said with the word, in one store: an older thread's is of an older word. Of
+ * another user's box there is only a copy: every call asks. */
+static void keep_state(struct tg_box *box, uint32_t word, uint64_t owner)
 {
+    const bool simple = owner == 0 && box->sight.copy == NULL;
     atomic_store_explicit(&box->state_seen, word, memory_order_relaxed);
-    /* Of another user's box there is only a copy: every call asks. */
-    atomic_store_explicit(&box->state_simple, box->sight.copy == NULL ? word : 0,
-                          memory_order_relaxed);
+    atomic_store_explicit(&box->state_simple, simple ? word : 0, memory_order_relaxed);
 }
 
 static bool is_settled(const struct tg_box *box, uint32_t word)
@@ -96,9 +97,10 @@ static int note_state(struct tg_box *box, uint32_t *word)
     if (TG_STATE(*word) != TG_ALIVE) {
         return TG_STATE(*word) == TG_OWNER_GONE ? -EOWNERDEAD : -EIDRM;
     }
-    keep_owner(box, TG_OWNER(tg_load_acquire(&box->head->owner)));
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
+    keep_owner(box, owner);
     if (settled) {
-        keep_state(box, *word);
+        keep_state(box, *word, owner);
     }
     return 0;
 }
@@ -140,7 +142,7 @@ static int check(struct tg_box *box, uint32_t *ret_word)
     }
 }
 
-int tg_box_check(struct tg_box *box)
+int tg_box_check_slow(struct tg_box *box)
 {
     uint32_t word;
     return check(box, &word);

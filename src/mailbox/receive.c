@@ -163,7 +163,7 @@ static inline bool consume_short(struct tg_box *box, struct tg_attached *at, str
     struct tg_reader *r = &at->reader;
     struct tg_box_row *row = at->row;
     struct tg_message_view view;
-    if (tg_reader_look(r, r->next, &view) != 1 || view.len > take->size || view.len >= SHORT_LEN ||
+    if (!tg_reader_view(r, &view) || view.len > take->size || view.len >= SHORT_LEN ||
         tg_place_offset(view.next) >= r->left_end || r->begin != r->left_begin) {
         return false;
     }
@@ -510,8 +510,8 @@ ssize_t tg_box_receive(struct tg_box *box, void *buf, size_t size, int64_t timeo
     struct tg_take take = { .how = TG_TAKE_COPY, .buf = buf, .size = size };
     bool spun = false;
     /* With one thread nobody else is inside: the gate is free. */
-    if (__libc_single_threaded && box->rx.has_slot && tg_box_begin(box) == 0 &&
-        tg_box_may_receive(box) && take_short(box, &take, timeout_ns != 0, &spun)) {
+    if (__libc_single_threaded && box->rx.has_slot && tg_box_is_simple(box) &&
+        take_short(box, &take, timeout_ns != 0, &spun)) {
         return (ssize_t)take.len;
     }
     const int r = receive(box, &take, timeout_ns, spun);

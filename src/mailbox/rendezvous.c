@@ -270,6 +270,13 @@ static int consume(struct tg_box *box, struct tg_attached *at, struct tg_take *t
         }
         r = tg_take_copy(take, take->buf);
     }
+    if (r < 0 && r != -EPROTO) {
+        /* Its sender was told that it is received: it waits for who can read it. */
+        tg_store_release(&take->entry->state, TG_ENTRY(TG_RETURNED, 1));
+        take->entry = NULL;
+        tg_claims_collect(box, false);
+        return r;
+    }
     tg_store_release(&take->entry->state, TG_ENTRY(TG_FREE, 0));
     take->entry = NULL;
     tg_claims_note_done(box, 1);

@@ -32,7 +32,7 @@
 
 /* ---- ringing */
 
-void tg_sender_ring(struct tg_box *box, bool always)
+static inline void ring(struct tg_box *box, bool always)
 {
     struct tg_sender *tx = &box->tx;
     /* Partner: the fence in set_turn. Commit before it, TURN behind it. */
@@ -47,6 +47,11 @@ void tg_sender_ring(struct tg_box *box, bool always)
     }
     tx->note = turn;
     tg_box_ring_slot(box, slot - 1);
+}
+
+void tg_sender_ring(struct tg_box *box, bool always)
+{
+    ring(box, always);
 }
 
 /* ---- room */
@@ -358,7 +363,7 @@ static void commit(struct tg_box *box, uint64_t len, uint32_t extension)
 /* After the commits: promise them. */
 static void tell(struct tg_box *box)
 {
-    tg_sender_ring(box, false);
+    ring(box, false);
     tg_writer_note_tail(&box->tx.writer);
 }
 

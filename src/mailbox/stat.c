@@ -274,19 +274,10 @@ static int check_logout(struct doctor *doctor, const char *path)
                 "set RemoveIPC=no in /etc/systemd/logind.conf, or TONG_DIR to another folder");
 }
 
-static int check_all(struct doctor *doctor, struct tg_root *root, const char *path, bool repair)
+static int check_things(struct doctor *doctor, struct tg_root *root, bool repair)
 {
-    int r = check_memory(doctor, path);
-    if (r == 0) {
-        r = check_logout(doctor, path);
-    }
-    if (r == 0) {
-        r = tell_count(doctor, tg_life_sweep(root, repair), ".life: records", repair);
-    }
-    if (r == 0) {
-        r = tell_count(doctor, tg_box_sweep(root, repair), ".tmp: folders", repair);
-    }
     struct tg_names names = { 0 };
+    int r = tell_count(doctor, tg_box_sweep(root, repair), ".tmp: folders", repair);
     if (r == 0) {
         r = tg_names_read(root, false, &names);
     }
@@ -294,6 +285,28 @@ static int check_all(struct doctor *doctor, struct tg_root *root, const char *pa
         r = check_mailbox(doctor, root, names.name[i], repair);
     }
     tg_names_free(&names);
+    return r;
+}
+
+static int check_all(struct doctor *doctor, struct tg_root *root, const char *path, bool repair)
+{
+    uint64_t me;
+    int r = check_memory(doctor, path);
+    if (r == 0) {
+        r = check_logout(doctor, path);
+    }
+    if (r == 0) {
+        r = tell_count(doctor, tg_life_sweep(root, repair), ".life: records", repair);
+    }
+    if (r < 0 || !repair) {
+        return r < 0 ? r : check_things(doctor, root, false);
+    }
+    /* With a record: what it moves away carries its number, and is cleared away should it die. */
+    r = tg_life_join(root, &me);
+    if (r == 0) {
+        r = check_things(doctor, root, true);
+        tg_life_leave(root);
+    }
     return r;
 }
 
