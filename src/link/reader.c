@@ -171,8 +171,9 @@ static int open_segment(struct tg_reader *r, uint32_t index, uint64_t *ret_begin
     const uint64_t begin = (uint64_t)page * TG_PAGE;
     const uint64_t end = begin + (uint64_t)pages * TG_PAGE;
     struct tg_reader_segment *segment = &r->segments[index];
-    if (segment->page != page || segment->pages != pages) {
-        unmap_segment(segment);
+    /* A segment never moves; and a claim may lie in what is mapped. */
+    if (segment->page != 0 && (segment->page != page || segment->pages != pages)) {
+        return -EPROTO;
     }
     const bool in_window = end <= TG_LINK_WINDOW;
     if (!in_window && segment->map == NULL) {

@@ -223,12 +223,9 @@ bool tg_claims_want_retry(const struct tg_box *box)
            tg_now_ns() - box->rx.parked_ns >= PARKED_NS;
 }
 
+/* All of them, whether this receiver could read them or not: another one may. */
 static void count_waiting(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
 {
-    const struct tg_attached *at = tg_claims_link_of(box, entry);
-    if (at == NULL || at->reader.damaged) {
-        return;
-    }
     if (TG_ENTRY_STATE(state) == TG_PARKED && box->rx.retry) {
         state = TG_ENTRY(TG_RETURNED, TG_ENTRY_DELIVERIES(state));
         tg_store_release(&entry->state, state);

@@ -328,8 +328,8 @@ static int prepare(struct tg_box *box, struct tg_take *take, uint64_t offer,
 int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
 {
     for (;;) {
-        uint64_t offer;
-        uint32_t len;
+        uint64_t offer = 0;
+        uint32_t len = 0;
         int r = see_offer(at, &offer, &len);
         if (r != 1 || take->how == TG_TAKE_LOOK) {
             return r;

@@ -135,8 +135,10 @@ static int make_private(const struct tg_box *box, struct tg_take *take)
 
 /* ---- returned ones */
 
-/* The first in that state that can be read: one of a damaged link hinders nobody. */
-static struct tg_box_entry *find_entry(struct tg_box *box, uint32_t wanted, uint32_t *ret_state)
+/* The first but skip in that state that the present call may take. orphans: of those whose link is not
+ * attached instead. */
+static struct tg_box_entry *find_entry(struct tg_box *box, uint32_t wanted, uint32_t skip,
+                                       bool orphans, uint32_t *ret_state)
 {
     const uint32_t n = tg_load_relaxed(&box->head->n_slots);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
@@ -145,12 +147,32 @@ static struct tg_box_entry *find_entry(struct tg_box *box, uint32_t wanted, uint
         for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
             *ret_state = tg_load_acquire(&e[k].state);
             const struct tg_attached *at = tg_claims_link_of(box, &e[k]);
-            if (TG_ENTRY_STATE(*ret_state) == wanted && at != NULL && !at->reader.damaged) {
+            if (TG_ENTRY_STATE(*ret_state) == wanted && (at == NULL) == orphans && skip-- == 0) {
                 return &e[k];
             }
         }
     }
     return NULL;
+}
+
+/*
+ * What was returned and whose link cannot be attached any more: its sender took the file away, or
+ * the right to read it. Counted as waiting, it would keep everybody awake for nothing.
+ */
+static int drop_orphans(struct tg_box *box)
+{
+    uint32_t state;
+    box->rx.stale = true;
+    const int r = tg_links_refresh(box);
+    if (r < 0) {
+        return r;
+    }
+    struct tg_box_entry *entry;
+    while ((entry = find_entry(box, TG_RETURNED, 0, true, &state)) != NULL) {
+        tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
+    }
+    tg_claims_collect(box, false); /* counts anew */
+    return 0;
 }
 
 static bool is_own(struct tg_box *box, const struct tg_box_entry *entry)
@@ -232,44 +254,57 @@ static bool is_too_often(const struct tg_box *box, uint32_t state)
     return box->max_deliveries != 0 && TG_ENTRY_DELIVERIES(state) > box->max_deliveries;
 }
 
-static int take_returned(struct tg_box *box, struct tg_take *take)
+static int take_entry(struct tg_box *box, struct tg_take *take, struct tg_box_entry *entry,
+                      uint32_t state)
 {
-    uint32_t state;
-    struct tg_box_entry *entry = find_entry(box, TG_RETURNED, &state);
-    if (entry == NULL) {
-        tg_store_relaxed(&box->head->n_returned, UINT32_C(0));
-        return 0;
-    }
-    if (take->how != TG_TAKE_SKIP && is_too_often(box, state)) {
-        return TG_TAKE_TOO_OFTEN;
-    }
-    if (take->how == TG_TAKE_LOOK) {
-        return 1;
-    }
     int r = view_entry(box, take, entry, state);
-    if (r < 0) {
-        return r;
-    }
-    if (take->how == TG_TAKE_CLAIM) {
+    if (r == 0 && take->how == TG_TAKE_CLAIM) {
         r = move_here(box, take, entry, state);
-    } else if (take->how == TG_TAKE_COPY) {
+    } else if (r == 0 && take->how == TG_TAKE_COPY) {
         r = tg_take_copy(take, take->buf);
     }
     if (r < 0) {
         tg_take_drop(take);
-        return r;
     }
-    if (take->how != TG_TAKE_CLAIM) {
+    /* What its sender made unreadable is no message any more. */
+    if (r == -EPROTO || (r == 0 && take->how != TG_TAKE_CLAIM)) {
         free_entry(box, take, entry);
     }
-    one_returned_less(box);
-    return 1;
+    if (r == -EPROTO || r == 0) {
+        one_returned_less(box);
+    }
+    return r == 0 ? 1 : r;
+}
+
+/* The trouble of one is not the others': what cannot be read just now is passed over, and told
+ * (*ret_error) if nothing else is there. */
+static int take_returned(struct tg_box *box, struct tg_take *take, int *ret_error)
+{
+    uint32_t state;
+    struct tg_box_entry *entry;
+    for (uint32_t skip = 0; (entry = find_entry(box, TG_RETURNED, skip, false, &state)) != NULL;) {
+        if (take->how != TG_TAKE_SKIP && is_too_often(box, state)) {
+            return TG_TAKE_TOO_OFTEN;
+        }
+        if (take->how == TG_TAKE_LOOK) {
+            return 1;
+        }
+        const int r = take_entry(box, take, entry, state);
+        if (r == 1 || r == -EMSGSIZE || r == -ENOBUFS) {
+            return r;
+        }
+        *ret_error = r;
+        skip += r == -EPROTO ? 0 : 1;
+    }
+    const int r = *ret_error == 0 ? drop_orphans(box) : 0;
+    *ret_error = r < 0 ? r : *ret_error;
+    return 0;
 }
 
 int tg_take_too_often(struct tg_box *box, struct tg_take *take)
 {
     uint32_t state;
-    struct tg_box_entry *entry = find_entry(box, TG_RETURNED, &state);
+    struct tg_box_entry *entry = find_entry(box, TG_RETURNED, 0, false, &state);
     if (entry == NULL || !is_too_often(box, state)) {
         return 0;
     }
@@ -288,19 +323,17 @@ int tg_take_too_often(struct tg_box *box, struct tg_take *take)
     return r < 0 ? r : 1;
 }
 
-/* Of those set aside, for who throws away. */
+/* Of those set aside, for who throws away: whether it can be read or not. */
 static int skip_parked(struct tg_box *box, struct tg_take *take)
 {
     uint32_t state;
-    struct tg_box_entry *entry = find_entry(box, TG_PARKED, &state);
-    tg_store_relaxed(&box->head->n_parked, UINT32_C(0));
+    struct tg_box_entry *entry = find_entry(box, TG_PARKED, 0, false, &state);
     if (entry == NULL) {
+        tg_store_relaxed(&box->head->n_parked, UINT32_C(0));
         return 0;
     }
-    const int r = view_entry(box, take, entry, state);
-    if (r < 0) {
-        return r;
-    }
+    (void)view_entry(box, take, entry, state);
+    tg_take_drop(take);
     free_entry(box, take, entry);
     tg_claims_collect(box, false); /* counts the rest */
     return 1;
@@ -401,9 +434,10 @@ static void note_served(struct tg_receiver *rx, uint32_t index)
 int tg_take_one(struct tg_box *box, struct tg_take *take)
 {
     struct tg_receiver *rx = &box->rx;
+    int error = 0;
     take->entry = NULL;
     if (tg_load_relaxed(&box->head->n_returned) != 0) {
-        const int r = take_returned(box, take);
+        const int r = take_returned(box, take, &error);
         if (r != 0) {
             return r;
         }
@@ -432,7 +466,8 @@ int tg_take_one(struct tg_box *box, struct tg_take *take)
             return r;
         }
     }
-    return take->how == TG_TAKE_SKIP && tg_load_relaxed(&box->head->n_parked) != 0
-               ? skip_parked(box, take)
-               : 0;
+    if (error == 0 && take->how == TG_TAKE_SKIP && tg_load_relaxed(&box->head->n_parked) != 0) {
+        return skip_parked(box, take);
+    }
+    return error;
 }
