@@ -190,15 +190,11 @@ int tg_life_open_dir(struct tg_root *root, bool create)
     }
     int fd = tg_sys_open(root->fd, LIFE_DIR, O_RDONLY | O_DIRECTORY, 0);
     if (fd == -ENOENT && create) {
-        int r = tg_sys_mkdir(root->fd, LIFE_DIR, 0700);
-        if (r < 0 && r != -EEXIST) {
+        const int r = tg_root_make_folder(root, LIFE_DIR);
+        if (r < 0) {
             return r;
         }
-        const bool made = r == 0;
         fd = tg_sys_open(root->fd, LIFE_DIR, O_RDONLY | O_DIRECTORY, 0);
-        if (fd >= 0 && made && tg_root_is_shared(root)) {
-            (void)tg_sys_chmod(fd, root->mode);
-        }
     }
     if (fd < 0) {
         return fd == -ELOOP || fd == -ENOTDIR ? -EACCES : fd;

@@ -40,7 +40,7 @@ bool tg_root_may_own(const struct tg_root *root, uint32_t uid);
 bool tg_root_is_shared(const struct tg_root *root);
 /* Hold the lock under which names are taken away. 0 and a descriptor to close, or -errno;
  * -EAGAIN if somebody has it and wait is false. */
-int tg_root_lock(const struct tg_root *root, bool wait, int *ret_fd);
+int tg_root_lock(struct tg_root *root, bool wait, int *ret_fd);
 /* A name in ".tmp" that begins with what ("new", "gone"), carries this process's record number and
  * was never used before. size >= 64. */
 void tg_root_temp_name(struct tg_root *root, const char *what, char *ret_name, size_t size);

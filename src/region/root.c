@@ -224,26 +224,89 @@ bool tg_root_is_shared(const struct tg_root *root)
     return (root->mode & (S_IWGRP | S_IRGRP)) != 0;
 }
 
-/* Not O_CREAT on one that is there: in a sticky folder the kernel may refuse another user's. */
-static int open_lock(const struct tg_root *root, int *ret_fd)
+/* ---- what all users of a shared folder need: whole, with its rights, before it has its name */
+
+#define NEW_PREFIX ".new."
+
+/* What a maker of this user left that died, or is about to name: that one begins again. */
+static int sweep_new(const char *name, unsigned char type, void *arg)
 {
-    const bool shared = tg_root_is_shared(root);
-    for (;;) {
-        int fd = tg_sys_open(root->fd, LOCK_NAME, O_RDWR, 0);
-        if (fd == -ENOENT) {
-            fd = tg_sys_open(root->fd, LOCK_NAME, O_RDWR | O_CREAT | O_EXCL, 0600);
-            if (fd >= 0 && shared) {
-                (void)tg_sys_chmod(fd, 0660);
-            }
-        }
-        if (fd != -EEXIST) {
-            *ret_fd = fd;
-            return fd < 0 ? fd : 0;
-        }
+    const struct tg_root *root = arg;
+    struct stat st;
+    (void)type;
+    if (strncmp(name, NEW_PREFIX, strlen(NEW_PREFIX)) == 0 &&
+        tg_sys_stat(root->fd, name, &st) == 0 && st.st_uid == geteuid()) {
+        (void)(S_ISDIR(st.st_mode) ? tg_sys_rmdir(root->fd, name) : tg_sys_unlink(root->fd, name));
     }
+    return 0;
 }
 
-int tg_root_lock(const struct tg_root *root, bool wait, int *ret_fd)
+static int make_under(const struct tg_root *root, const char *temp, bool folder)
+{
+    const uint32_t mode = folder ? root->mode & 07777 : 0660;
+    int r = folder ? tg_sys_mkdir(root->fd, temp, 0700) : 0;
+    tg_fd fd = r < 0
+                   ? r
+                   : tg_sys_open(root->fd, temp,
+                                 folder ? O_RDONLY | O_DIRECTORY : O_RDWR | O_CREAT | O_EXCL, 0600);
+    r = fd < 0 ? fd : tg_sys_chmod(fd, mode);
+    return r;
+}
+
+/* 0: it is there now, whoever made it. */
+static int make_for_all(struct tg_root *root, const char *name, bool folder)
+{
+    int r;
+    (void)tg_sys_list(root->fd, sweep_new, root);
+    for (int tries = 0; tries < 16; tries++) {
+        uint64_t random;
+        char temp[32];
+        r = tg_sys_random(&random, sizeof random);
+        if (r < 0) {
+            return r;
+        }
+        (void)snprintf(temp, sizeof temp, NEW_PREFIX "%016llx", (unsigned long long)random);
+        r = make_under(root, temp, folder);
+        if (r == 0) {
+            r = tg_sys_rename(root->fd, temp, name, false);
+        }
+        if (r < 0) {
+            (void)(folder ? tg_sys_rmdir(root->fd, temp) : tg_sys_unlink(root->fd, temp));
+        }
+        if (r != -ENOENT) {
+            break; /* swept away by another one of this user: again */
+        }
+    }
+    return r == -EEXIST ? 0 : r;
+}
+
+int tg_root_make_folder(struct tg_root *root, const char *name)
+{
+    if (tg_root_is_shared(root)) {
+        return make_for_all(root, name, true);
+    }
+    const int r = tg_sys_mkdir(root->fd, name, 0700);
+    return r == -EEXIST ? 0 : r;
+}
+
+/* Not O_CREAT on one that is there: in a sticky folder the kernel may refuse another user's. */
+static int open_lock(struct tg_root *root, int *ret_fd)
+{
+    int fd = tg_sys_open(root->fd, LOCK_NAME, O_RDWR, 0);
+    while (fd == -ENOENT || fd == -EEXIST) {
+        if (tg_root_is_shared(root)) {
+            const int r = make_for_all(root, LOCK_NAME, false);
+            fd = r < 0 ? r : tg_sys_open(root->fd, LOCK_NAME, O_RDWR, 0);
+        } else {
+            fd = tg_sys_open(root->fd, LOCK_NAME, O_RDWR | O_CREAT | O_EXCL, 0600);
+            fd = fd == -EEXIST ? tg_sys_open(root->fd, LOCK_NAME, O_RDWR, 0) : fd;
+        }
+    }
+    *ret_fd = fd;
+    return fd < 0 ? fd : 0;
+}
+
+int tg_root_lock(struct tg_root *root, bool wait, int *ret_fd)
 {
     tg_fd fd = -1;
     int r = open_lock(root, &fd);
@@ -292,23 +355,13 @@ uint32_t tg_file_mode(uint32_t mode, bool all_write)
     return file;
 }
 
-static void make_temp_dir(const struct tg_root *root)
-{
-    if (tg_sys_mkdir(root->fd, TEMP_DIR, 0700) == 0 && tg_root_is_shared(root)) {
-        tg_fd fd = tg_sys_open(root->fd, TEMP_DIR, O_RDONLY | O_DIRECTORY, 0);
-        if (fd >= 0) {
-            (void)tg_sys_chmod(fd, root->mode);
-        }
-    }
-}
-
 void tg_root_temp_name(struct tg_root *root, const char *what, char *ret_name, size_t size)
 {
     (void)pthread_mutex_lock(&root->lock);
     const uint32_t n = root->temp_count++;
     (void)pthread_mutex_unlock(&root->lock);
     if (n == 0) {
-        make_temp_dir(root);
+        (void)tg_root_make_folder(root, TEMP_DIR);
     }
     (void)snprintf(ret_name, size, TEMP_DIR "/%s.%016llx.%x", what,
                    (unsigned long long)tg_life_id(root), n);

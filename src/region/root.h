@@ -32,6 +32,8 @@ struct tg_root {
 
 /* Once a process: fork handlers and the key of thread ends. 0 or -errno. */
 int tg_process_init(void);
+/* A folder in the root for all who use that; 0 also if it is there. */
+int tg_root_make_folder(struct tg_root *root, const char *name);
 /* For the fork handlers in root.c. */
 void tg_life_after_fork(struct tg_root *root);
 int tg_life_process_init(void);

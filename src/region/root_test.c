@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/point.h"
 #include "kit.h"
 
 /* A path below the test's own folder, wherever TONG_DIR points by now. */
@@ -311,6 +313,87 @@ static void a_file_is_made_once_whole_and_with_its_mode(void)
     kit_equal(tg_file_mode(0666, false), 0644);
 }
 
+/* ---- the first users of a shared folder */
+
+struct first_user {
+    const char *folder;
+    unsigned long point; /* to die at, 0 none */
+    uid_t uid;
+    kit_barrier *barrier; /* or NULL */
+};
+
+static int is_first(void *arg)
+{
+    const struct first_user *user = arg;
+    struct tg_root *root = NULL;
+    uint64_t me = 0;
+    int lock = -1;
+    char name[64];
+    kit_become(user->uid, KIT_ANN);
+    kit_ok(setenv("TONG_DIR", user->folder, 1));
+    kit_ok(tg_root_get(false, &root));
+    if (user->barrier != NULL) {
+        kit_barrier_wait(user->barrier, 2);
+    }
+    tg_point_arm(user->point);
+    kit_ok(tg_life_join(root, &me));
+    tg_root_temp_name(root, "new", name, sizeof(name));
+    kit_ok(tg_root_lock(root, true, &lock));
+    tg_point_arm(0);
+    tg_sys_close(lock);
+    tg_life_leave(root);
+    tg_root_put(root);
+    return 0;
+}
+
+/* Each may use what the other one made. */
+static void each_may_use_it(const char *folder)
+{
+    struct first_user user = { .folder = folder, .uid = KIT_BOB };
+    struct kit_child bob = kit_spawn(is_first, &user);
+    kit_join(&bob);
+    user.uid = KIT_ANN;
+    struct kit_child ann = kit_spawn(is_first, &user);
+    kit_join(&ann);
+}
+
+static void who_dies_making_a_shared_folder_shuts_nobody_out(void)
+{
+    kit_needs_root();
+    bool died = true;
+    for (unsigned long point = 1; died; point++) {
+        const char *folder = kit_make_folder(0, KIT_ANN, 03770);
+        struct first_user user = { .folder = folder, .point = point, .uid = KIT_ANN };
+        struct kit_child ann = kit_spawn(is_first, &user);
+        died = WIFSIGNALED(kit_join_status(&ann));
+        each_may_use_it(folder);
+        if (strcmp(kit_entries(folder), ".life .lock .tmp") != 0 &&
+            strncmp(kit_entries(folder), ".life .lock .new.", 17) != 0) {
+            kit_fail("point %lu left %s", point, kit_entries(folder));
+        }
+        kit_remove_folder(folder);
+    }
+}
+
+static void two_users_may_come_first_at_once(void)
+{
+    kit_needs_root();
+    kit_barrier *barrier = kit_shared(sizeof(*barrier));
+    for (int i = 0; i < 50; i++) {
+        const char *folder = kit_make_folder(0, KIT_ANN, 03770);
+        struct first_user user[2] = {
+            { .folder = folder, .uid = KIT_ANN, .barrier = barrier },
+            { .folder = folder, .uid = KIT_BOB, .barrier = barrier },
+        };
+        struct kit_child ann = kit_spawn(is_first, &user[0]);
+        struct kit_child bob = kit_spawn(is_first, &user[1]);
+        kit_join(&ann);
+        kit_join(&bob);
+        each_may_use_it(folder);
+        kit_remove_folder(folder);
+    }
+}
+
 static const struct kit_test tests[] = {
     KIT_TEST(a_relative_path_is_refused),
     KIT_TEST(a_path_that_is_too_long_is_refused),
@@ -326,6 +409,8 @@ static const struct kit_test tests[] = {
     KIT_TEST(the_lock_excludes_and_goes_with_its_holder),
     KIT_TEST(temporary_names_are_unique_and_die_with_their_process),
     KIT_TEST(a_file_is_made_once_whole_and_with_its_mode),
+    KIT_TEST(who_dies_making_a_shared_folder_shuts_nobody_out),
+    KIT_TEST(two_users_may_come_first_at_once),
 };
 
 KIT_MAIN(tests)
