@@ -407,7 +407,7 @@ int tg_box_take_away(struct tg_root *root, const char *name, enum tg_end how, co
         }
         return r < 0 ? r : move_away(root, name);
     }
-    if (r < 0) {
+    if (r != 0) {
         return r == -EACCES ? -EPERM : r;
     }
     if (id != NULL && memcmp(view.head->id, id, 16) != 0) {
