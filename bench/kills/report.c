@@ -148,6 +148,7 @@ void report_json(const struct kills_system systems[], size_t n, FILE *file)
     const time_t now = time(NULL);
     struct tm utc;
     uname(&machine);
+    machine.release[strcspn(machine.release, "-")] = '\0'; /* whose build of it says nothing */
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     fprintf(file,
             "{\n  \"date\": \"%s\", \"kernel\": \"%s\", \"machine\": \"%s\", \"processors\": %ld,\n"
