@@ -403,7 +403,7 @@ static int find_or_make_once(struct tg_box *box, const tong_options *options)
 {
     const tong_options standard = TONG_OPTIONS_INIT;
     int r = attach(box, options);
-    if (r == -EOWNERDEAD) {
+    if (r == -EOWNERDEAD || r == -EIDRM) { /* or removed while this call looked at it */
         r = take_dead_away(box);
     }
     if (r != -ENOENT || (box->flags & TONG_CREATE) == 0) {
