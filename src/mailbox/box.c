@@ -439,7 +439,8 @@ static int check_options(const tong_options *o)
     if (o->struct_size < sizeof *o || tg_policy_of(o->delivery) == NULL ||
         o->owner > TONG_PROCESS || o->full > TONG_DROP_NEWEST || bad_capacity || bad_link ||
         (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 || o->max_bytes == 0 ||
-        o->max_deliveries >= UINT16_MAX || (o->dead_letter != NULL && o->max_deliveries == 0)) {
+        o->reserved != 0 || o->max_deliveries >= UINT16_MAX ||
+        (o->dead_letter != NULL && o->max_deliveries == 0)) {
         return -EINVAL;
     }
     return o->dead_letter != NULL ? tg_name_check(o->dead_letter) : 0;

@@ -177,14 +177,16 @@ bool tg_box_is_bells(const char *name, uint32_t *ret_number)
     return true;
 }
 
-/* A file of the folder for writing, if it has the size it must have; else NULL. */
+/* A file of the folder for writing, if it has the size it must have and no other user may cut it; else
+ * NULL. */
 static void *map_whole(int dir, const char *name, size_t size)
 {
     tg_fd fd = tg_sys_open(dir, name, O_RDWR | O_NONBLOCK, 0);
     struct stat st;
     void *p = NULL;
     const bool ok = fd >= 0 && tg_sys_fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-                    st.st_size == (off_t)size && tg_sys_map(fd, 0, size, true, &p) == 0;
+                    !tg_sight_is_needed(st.st_uid) && st.st_size == (off_t)size &&
+                    tg_sys_map(fd, 0, size, true, &p) == 0;
     return ok ? p : NULL;
 }
 
@@ -205,8 +207,8 @@ static void wake_queue(int dir)
     tg_sys_unmap(p, TG_ROOM_SIZE);
 }
 
-/* All bells that may be written, whosesoever: the mailbox's own user may have another number here than where
- * its file was made. */
+/* All bells of the mailbox's own user, which may have another number here than where its file was made: there
+ * each receiver listens. */
 static int wake_receivers(const char *name, unsigned char type, void *arg)
 {
     const struct tg_box_view *view = arg;
@@ -245,8 +247,7 @@ void tg_box_wake_everybody(const struct tg_box_view *view)
 
 /*
  * Root ends the mailbox of a user, who may cut its files meanwhile: what it writes there it writes by
- * system calls. It rings once, behind the end; should it be killed before that, the back-stop finds
- * the end.
+ * system calls, in the same order as everybody: mark, ring, end, ring.
  */
 static int map_to_ring(int dir, const char *name, size_t size, int *ret_fd, uint8_t **ret_p)
 {
@@ -296,23 +297,35 @@ static void ring_queue_for_user(const struct tg_box_view *view)
     tg_sys_unmap(p, TG_ROOM_SIZE);
 }
 
+static void ring_all_for_user(const struct tg_box_view *view, uint8_t *box)
+{
+    ring_receivers_for_user(view);
+    const uint32_t n = tg_load_acquire(&view->head->n_rows);
+    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
+        tg_sys_futex_ring_foreign(word_at(box, TG_BOX_ROWS_OFF + i * sizeof(struct tg_box_row) +
+                                                   offsetof(struct tg_box_row, bell)));
+    }
+    tg_sys_futex_ring_foreign(word_at(box, offsetof(struct tg_box_head, room)));
+    ring_queue_for_user(view);
+}
+
 static int end_for_user(const struct tg_box_view *view, uint32_t state)
 {
+    const uint32_t seen = tg_load_relaxed(&view->head->state);
+    /* Another word than a dead one's mark: see owner.c, I3. */
+    const uint32_t mark = ((seen & ~TG_CHANGING) + TG_CHANGE) | TG_CHANGING;
     tg_fd fd = -1;
     uint8_t *p = NULL;
     int r = map_to_ring(view->dir, TG_BOX_FILE, TG_BOX_SIZE, &fd, &p);
     if (r < 0) {
         return r;
     }
-    r = tg_sys_pwrite(fd, &state, sizeof state, offsetof(struct tg_box_head, state));
-    ring_receivers_for_user(view);
-    const uint32_t n = tg_load_acquire(&view->head->n_rows);
-    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
-        tg_sys_futex_ring_foreign(word_at(p, TG_BOX_ROWS_OFF + i * sizeof(struct tg_box_row) +
-                                                 offsetof(struct tg_box_row, bell)));
+    r = tg_sys_pwrite(fd, &mark, sizeof mark, offsetof(struct tg_box_head, state));
+    ring_all_for_user(view, p);
+    if (r == 0) {
+        r = tg_sys_pwrite(fd, &state, sizeof state, offsetof(struct tg_box_head, state));
+        ring_all_for_user(view, p);
     }
-    tg_sys_futex_ring_foreign(word_at(p, offsetof(struct tg_box_head, room)));
-    ring_queue_for_user(view);
     tg_sys_unmap(p, TG_BOX_SIZE);
     return r;
 }
