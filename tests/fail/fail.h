@@ -480,15 +480,16 @@ static void fail_drain(struct fail_stage *s, tong_mailbox *box)
 /* Wait until the operation sleeps (as tong_stat tells) or is over. */
 static inline void fail_await_sleep(struct fail_stage *s, bool receiver)
 {
-    for (;;) {
-        tong_status status = TONG_STATUS_INIT;
-        kit_ok(tong_stat(FAIL_BOX, &status));
-        if (atomic_load(&s->over) ||
-            (receiver ? status.receivers_asleep : status.senders_blocked) != 0) {
-            return;
-        }
-        (void)usleep(200);
-    }
+    tong_status status = TONG_STATUS_INIT;
+    kit_until(tong_stat(FAIL_BOX, &status) != 0 || atomic_load(&s->over) ||
+              (receiver ? status.receivers_asleep : status.senders_blocked) != 0);
+    kit_ok(tong_stat(FAIL_BOX, &status));
+}
+
+/* The same where tong_stat tells nothing: until the thread of the operation sleeps, or it is over. */
+static inline void fail_await_thread(struct fail_stage *s)
+{
+    kit_until(atomic_load(&s->over) || kit_sleeps(getpid()));
 }
 
 static inline void fail_help(struct fail_stage *s, void *(*function)(void *stage))

@@ -198,10 +198,7 @@ static void refused(struct fail_stage *s, int64_t answer)
 static void *unlock_later(void *stage)
 {
     struct fail_stage *s = stage;
-    /* Nothing tells who waits for a lock: let it try for a while. */
-    for (int i = 0; i < 20 && !atomic_load(&s->over); i++) {
-        (void)usleep(50);
-    }
+    fail_await_thread(s);
     atomic_store(&s->helped, tong_region_unlock(s->region));
     return NULL;
 }
@@ -245,9 +242,7 @@ static void waited_in_vain(struct fail_stage *s, int64_t answer)
 static void *notify_later(void *stage)
 {
     struct fail_stage *s = stage;
-    for (int i = 0; i < 20 && !atomic_load(&s->over); i++) {
-        (void)usleep(50);
-    }
+    fail_await_thread(s);
     atomic_store(&s->helped, tong_region_notify(s->region));
     return NULL;
 }

@@ -119,6 +119,8 @@ struct kit_random {
 struct kit_random kit_random_stream(uint64_t stream);
 uint64_t kit_random(struct kit_random *random);
 uint64_t kit_random_below(struct kit_random *random, uint64_t limit); /* 0..limit-1; limit > 0 */
+/* Let the others run for up to 3 ms: a random moment to kill one, not a wait for anything. */
+void kit_random_moment(struct kit_random *random);
 
 /* ------------------------------------------------------------------ processes */
 

@@ -111,6 +111,12 @@ uint64_t kit_random_below(struct kit_random *random, uint64_t limit)
     return kit_random(random) % limit;
 }
 
+void kit_random_moment(struct kit_random *random)
+{
+    const struct timespec some = { .tv_nsec = (long)kit_random_below(random, 3000000) };
+    nanosleep(&some, NULL);
+}
+
 /* ------------------------------------------------------------------ answers */
 
 void kit_gives_at(const char *file, int line, const char *call, int64_t got, int64_t want)

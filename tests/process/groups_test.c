@@ -282,8 +282,7 @@ static void kill_both(struct scene *scene)
     struct kit_child sender = kit_spawn(send_numbers, scene);
     struct kit_child receiver = kit_spawn(note_numbers, scene);
     for (uint64_t i = 0; i < kills; i++) {
-        const struct timespec some = { .tv_nsec = (long)kit_random_below(&random, 3000000) };
-        nanosleep(&some, NULL);
+        kit_random_moment(&random);
         struct kit_child *victim = i % 2 ? &sender : &receiver;
         kit_kill(victim);
         *victim = kit_spawn(i % 2 ? send_numbers : note_numbers, scene);

@@ -240,13 +240,6 @@ static int receive_until_killed(void *arg)
     return tong_close(box);
 }
 
-/* A random moment, not a wait for anything. */
-static void let_them_run(struct kit_random *random)
-{
-    const struct timespec some = { .tv_nsec = (long)kit_random_below(random, 3000000) };
-    nanosleep(&some, NULL);
-}
-
 struct run {
     struct ledger *ledger;
     struct kit_random random;
@@ -417,7 +410,7 @@ static void play(const struct kind *kind)
     setenv("TONG_TEST_NO_BACKSTOP", "1", 1);
     start(&run, kind);
     for (uint64_t round = 0; round < rounds; round++) {
-        let_them_run(&run.random);
+        kit_random_moment(&run.random);
         kill_one(&run);
     }
     expect_traffic(&run);

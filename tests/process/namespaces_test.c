@@ -328,8 +328,7 @@ static void nothing_promised_is_lost_whoever_is_killed(void)
     struct kit_resident sender = kit_home_spawn(&alone, send_numbers, scene);
     struct kit_resident receiver = kit_home_spawn(&alone, note_numbers, scene);
     for (uint64_t i = 0; i < kills; i++) {
-        const struct timespec some = { .tv_nsec = (long)kit_random_below(&random, 3000000) };
-        nanosleep(&some, NULL);
+        kit_random_moment(&random);
         struct kit_resident *victim = i % 2 ? &sender : &receiver;
         kit_home_kill(victim);
         *victim = kit_home_spawn(&alone, i % 2 ? send_numbers : note_numbers, scene);
