@@ -228,6 +228,34 @@ static void a_segment_outside_of_the_file_is_refused(void)
     }
 }
 
+/* The bytes of a claim lie in what is mapped: a segment that changes takes them from nobody. */
+static void a_segment_that_moves_is_refused_and_its_bytes_stay(void)
+{
+    const size_t len = TG_LINK_WINDOW + 1000;
+    struct rig rig;
+    struct tg_message_view view;
+    struct tg_message_view later;
+    const uint8_t *data = NULL;
+    uint32_t index = 0;
+    rig_open(&rig, 0, 4 << 20);
+    kit_ok(rig_put(&rig, 1, len));
+    kit_ok(rig_put(&rig, 2, len));
+    kit_equal(rig_take(&rig, &view), 1);
+    kit_equal(rig_take(&rig, &later), 1); /* in a segment of its own */
+    const uint64_t offset = tg_place_offset(view.place);
+    kit_ok(tg_reader_find(&rig.r, offset, (uint32_t)len, &data));
+    kit_true(data == view.data);
+    kit_ok(tg_segment_find(rig.w.head, offset, &index));
+    tg_a32 *pages = &tg_segment_at(rig.w.head, index)->pages;
+    const uint32_t was = atomic_load(pages);
+    for (uint32_t lie = was - 1; lie <= was + 1; lie += 2) {
+        atomic_store(pages, lie);
+        kit_gives(tg_reader_find(&rig.r, offset, (uint32_t)len, &data), -EPROTO);
+        kit_true(kit_payload_is(view.data, len, 1, 1));
+    }
+    rig_close(&rig);
+}
+
 static void a_table_that_is_too_long_is_refused(void)
 {
     struct wreck wreck;
@@ -425,6 +453,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_jump_to_nowhere_is_refused),
     KIT_TEST(a_circle_of_jumps_is_refused),
     KIT_TEST(a_segment_outside_of_the_file_is_refused),
+    KIT_TEST(a_segment_that_moves_is_refused_and_its_bytes_stay),
     KIT_TEST(a_table_that_is_too_long_is_refused),
     KIT_TEST(a_file_cut_off_in_its_head_is_refused),
     KIT_TEST(a_file_cut_off_in_its_segments_is_refused),

@@ -324,6 +324,26 @@ static void a_thread_that_ends_leaves_its_process_alive(void)
     leave();
 }
 
+/* Its word is gone with its thread: nothing wakes who watches it, so he asks again by himself. */
+static void who_watches_it_asks_again(void)
+{
+    uint64_t id;
+    tg_a32 never = 0;
+    struct tg_waitset set;
+    join();
+    struct kit_child child = start_orphan(&id);
+    tg_waitset_clear(&set);
+    tg_waitset_add(&set, &never, 0);
+    tg_life_watch_begin(root);
+    kit_true(tg_life_watch(root, id, &set));
+    kit_equal(set.n, 1); /* no word of the orphan's */
+    kit_kill(&child);
+    kit_gives(tg_waitset_sleep(&set, tg_now_ns() + KIT_PATIENCE), 0);
+    tg_life_watch_end(root);
+    kit_true(!tg_life_is_alive(root, id));
+    leave();
+}
+
 static void another_thread_arms_the_word_again(void)
 {
     struct watch *watch = kit_shared(sizeof(*watch));
@@ -533,6 +553,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_death_wakes_all_who_watch),
     KIT_TEST(a_leave_wakes_all_who_watch),
     KIT_TEST(a_thread_that_ends_leaves_its_process_alive),
+    KIT_TEST(who_watches_it_asks_again),
     KIT_TEST(another_thread_arms_the_word_again),
     KIT_TEST(with_threads_word_and_lock_together_say_dead),
     KIT_TEST(a_forked_child_does_not_keep_its_parent_alive),

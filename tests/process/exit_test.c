@@ -159,6 +159,44 @@ static void a_zombie_is_dead(void)
     survive_all(false);
 }
 
+/* ------------------------------------------------------------------ what a dead owner leaves */
+
+static int own_and_be_killed(void *arg)
+{
+    (void)arg;
+    tong_options options = kit_options();
+    options.owner = TONG_PROCESS;
+    (void)kit_open("dead", TONG_RECEIVE | TONG_CREATE, &options);
+    tong_region_options memory = TONG_REGION_OPTIONS_INIT;
+    memory.owner = TONG_PROCESS;
+    tong_region *region = NULL;
+    kit_ok(tong_region_open("memory", 1, TONG_WRITE | TONG_CREATE, &memory, &region));
+    end_it(BY_KILL);
+    return 1;
+}
+
+static void folder_holds(const char *name, const char *wanted)
+{
+    const char *entries = kit_entries(kit_path(name));
+    if (strcmp(entries, wanted) != 0) {
+        kit_fail("\"%s\" holds: %s; wanted: %s", name, entries, wanted);
+    }
+}
+
+/* Nobody asks for the dead one's names again: a visit of any other name takes the memory back. */
+static void a_visit_of_another_name_clears_away(void)
+{
+    kit_needs(KIT_PROCESS_OWNED);
+    struct kit_child child = kit_spawn(own_and_be_killed, NULL);
+    (void)kit_join_status(&child);
+    folder_holds("", "+memory .life .tmp dead");
+    tong_mailbox *other = kit_create("visit", NULL);
+    kit_end(other, "visit");
+    folder_holds("", ".life .lock .tmp");
+    folder_holds(".life", "");
+    folder_holds(".tmp", "");
+}
+
 /* ------------------------------------------------------------------ exit handlers */
 
 static tong_mailbox *last_words;
@@ -190,6 +228,7 @@ static void an_exit_handler_can_send_and_close(void)
 static const struct kit_test tests[] = {
     KIT_TEST_LONG(every_end_without_a_close_is_a_death, 120),
     KIT_TEST_LONG(a_zombie_is_dead, 120),
+    KIT_TEST(a_visit_of_another_name_clears_away),
     KIT_TEST(an_exit_handler_can_send_and_close),
 };
 
