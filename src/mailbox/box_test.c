@@ -142,6 +142,30 @@ static void a_file_of_another_size_or_none_is_eproto(void)
     }
 }
 
+/* A sender may take its file away. What was returned of it is no message any more, and is not counted: a
+ * receiver that believed the count would not sleep. */
+static void what_was_returned_of_a_file_that_is_gone_is_dropped(void)
+{
+    tong_mailbox *box = kit_create("box", NULL);
+    tong_mailbox *liar = kit_open("box", TONG_SEND, NULL);
+    tong_mailbox *honest = kit_open("box", TONG_SEND, NULL);
+    tong_message m[2] = { TONG_MESSAGE_INIT, TONG_MESSAGE_INIT };
+    kit_ok(kit_send_u64(liar, 1, 0)); /* the first link */
+    kit_ok(kit_send_u64(honest, 2, 0));
+    kit_ok(tong_claim(box, 0, &m[0]));
+    kit_ok(tong_claim(box, 0, &m[1]));
+    kit_ok(unlink(kit_path("box/link.0")));
+    kit_ok(tong_close(box));
+    kit_equal(kit_stat("box").waiting, 2);
+    box = kit_open("box", TONG_RECEIVE, NULL);
+    kit_equal(kit_receive_u64(box), 2);
+    kit_gives(tong_wait_any(&box, 1, 0), -EAGAIN);
+    kit_equal(kit_stat("box").waiting, 0);
+    kit_ok(tong_close(liar));
+    kit_ok(tong_close(honest));
+    kit_end(box, "box");
+}
+
 /* ---- the words at rest */
 
 struct look {
@@ -526,6 +550,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(damaged_words_are_eproto_and_nothing_else),
     KIT_TEST(what_stands_in_the_room_shuts_nobody_out),
     KIT_TEST(a_file_of_another_size_or_none_is_eproto),
+    KIT_TEST(what_was_returned_of_a_file_that_is_gone_is_dropped),
     KIT_TEST(a_slot_is_given_again_as_another_generation),
     KIT_TEST(who_sleeps_and_gives_up_leaves_nothing),
     KIT_TEST(a_reservation_counts_until_it_is_aborted),
