@@ -267,6 +267,71 @@ static void a_letter_set_aside(void)
     crash_all(&scene);
 }
 
+/* ---- a receiver whose 64 claims are all used by messages set aside: one of them gives way */
+
+#define TIMES 3u /* more often than victim, second victim and survivor together */
+
+static tong_options three_times(void)
+{
+    tong_options options = kit_options();
+    options.link_capacity = 100;
+    options.max_deliveries = TIMES;
+    return options;
+}
+
+static void set_all_claims_aside(struct crash_stage *s)
+{
+    tong_message message[TG_CLAIMS_MAX];
+    s->mine = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
+    for (uint32_t i = 0; i < TG_CLAIMS_MAX; i++) {
+        kit_ok(kit_send_u64(s->mine, i, 0));
+    }
+    for (uint32_t k = 0; k < TIMES * TG_CLAIMS_MAX; k++) {
+        const uint32_t i = k % TG_CLAIMS_MAX;
+        message[i] = (tong_message)TONG_MESSAGE_INIT;
+        kit_ok(tong_claim(s->mine, 0, &message[i]));
+        if (i == TG_CLAIMS_MAX - 1) {
+            for (uint32_t j = 0; j < TG_CLAIMS_MAX; j++) {
+                kit_ok(tong_return(s->mine, &message[j]));
+            }
+        }
+    }
+    kit_is_empty(s->mine);
+    kit_equal(kit_stat(CRASH_BOX).set_aside, TG_CLAIMS_MAX);
+    kit_ok(crash_send(s, s->mine, 8, 0));
+}
+
+static void claim_it(struct crash_stage *s)
+{
+    kit_gives(crash_claim(s, s->mine, 0, &s->claim[0]), 8);
+    crash_done(s, s->mine, 8, &s->claim[0]);
+}
+
+static void each_is_aside_once(struct crash_stage *s)
+{
+    if (s->box == NULL) {
+        s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
+    }
+    crash_drain(s, s->box);
+    kit_equal(kit_stat(CRASH_BOX).set_aside, TG_CLAIMS_MAX);
+    for (uint32_t i = 0; i < TG_CLAIMS_MAX; i++) {
+        kit_equal(tong_skip(s->box), 8);
+    }
+    kit_gives(tong_skip(s->box), -EAGAIN);
+}
+
+static void a_letter_that_gives_way(void)
+{
+    const struct crash_scene scene = { .operation = "tong_claim tong_done",
+                                       .role = "receiver that moves one set aside away",
+                                       .options = three_times,
+                                       .lost = 1,
+                                       .ready = set_all_claims_aside,
+                                       .act = claim_it,
+                                       .finish = each_is_aside_once };
+    crash_all(&scene);
+}
+
 /* ---- watching: the helper watches, too, and must be told of a third one's death */
 
 static int watches(void *arg)
@@ -330,7 +395,8 @@ static void a_watcher(void)
 static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_give_to_a_process, 240), KIT_TEST_LONG(a_give_to_the_system, 240),
     KIT_TEST_LONG(a_new_owner, 240),         KIT_TEST_LONG(a_mover, 240),
-    KIT_TEST_LONG(a_letter_set_aside, 240),  KIT_TEST_LONG(a_watcher, 240),
+    KIT_TEST_LONG(a_letter_set_aside, 240),  KIT_TEST_LONG(a_letter_that_gives_way, 240),
+    KIT_TEST_LONG(a_watcher, 240),
 };
 
 KIT_MAIN(tests)
