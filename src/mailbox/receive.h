@@ -1,0 +1,37 @@
+/* Inside layer 3: a receive call on its way, shared by receive.c, receive_short.c and wait.c. */
+#ifndef TG_MAILBOX_RECEIVE_H
+#define TG_MAILBOX_RECEIVE_H
+
+#include "mailbox/box.h"
+
+struct tg_call {
+    int64_t deadline;
+    uint32_t interrupts; /* as the call began */
+    bool queued;
+    bool spun;
+    uint32_t sleeps;
+};
+
+/* ---- receive_short.c */
+
+/* Whether something may be there; for any thread. */
+bool tg_receive_hint(struct tg_box *box);
+/* Spin for a while, if a sender runs on another processor: whether something may be there now. */
+bool tg_receive_spin(struct tg_box *box);
+/* The common case in one piece. True: taken. wait: it may spin; *ret_spun: it did. */
+bool tg_receive_short(struct tg_box *box, struct tg_take *take, bool wait, bool *ret_spun);
+
+/* ---- receive.c */
+
+/* Begin a receive call: 0, -EBADF, -EPERM, or as tg_box_begin(). */
+int tg_receive_begin(struct tg_box *box, int64_t deadline, struct tg_call *call);
+/* Whether it is to go on: 0, -EIDRM, -EOWNERDEAD, -EPERM. */
+int tg_receive_check(struct tg_box *box);
+/* One look, token held: as tg_take_one(). */
+int tg_receive_look(struct tg_box *box, const struct tg_call *call, struct tg_take *take);
+/* Out of the queue, token held. */
+void tg_receive_leave_queue(struct tg_box *box, struct tg_call *call);
+/* Out of the queue without the token yet; r is handed through. */
+int tg_receive_give_up(struct tg_box *box, struct tg_call *call, int r);
+
+#endif
