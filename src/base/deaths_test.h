@@ -5,7 +5,8 @@
  * with m > 0 a second one, which repairs what the first left, at its m-th.
  *
  *   points      m = 0, every n; TONG_TEST_LONG=1 in every variant of the scene, otherwise every n in
- *               one variant, in turn (under a sanitizer, which makes a fork slow, every third n)
+ *               one variant, in turn (every third n under a sanitizer, and every TONG_TEST_EVERY-th
+ *               where that is set: a fork is slow there; KIT_SEED says which)
  *   two deaths  the short form takes one m for each n; the long form takes pairs in an order without
  *               pattern until all are done or CRASH_SECONDS (2) are over
  *
@@ -63,6 +64,12 @@ static inline bool crash_long(void)
     return text != NULL && text[0] == '1';
 }
 
+/* The short form takes every so many-th point. */
+static inline unsigned long crash_stride(void)
+{
+    return crash_long() ? 1 : CRASH_STRIDE * kit_count("TONG_TEST_EVERY", 1);
+}
+
 static inline bool crash_wants(const char *kind)
 {
     const char *text = getenv("CRASH_KIND");
@@ -116,12 +123,17 @@ static inline void crash_say(const struct crash_run *run, const char *kind, uint
 static inline void crash_points(struct crash_run *run)
 {
     const int64_t began_ns = kit_now_ns();
-    const unsigned long step = crash_long() ? 1 : CRASH_STRIDE * run->variants;
+    const unsigned long stride = crash_stride();
+    const unsigned long step = crash_long() ? 1 : stride * run->variants;
+    const unsigned long phase = kit_seed() % stride;
     for (unsigned variant = 0; variant < run->variants; variant++) {
-        unsigned long n = step == 1 ? 1 : 1 + variant * CRASH_STRIDE;
+        unsigned long n = step == 1 ? 1 : 1 + phase + variant * stride;
         while (crash_do(run, n, 0, variant)) {
             n += step;
         }
+    }
+    if (run->kills == 0) {
+        (void)crash_do(run, 1, 0, 0); /* so few points that the stride went past them */
     }
     crash_say(run, "points", run->points, began_ns);
 }
@@ -160,7 +172,7 @@ static inline void crash_two_deaths(struct crash_run *run)
                            (unsigned)(pair % variants));
         }
     } else {
-        for (uint64_t n = 1; n <= run->points; n += CRASH_STRIDE) {
+        for (uint64_t n = 1; n <= run->points; n += crash_stride()) {
             (void)crash_do(run, n, 1 + crash_shuffled(n + kit_seed() % 65536, run->second_points),
                            (unsigned)((kit_seed() + n) % variants));
         }

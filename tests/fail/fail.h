@@ -647,14 +647,14 @@ static bool fail_once(const struct fail_scene *scene, struct fail_stage *s,
     return fail_plan.what != NULL;
 }
 
-/* A sanitizer makes it slow: there the second round is for the long form. */
+/* Where it is slow, under a sanitizer or where check says so, the second round is for the long form. */
 static int fail_rounds(void)
 {
+    bool slow = kit_count("TONG_TEST_EVERY", 1) > 1;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return getenv("TONG_TEST_LONG") != NULL ? 2 : 1;
-#else
-    return 2;
+    slow = true;
 #endif
+    return slow && getenv("TONG_TEST_LONG") == NULL ? 1 : 2;
 }
 
 static void fail_all(const struct fail_scene *scene)
