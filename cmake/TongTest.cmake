@@ -175,6 +175,28 @@ function(tong_add_cli_tests)
     endforeach()
 endfunction()
 
+# The examples: each prints what tests/examples/NAME.expected says. Of one that takes a word,
+# tests/examples/NAME.words holds it, to make it short.
+function(tong_add_example_tests)
+    set(folder "${PROJECT_SOURCE_DIR}/tests/examples")
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.c")
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM name)
+        set(target examples_${name})
+        if(NOT TARGET ${target})
+            continue()
+        endif()
+        set(words)
+        if(EXISTS "${folder}/${name}.words")
+            file(STRINGS "${folder}/${name}.words" words)
+        endif()
+        tong_register(examples.${name} LABELS example COMMAND
+            "${folder}/run" "${folder}/${name}.expected" $<TARGET_FILE:${target}> ${words})
+    endforeach()
+    tong_register(examples.documents LABELS example COMMAND
+        "${folder}/documents.sh" "${PROJECT_SOURCE_DIR}")
+endfunction()
+
 # The protocols, checked by Spin. They do not depend on a build; one is enough.
 function(tong_add_model_tests)
     find_program(TONG_SPIN spin)
@@ -190,6 +212,7 @@ function(tong_add_all_tests)
     tong_add_format_tests()
     tong_add_security_tests()
     tong_add_cli_tests()
+    tong_add_example_tests()
     tong_add_model_tests()
     find_package(PkgConfig QUIET)
     if(PkgConfig_FOUND)
