@@ -125,12 +125,20 @@ endfunction()
 
 function(tong_install)
     include(CMakePackageConfigHelpers)
+    set(TONG_ZSH_FOLDER "${CMAKE_INSTALL_DATADIR}/zsh/site-functions" CACHE STRING
+        "where the completion for zsh goes; Debian has its own place")
     set(package "${CMAKE_INSTALL_LIBDIR}/cmake/tong")
 
     install(TARGETS tong tong_static EXPORT tongTargets)
     install(DIRECTORY include/tong TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
     if(TARGET tong_tool)
         install(TARGETS tong_tool)
+        set(completion "${PROJECT_SOURCE_DIR}/packaging/completion")
+        install(FILES "${completion}/tong.bash" RENAME tong
+                DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
+        install(FILES "${completion}/_tong" DESTINATION "${TONG_ZSH_FOLDER}")
+        install(FILES "${completion}/tong.fish"
+                DESTINATION "${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d")
     endif()
 
     install(EXPORT tongTargets NAMESPACE tong:: DESTINATION "${package}")

@@ -20,7 +20,8 @@ installs() {
     cd "$prefix" && ls include/tong/tong.h bin/tong "$libdir/libtong.so" "$libdir/libtong.a" \
         "$libdir/libtong.so.${ABI_VERSION%%.*}" "$libdir/pkgconfig/tong.pc" \
         "$libdir/cmake/tong/tongConfig.cmake" "$libdir/cmake/tong/tongConfigVersion.cmake" \
-        share/doc/tong/README.md share/doc/tong/LICENSE &&
+        share/doc/tong/README.md share/doc/tong/LICENSE share/bash-completion/completions/tong \
+        share/zsh/site-functions/_tong share/fish/vendor_completions.d/tong.fish &&
         for page in "$ABI_SOURCE"/man/*.[1-8]; do
             [ ! -e "$page" ] || ls "share/man/man${page##*.}/$(basename "$page")" || return 1
         done

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct tool_option *find(const struct tool_command *command, const char *name,
-                                      size_t len, size_t *ret_index)
+const struct tool_option *tool_find_option(const struct tool_command *command, const char *name,
+                                           size_t len, size_t *ret_index)
 {
     for (size_t i = 0; command->options[i].name; i++) {
         const char *row = command->options[i].name;
@@ -34,7 +34,7 @@ static int take_option(struct tool_args *args, char **argv, size_t n, size_t *i)
     const char *const equals = strchr(given, '=');
     const size_t len = equals ? (size_t)(equals - given) : strlen(given);
     size_t index;
-    const struct tool_option *option = find(args->command, given, len, &index);
+    const struct tool_option *option = tool_find_option(args->command, given, len, &index);
     if (!option) {
         return tool_wrong_usage(args,
                                 "there is no option %s; put -- before a text that begins "

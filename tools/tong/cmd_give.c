@@ -59,6 +59,14 @@ static int run(const struct tool_args *args)
     return give(args, args->words[0], system ? NULL : args->words[1]);
 }
 
+/* A mailbox, then one that a process owns. */
+static void complete(const struct tool_cursor *cursor)
+{
+    if (cursor->args->n_words < 2) {
+        tool_offer_mailboxes(cursor, cursor->args->n_words == 1);
+    }
+}
+
 const struct tool_command tool_give = {
     .name = "give",
     .line = "hand a mailbox to another owner, who alone receives then",
@@ -76,4 +84,5 @@ const struct tool_command tool_give = {
             { NULL, NULL, NULL },
         },
     .run = run,
+    .complete = complete,
 };

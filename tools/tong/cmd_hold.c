@@ -104,4 +104,5 @@ const struct tool_command tool_hold = {
             { NULL, NULL, NULL },
         },
     .run = run,
+    .complete = tool_complete_program,
 };

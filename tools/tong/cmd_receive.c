@@ -83,4 +83,5 @@ const struct tool_command tool_receive = {
             { NULL, NULL, NULL },
         },
     .run = run,
+    .complete = tool_complete_mailbox,
 };

@@ -227,14 +227,31 @@ static const struct verb {
     { "rm", true, { NULL }, take_away },
 };
 
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(verbs[i].name, name) == 0) {
+            return &verbs[i];
+        }
+    }
+    return NULL;
+}
+
+static bool takes(const struct tool_args *args, const char *option)
+{
+    const struct verb *const verb = args->n_words > 0 ? find_verb(args->words[0]) : NULL;
+    for (size_t k = 0; verb && verb->takes[k]; k++) {
+        if (strcmp(verb->takes[k], option) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int check_options(const struct tool_args *args, const struct verb *verb)
 {
     for (size_t i = 0; args->command->options[i].name; i++) {
-        bool taken = args->values[i] == NULL;
-        for (size_t k = 0; !taken && verb->takes[k]; k++) {
-            taken = strcmp(verb->takes[k], args->command->options[i].name) == 0;
-        }
-        if (!taken) {
+        if (args->values[i] && !takes(args, args->command->options[i].name)) {
             return tool_wrong_usage(args, "%s is no option of region %s",
                                     args->command->options[i].name, verb->name);
         }
@@ -242,26 +259,46 @@ static int check_options(const struct tool_args *args, const struct verb *verb)
     return 0;
 }
 
+static int offer_region(const tong_region_status *status, int error, void *arg)
+{
+    char text[40] = "cannot be looked at";
+    if (error == 0) {
+        snprintf(text, sizeof(text), "%s", tool_amount(status->size));
+    }
+    tool_offer(arg, status->name, text);
+    return 0;
+}
+
+static void complete(const struct tool_cursor *cursor)
+{
+    const struct verb *const verb =
+        cursor->args->n_words == 1 ? find_verb(cursor->args->words[0]) : NULL;
+    if (verb && verb->names_one && verb->run != create) {
+        (void)tong_region_list(offer_region, (void *)cursor);
+    }
+    for (size_t i = 0; cursor->args->n_words == 0 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        tool_offer(cursor, verbs[i].name, NULL);
+    }
+}
+
 static int run(const struct tool_args *args)
 {
     if (args->n_words == 0) {
         return tool_wrong_usage(args, "what to do is missing: create, ls, stat, read, write or rm");
     }
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        const struct verb *const verb = &verbs[i];
-        if (strcmp(verb->name, args->words[0]) == 0) {
-            if (check_options(args, verb) ||
-                tool_need_words(args, verb->names_one ? 2 : 1, "the NAME")) {
-                return TOOL_USAGE;
-            }
-            if (tool_given(args, "--json") && tool_json_need(args)) {
-                return TOOL_FAILED;
-            }
-            return verb->run(args, verb->names_one ? args->words[1] : NULL);
-        }
+    const struct verb *const verb = find_verb(args->words[0]);
+    if (!verb) {
+        return tool_wrong_usage(args,
+                                "there is no region %s; say create, ls, stat, read, write or rm",
+                                tool_shown(args->words[0]));
     }
-    return tool_wrong_usage(args, "there is no region %s; say create, ls, stat, read, write or rm",
-                            tool_shown(args->words[0]));
+    if (check_options(args, verb) || tool_need_words(args, verb->names_one ? 2 : 1, "the NAME")) {
+        return TOOL_USAGE;
+    }
+    if (tool_given(args, "--json") && tool_json_need(args)) {
+        return TOOL_FAILED;
+    }
+    return verb->run(args, verb->names_one ? args->words[1] : NULL);
 }
 
 const struct tool_command tool_region = {
@@ -290,4 +327,6 @@ const struct tool_command tool_region = {
             { NULL, NULL, NULL },
         },
     .run = run,
+    .complete = complete,
+    .takes = takes,
 };

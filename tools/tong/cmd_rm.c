@@ -27,4 +27,5 @@ const struct tool_command tool_rm = {
                 "tong rm jobs results             both",
     .options = (const struct tool_option[]){ { NULL, NULL, NULL } },
     .run = run,
+    .complete = tool_complete_mailboxes,
 };

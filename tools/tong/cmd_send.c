@@ -176,4 +176,5 @@ const struct tool_command tool_send = {
             { NULL, NULL, NULL },
         },
     .run = run,
+    .complete = tool_complete_mailbox,
 };

@@ -34,4 +34,5 @@ const struct tool_command tool_stat = {
             { NULL, NULL, NULL },
         },
     .run = run,
+    .complete = tool_complete_mailbox,
 };

@@ -104,4 +104,5 @@ const struct tool_command tool_watch = {
             { NULL, NULL, NULL },
         },
     .run = run,
+    .complete = tool_complete_mailbox,
 };

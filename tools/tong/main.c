@@ -10,6 +10,7 @@
 
 static int run_help(const struct tool_args *args);
 static int run_version(const struct tool_args *args);
+static void complete_help(const struct tool_cursor *cursor);
 
 static const struct tool_option no_options[] = { { NULL, NULL, NULL } };
 
@@ -21,6 +22,7 @@ static const struct tool_command help_command = {
                 "tong help send                   one of them",
     .options = no_options,
     .run = run_help,
+    .complete = complete_help,
 };
 
 static const struct tool_command version_command = {
@@ -161,6 +163,13 @@ static int run_help(const struct tool_args *args)
     return tool_flush(args, TOOL_DONE);
 }
 
+static void complete_help(const struct tool_cursor *cursor)
+{
+    if (cursor->args->n_words == 0) {
+        tool_offer_commands(cursor);
+    }
+}
+
 static int run_version(const struct tool_args *args)
 {
     if (tool_need_words(args, 0, "")) {
@@ -182,6 +191,9 @@ int main(int argc, char **argv)
         name = "help";
     } else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
         name = "version";
+    }
+    if (strcmp(name, "complete") == 0) {
+        return tool_complete(commands, N_COMMANDS, argv + 2, (size_t)argc - 2);
     }
     const struct tool_command *const command = find(name);
     if (!command) {

@@ -40,6 +40,7 @@ struct tool_option {
 };
 
 struct tool_args;
+struct tool_cursor;
 
 /* One command. Tables of options end with a row whose name is NULL. */
 struct tool_command {
@@ -50,6 +51,12 @@ struct tool_command {
     const char *about;    /* further sentences, or NULL */
     const struct tool_option *options;
     int (*run)(const struct tool_args *args);
+
+    /* What may stand at the cursor as a word: tool_offer() and its like. NULL: nothing can be said. */
+    void (*complete)(const struct tool_cursor *cursor);
+
+    /* Of a command with verbs of its own: whether this option goes with them. NULL: all options do. */
+    bool (*takes)(const struct tool_args *args, const char *option);
 };
 
 /* A parsed command line. words are what is not an option; those from after on stood behind "--". */
@@ -65,6 +72,10 @@ struct tool_args {
 /* Sorts argv[0..n), with a NULL behind it, into options and words, in place. Returns 0 or TOOL_USAGE, with a message. */
 int tool_args_parse(const struct tool_command *command, char **argv, size_t n,
                     struct tool_args *ret_args);
+
+/* The row of the option name[0..len) and its place in the table, or NULL. */
+const struct tool_option *tool_find_option(const struct tool_command *command, const char *name,
+                                           size_t len, size_t *ret_index);
 
 /* The value of an option, "" for a switch that was given, NULL if it was not given. */
 const char *tool_value(const struct tool_args *args, const char *name);
@@ -86,6 +97,37 @@ int tool_value_mode(const struct tool_args *args, uint32_t *ret_mode);
 int tool_value_timeout(const struct tool_args *args, int64_t *ret_timeout_ns);
 int tool_value_word(const struct tool_args *args, const char *name, const char *const *choices,
                     uint32_t *ret_index);
+
+/* ------------------------------------------------------------------ complete.c: a shell asks */
+
+/* A place in a command line that is being typed. */
+struct tool_cursor {
+    const struct tool_command *const *commands; /* all there are */
+    size_t n_commands;
+    const struct tool_args *args; /* what stands before it: words, and which options were given */
+    bool after_options;           /* "--" stands before it */
+    const char *start;            /* what has been typed of the word, "" nothing */
+    const char *before;           /* before_len bytes that belong to the word, but not to start */
+    size_t before_len;
+};
+
+/* The word is a candidate, if it begins as what has been typed. text: a few words about it, or NULL. */
+void tool_offer(const struct tool_cursor *cursor, const char *word, const char *text);
+
+/* So is every mailbox, or every one of a process, that does not stand before the cursor already. */
+void tool_offer_mailboxes(const struct tool_cursor *cursor, bool owned);
+
+/* So is every command. */
+void tool_offer_commands(const struct tool_cursor *cursor);
+
+/* For the table of a command: one NAME of a mailbox; any number; behind "--" a program and its words. */
+void tool_complete_mailbox(const struct tool_cursor *cursor);
+void tool_complete_mailboxes(const struct tool_cursor *cursor);
+void tool_complete_program(const struct tool_cursor *cursor);
+
+/* `tong complete WORD...`: prints the candidates for the last word. Returns an exit code. */
+int tool_complete(const struct tool_command *const *commands, size_t n_commands, char **words,
+                  size_t n);
 
 /* ------------------------------------------------------------------ options.c: what a mailbox is */
 
