@@ -199,7 +199,8 @@ static const char *const known[] = { "create",
                                      "-1",
                                      "1e9",
                                      "0x10",
-                                     "--size=4096" };
+                                     "--size=4096",
+                                     "metrics" };
 
 static void spell(const struct fuzz_bytes *bytes, char *word)
 {

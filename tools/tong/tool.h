@@ -435,6 +435,7 @@ extern const struct tool_command tool_rm;
 extern const struct tool_command tool_give;
 extern const struct tool_command tool_watch;
 extern const struct tool_command tool_region;
+extern const struct tool_command tool_metrics;
 extern const struct tool_command tool_doctor;
 
 #endif
