@@ -14,8 +14,8 @@ endfunction()
 # Warnings, sanitizers and feature macros, the same for every target of this project.
 add_library(tong_flags INTERFACE)
 target_compile_options(tong_flags INTERFACE
-    -Wall -Wextra -Wundef -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
-    -Wformat=2 -pthread)
+    -Wall -Wextra -Wundef -Wconversion -Wshadow -Wvla -Wformat=2 -pthread
+    $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes>)
 target_link_options(tong_flags INTERFACE -pthread)
 if(TONG_SANITIZE)
     target_compile_options(tong_flags INTERFACE
@@ -123,6 +123,20 @@ function(tong_add_programs folder)
     endforeach()
 endfunction()
 
+# bin/examples/NAME for each C++ file of examples/, where there is a C++ compiler.
+function(tong_add_cxx_examples)
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.cpp")
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM name)
+        set(target examples_${name}_cpp)
+        add_executable(${target} "${source}")
+        set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
+            CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON
+            RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/examples")
+        target_link_libraries(${target} PRIVATE tong_flags tong)
+    endforeach()
+endfunction()
+
 function(tong_install)
     include(CMakePackageConfigHelpers)
     set(TONG_ZSH_FOLDER "${CMAKE_INSTALL_DATADIR}/zsh/site-functions" CACHE STRING
@@ -130,7 +144,7 @@ function(tong_install)
     set(package "${CMAKE_INSTALL_LIBDIR}/cmake/tong")
 
     install(TARGETS tong tong_static EXPORT tongTargets)
-    install(DIRECTORY include/tong TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
+    install(DIRECTORY include/tong TYPE INCLUDE FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
     if(TARGET tong_tool)
         install(TARGETS tong_tool)
         set(completion "${PROJECT_SOURCE_DIR}/packaging/completion")

@@ -27,8 +27,8 @@ installs() {
         done
 }
 
-only_one_header_is_installed() {
-    [ "$(cd "$prefix/include" && find . -type f)" = ./tong/tong.h ]
+only_the_headers_for_c_and_cpp_are_installed() {
+    [ "$(cd "$prefix/include" && find . -type f | sort | tr '\n' ' ')" = './tong/tong.h ./tong/tong.hpp ' ]
 }
 
 nothing_installed_knows_the_build_tree() {
@@ -89,7 +89,7 @@ another_minor_version_is_refused() {
 }
 
 check installs installs
-check only_one_header_is_installed only_one_header_is_installed
+check only_the_headers_for_c_and_cpp_are_installed only_the_headers_for_c_and_cpp_are_installed
 check nothing_installed_knows_the_build_tree nothing_installed_knows_the_build_tree
 move_away
 check pkg_config_gives_the_version pkg_config_gives_the_version
