@@ -141,7 +141,7 @@ function(tong_add_abi_tests)
     endif()
     set(folder "${PROJECT_SOURCE_DIR}/tests/abi")
     foreach(name exports header cpp install documents validation)
-        tong_register(abi.${name} LABELS abi TIMEOUT 120 COMMAND "${folder}/${name}.sh")
+        tong_register(abi.${name} LABELS abi TIMEOUT 300 COMMAND "${folder}/${name}.sh")
         set_property(TEST abi.${name} APPEND PROPERTY ENVIRONMENT
             "ABI_SOURCE=${PROJECT_SOURCE_DIR}" "ABI_BUILD=${PROJECT_BINARY_DIR}"
             "ABI_VERSION=${PROJECT_VERSION}" "ABI_GENERATOR=${CMAKE_GENERATOR}"

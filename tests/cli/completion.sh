@@ -122,9 +122,9 @@ fi
 cat >"$work/ask.zsh" <<'END'
 zmodload zsh/zpty
 zpty shell "TERM=dumb zsh -f -i"
-seen=
 until_seen() {
     local piece
+    seen=
     repeat 1000; do
         if zpty -r -t shell piece; then
             seen+=$piece
@@ -136,22 +136,30 @@ until_seen() {
     return 1
 }
 zpty -w -n shell "PS1=; COLUMNS=200; autoload -Uz compinit; fpath=($1 \$fpath); compinit -D -u; echo rea''dy"$'\r'
-until_seen ready || { print -r -- "no prompt: $seen"; exit 1 }
-seen=
-zpty -w -n shell "$2"$'\t'
-until_seen "$3" || { print -r -- "seen: $seen"; exit 1 }
+until_seen ready || { print -r -- "not ok - zsh: no prompt: $seen"; exit 1 }
+bad=0
+while IFS='|' read -r name line wanted; do
+    zpty -w -n shell "$line"$'\t'
+    if until_seen "$wanted"; then
+        print -r -- "ok - zsh: $name"
+    else
+        print -r -- "not ok - zsh: $name: $seen"
+        bad=1
+    fi
+    zpty -w -n shell $'\x15' # the line is erased
+done
 zpty -d shell
+exit $bad
 END
 if command -v zsh >/dev/null; then
-    in_zsh() {
-        t "zsh: $1" 0 '' '' zsh -f "$work/ask.zsh" "$PWD/$folder" "$2" "$3"
-    }
-    in_zsh 'a verb' 'tong sta' 'stat '
-    in_zsh 'a mailbox' 'tong send jo' 'jobs '
-    in_zsh 'options, with what they do' 'tong create x --de' 'who gets a message'
-    in_zsh 'behind its =' 'tong create x --delivery=a' '=any '
-    in_zsh 'a name with its carrier' 'tong stat shm:jo' 'shm:jobs '
-    in_zsh 'files' 'tong send x --file READ' 'README.md '
+    zsh -f "$work/ask.zsh" "$PWD/$folder" <<'END' || failures=$((failures + 1))
+a verb|tong sta|stat 
+a mailbox|tong send jo|jobs 
+options, with what they do|tong create x --de|who gets a message
+behind its =|tong create x --delivery=a|=any 
+a name with its carrier|tong stat shm:jo|shm:jobs 
+files|tong send x --file READ|README.md 
+END
 else
     skip 'zsh' 'it is not installed'
 fi
