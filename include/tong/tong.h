@@ -539,6 +539,41 @@ typedef int tong_list_fn(const tong_status *status, int error, void *arg);
  */
 TONG_API int tong_list(tong_list_fn *each, void *arg);
 
+/* One that uses a mailbox: see tong_parties(). */
+typedef struct tong_party {
+    uint32_t struct_size;
+    uint32_t role;    /* TONG_SEND: a link, TONG_RECEIVE: a receiver */
+    uint64_t process; /* the same wherever it has something open in the folder; 0: closed */
+    int32_t pid;      /* of who has it, or had it last: as it says itself, in its own namespace */
+    uint32_t uid;     /* whose files: the kernel vouches for it */
+    uint32_t number;  /* of the link or the receiver in its mailbox */
+    uint32_t alive;   /* 1 unless its process is dead, or closed the link */
+    uint32_t asleep;  /* 1: a sender for want of room, a receiver for want of a message */
+    uint32_t claimed; /* of a receiver: messages handed out to it and not done */
+    uint64_t waiting; /* of a link: messages to be handed out, without those given back */
+    uint64_t sent;    /* of a link: messages ever committed, by former senders, too; at capacity 0
+                         offers made, those taken back included */
+    uint64_t done;    /* of a link: how many of these are finished */
+    uint64_t dropped; /* of a link: messages dropped because it was full */
+} tong_party;
+
+#define TONG_PARTY_INIT                                                                            \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_party), 0u, 0u, 0, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u                \
+    }
+
+/* What tong_parties() calls for each. Return 0 to go on; another value ends it and is returned. */
+typedef int tong_parties_fn(const tong_party *party, void *arg);
+
+/*
+ * tong_parties - look at who uses a mailbox: its receivers, then its links, by their numbers. A sender
+ * has a link once it has sent. Read-only; costs its users nothing. The numbers are of one moment each,
+ * not all of the same one. A link that may not be read is left out.
+ * Returns  0, what each returned, or -ENOENT, -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO, -EOPNOTSUPP,
+ *          -ENOMEM, -EMFILE, -ENFILE.
+ */
+TONG_API int tong_parties(const char *name, tong_parties_fn *each, void *arg);
+
 /* ------------------------------------------------------------------ regions: raw shared memory */
 
 typedef struct tong_region_options {

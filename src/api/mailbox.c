@@ -224,6 +224,20 @@ int tong_stat(const char *name, tong_status *ret_status)
     return carrier->stat(rest, ret_status);
 }
 
+int tong_parties(const char *name, tong_parties_fn *each, void *arg)
+{
+    int error;
+    const char *rest;
+    const struct tg_carrier *carrier = carrier_of(name, &rest, &error);
+    if (carrier == NULL) {
+        return error;
+    }
+    if (each == NULL) {
+        return -EINVAL;
+    }
+    return carrier->parties == NULL ? -EOPNOTSUPP : carrier->parties(rest, each, arg);
+}
+
 int tong_list(tong_list_fn *each, void *arg)
 {
     if (each == NULL) {

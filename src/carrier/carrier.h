@@ -51,6 +51,8 @@ struct tg_carrier {
     int (*interrupt)(tg_handle h);
 
     int (*stat)(const char *rest, tong_status *ret_status);
+    /* NULL: it cannot. */
+    int (*parties)(const char *rest, tong_parties_fn *each, void *arg);
     int (*list)(tong_list_fn *each, void *arg);
 };
 

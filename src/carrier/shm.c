@@ -121,5 +121,6 @@ const struct tg_carrier tg_carrier_shm = {
     .watch = watch,
     .interrupt = interrupt,
     .stat = tg_box_stat,
+    .parties = tg_box_parties,
     .list = tg_box_list,
 };

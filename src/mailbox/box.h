@@ -331,6 +331,24 @@ uint32_t tg_links_sweep(struct tg_root *root, const struct tg_box_view *view, ui
 struct tg_link_place tg_row_place(const struct tg_box_head *head, const struct tg_box_row *rows,
                                   uint32_t row, uint64_t link_id);
 
+/* ---- parties.c: who is there */
+
+/* A link, as an observer sees it. */
+struct tg_link_look {
+    uint64_t owner; /* record number of its sender's process, 0 nobody's */
+    int32_t pid;
+    bool alive;
+    bool blocked; /* alive, and asleep for want of room */
+    uint64_t waiting;
+    uint64_t sent; /* numbers of records; at capacity 0 of offers */
+    uint64_t done;
+    uint64_t dropped;
+    uint32_t finds;
+};
+/* fd: its file; uid: whose that is. False: no link, or one that is gone. */
+bool tg_link_look(struct tg_root *root, const struct tg_box_view *view, int fd, uint32_t uid,
+                  uint32_t row, struct tg_link_look *ret_look);
+
 /* ---- room.c: capacity of the whole mailbox */
 
 /* Take one room: 0, -EAGAIN full; watch (may be NULL) gets the lives that hold unused room. */

@@ -77,6 +77,29 @@ static void a_stat(void)
     crash_all(&scene);
 }
 
+static int is_party(const tong_party *party, void *arg)
+{
+    (void)arg;
+    kit_true(party->role == TONG_SEND || party->role == TONG_RECEIVE);
+    return 0;
+}
+
+static void look_at_parties(struct crash_stage *s)
+{
+    (void)s;
+    kit_ok(tong_parties(CRASH_BOX, is_party, NULL));
+}
+
+static void a_look_at_parties(void)
+{
+    const struct crash_scene scene = { .operation = "tong_parties",
+                                       .role = "visitor",
+                                       .options = crash_bounded,
+                                       .before = much_to_clear,
+                                       .act = look_at_parties };
+    crash_all(&scene);
+}
+
 static int is_box(const tong_status *status, int error, void *arg)
 {
     (void)arg;
@@ -283,6 +306,7 @@ static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_doctor_that_looks, 240),
     KIT_TEST_LONG(a_stat, 240),
     KIT_TEST_LONG(a_list, 240),
+    KIT_TEST_LONG(a_look_at_parties, 240),
     KIT_TEST_LONG(an_open_of_what_is_there, 240),
     KIT_TEST_LONG(an_open_where_a_dead_one_lies, 240),
     KIT_TEST_LONG(a_remove_of_a_dead_one, 240),

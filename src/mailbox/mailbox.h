@@ -40,6 +40,7 @@ int tg_box_watch(struct tg_box *box, int64_t timeout_ns, tong_death *ret_death);
 
 int tg_box_stat(const char *name, tong_status *ret_status);
 int tg_box_list(tong_list_fn *each, void *arg);
+int tg_box_parties(const char *name, tong_parties_fn *each, void *arg);
 int tg_box_doctor(int repair, tong_doctor_fn *each, void *arg);
 
 #endif

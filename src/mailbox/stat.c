@@ -23,37 +23,17 @@ struct count {
 
 static void count_link(const struct count *count, int fd, uint32_t uid, uint32_t row)
 {
-    struct tg_link_head head;
+    struct tg_link_look look;
     tong_status *s = count->status;
-    if (tg_sys_pread(fd, &head, sizeof head, 0) < 0 ||
-        tg_load_relaxed(&head.magic) != TG_LINK_MAGIC ||
-        tg_load_relaxed(&head.state) == TG_LINK_GONE) {
+    if (!tg_link_look(count->root, count->view, fd, uid, row, &look)) {
         return;
     }
-    const uint64_t owner = tg_load_relaxed(&head.owner);
     s->links++;
-    s->dropped += tg_load_relaxed(&head.dropped);
-    s->backstop_finds += tg_load_relaxed(&head.finds);
-    if (owner != 0 && tg_life_is_alive_of(count->root, owner, uid)) {
-        s->senders++;
-        s->senders_blocked += tg_load_relaxed(&head.blocked);
-    }
-    const uint64_t id = tg_load_relaxed(&head.link_id);
-    const struct tg_link_place place = tg_row_place(count->view->head, count->view->rows, row, id);
-    if (s->capacity == 0) {
-        const uint32_t offer = (uint32_t)(tg_load_relaxed(&head.offer) >> 32);
-        const uint64_t verdict = place.known ? tg_load_relaxed(&count->view->rows[row].verdict) : 0;
-        const bool open = (int32_t)(offer - (uint32_t)(verdict >> 32)) > 0 &&
-                          (int32_t)(offer - (uint32_t)tg_load_relaxed(&head.withdrawn)) > 0;
-        s->waiting += open && owner != 0 ? 1 : 0;
-        return;
-    }
-    uint32_t sent = 0;
-    if (tg_link_sent(fd, &sent) == 0) {
-        const uint64_t next = place.known ? place.next : tg_load_relaxed(&head.first);
-        const int32_t behind = (int32_t)(sent - tg_place_sequence(next));
-        s->waiting += behind > 0 ? (uint32_t)behind : 0;
-    }
+    s->dropped += look.dropped;
+    s->backstop_finds += look.finds;
+    s->senders += look.alive;
+    s->senders_blocked += look.blocked;
+    s->waiting += look.waiting;
 }
 
 static int count_file(const char *name, unsigned char type, void *arg)

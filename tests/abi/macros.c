@@ -37,6 +37,7 @@ static void check_init(void)
     tong_status status = TONG_STATUS_INIT;
     tong_origin origin = TONG_ORIGIN_INIT;
     tong_death death = TONG_DEATH_INIT;
+    tong_party party = TONG_PARTY_INIT;
     tong_region_options region_options = TONG_REGION_OPTIONS_INIT;
     tong_region_status region_status = TONG_REGION_STATUS_INIT;
 
@@ -53,6 +54,7 @@ static void check_init(void)
     EXPECT(status.max_deliveries == 0 && status.dead_letter[0] == '\0');
     EXPECT(origin.struct_size == sizeof(origin) && origin.name[0] == '\0');
     EXPECT(death.struct_size == sizeof(death) && death.roles == 0 && death.pid == 0);
+    EXPECT(party.struct_size == sizeof(party) && party.process == 0 && party.dropped == 0);
     EXPECT(region_options.struct_size == sizeof(region_options));
     EXPECT(region_options.owner == TONG_SYSTEM && region_options.mode == 0600);
     EXPECT(region_status.struct_size == sizeof(region_status) && region_status.name[0] == '\0');

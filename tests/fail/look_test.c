@@ -57,6 +57,25 @@ static int64_t stat_it(struct fail_stage *s)
     return r;
 }
 
+static int note_party(const tong_party *party, void *arg)
+{
+    struct fail_stage *s = arg;
+    kit_true(party->role == TONG_SEND || party->role == TONG_RECEIVE);
+    s->listed++;
+    return 0;
+}
+
+static int64_t look_at_parties(struct fail_stage *s)
+{
+    return tong_parties(FAIL_BOX, note_party, s);
+}
+
+/* The receiver, and the sender if its link could be read; or nobody and an error. */
+static void both_or_none(struct fail_stage *s, int64_t answer)
+{
+    kit_true(answer < 0 ? s->listed == 0 : s->listed == 1 || s->listed == 2);
+}
+
 static int note_name(const tong_status *status, int error, void *arg)
 {
     struct fail_stage *s = arg;
@@ -112,15 +131,20 @@ static void cleared(struct fail_stage *s, int64_t answer)
 
 FAIL_SCENE(a_stat, "stat", "tong_stat", with_three, stat_it, NULL)
 FAIL_SCENE(a_stat_of_none, "stat of what is not there", "tong_stat", with_none, stat_it, NULL)
+FAIL_SCENE(a_look_at_parties, "parties", "tong_parties", with_three, look_at_parties, both_or_none)
 FAIL_SCENE(a_list, "list", "tong_list", with_three, list_all, listed)
 FAIL_SCENE(a_list_of_none, "list of none", "tong_list", with_none, list_all, listed)
 FAIL_SCENE(a_doctor, "doctor", "tong_doctor", with_much_left, doctor, cleared)
 FAIL_SCENE(a_repair, "doctor, repair", "tong_doctor", with_much_left, repair, cleared)
 
 static const struct kit_test tests[] = {
-    KIT_TEST_LONG(a_stat, 120),   KIT_TEST_LONG(a_stat_of_none, 120),
-    KIT_TEST_LONG(a_list, 120),   KIT_TEST_LONG(a_list_of_none, 120),
-    KIT_TEST_LONG(a_doctor, 120), KIT_TEST_LONG(a_repair, 120),
+    KIT_TEST_LONG(a_stat, 120),
+    KIT_TEST_LONG(a_stat_of_none, 120),
+    KIT_TEST_LONG(a_look_at_parties, 120),
+    KIT_TEST_LONG(a_list, 120),
+    KIT_TEST_LONG(a_list_of_none, 120),
+    KIT_TEST_LONG(a_doctor, 120),
+    KIT_TEST_LONG(a_repair, 120),
 };
 
 KIT_MAIN(tests)

@@ -192,6 +192,13 @@ static int count(const tong_status *status, int error, void *arg)
     return 0;
 }
 
+static int look_at_party(const tong_party *party, void *arg)
+{
+    (void)arg;
+    fuzz_true(party->role == TONG_SEND || party->role == TONG_RECEIVE);
+    return 0;
+}
+
 static int count_region(const tong_region_status *status, int error, void *arg)
 {
     (void)error;
@@ -213,6 +220,7 @@ static void look(void)
     tong_region_status region = TONG_REGION_STATUS_INIT;
     (void)tong_stat("box", &status);
     (void)tong_stat("other", &status);
+    (void)tong_parties("box", look_at_party, NULL);
     (void)tong_list(count, NULL);
     (void)tong_region_stat("region", &region);
     (void)tong_region_list(count_region, NULL);

@@ -228,12 +228,20 @@ static int count(const tong_status *status, int error, void *arg)
     return 0;
 }
 
+static int look_at_party(const tong_party *party, void *arg)
+{
+    (void)arg;
+    fuzz_true(party->role == TONG_SEND || party->role == TONG_RECEIVE);
+    return 0;
+}
+
 static void look_around(struct scene *s, uint32_t how)
 {
     tong_status status = TONG_STATUS_INIT;
     tong_death death = TONG_DEATH_INIT;
     tong_origin origin = TONG_ORIGIN_INIT;
     (void)tong_stat(NAME, &status);
+    (void)tong_parties(NAME, look_at_party, NULL);
     if (how % 4 == 0) {
         (void)tong_list(count, NULL);
     } else if (how % 4 == 1 && s->box != NULL) {
