@@ -152,7 +152,41 @@ typedef struct tong_slot {
 /* Bits of tong_message.verified. */
 #define TONG_VERIFIED_UID 0x1u /* the kernel says that uid is the sender's */
 
-/* A message that was claimed: between tong_claim() and tong_done() or tong_return(). */
+/* The highest priority. */
+#define TONG_PRIORITY_MAX 31u
+
+/* What a sender says of a message: see tong_send_with(). */
+typedef struct tong_send_options {
+    uint32_t struct_size;
+    uint32_t priority; /* 0..TONG_PRIORITY_MAX, the highest */
+    uint64_t tag;      /* what the message is: any number of yours; 0 none */
+    uint64_t key;      /* what it is about: see tong_key(); 0 none */
+    uint64_t call;     /* a number that comes back with the reply; 0 none */
+    int64_t
+        expiry_ns; /* after that it is worth nothing, from the beginning of the call on; 0 never */
+    const char *reply_to; /* the mailbox for a reply, NULL none */
+} tong_send_options;
+
+#define TONG_SEND_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_send_options), 0u, 0u, 0u, 0u, 0, NULL                               \
+    }
+
+/* Which messages a receiver wants: see tong_receive_with(). All that is said must hold. */
+typedef struct tong_receive_options {
+    uint32_t struct_size;
+    uint32_t min_priority; /* this or a higher one; 0: any */
+    uint64_t tag;          /* this one; 0: any, and none */
+    const char *from;      /* the sender's process, by name; NULL: any, and one without a name */
+} tong_receive_options;
+
+#define TONG_RECEIVE_OPTIONS_INIT                                                                  \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_receive_options), 0u, 0u, NULL                                       \
+    }
+
+/* A message that was claimed, between tong_claim() and tong_done() or tong_return(); or what
+ * tong_receive_with() tells of one that was received. */
 typedef struct tong_message {
     uint32_t struct_size;
     uint32_t deliveries; /* 1 the first time; more: it was handed out before and not done */
@@ -165,13 +199,22 @@ typedef struct tong_message {
     int32_t pid;         /* the sender's process, as it says itself, in its own namespace */
     uint32_t verified;   /* TONG_VERIFIED_ bits: which of these the kernel vouches for */
     uint64_t private_[2];
+    uint64_t key; /* as tong_send_options, from here ... */
+    uint64_t tag;
+    uint64_t call;
+    uint32_t priority; /* ... to here: 0 where the sender said nothing */
+    uint32_t reserved;
+    uint64_t sent_ns; /* when tong_send_with() was called, nanoseconds of CLOCK_BOOTTIME; else 0 */
+    char sender[TONG_NAME_MAX];   /* the sender's process, if it has a name; else "" */
+    char reply_to[TONG_NAME_MAX]; /* as in tong_send_options, "" none */
 } tong_message;
 
 #define TONG_MESSAGE_INIT                                                                          \
     {                                                                                              \
-        (uint32_t)sizeof(tong_message), 0u, NULL, 0u, 0u, 0u, 0u, 0, 0u,                           \
+        (uint32_t)sizeof(tong_message), 0u, NULL, 0u, 0u, 0u, 0u, 0, 0u, { 0u, 0u }, 0u, 0u, 0u,   \
+            0u, 0u, 0u, { 0 },                                                                     \
         {                                                                                          \
-            0u, 0u                                                                                 \
+            0                                                                                      \
         }                                                                                          \
     }
 
@@ -388,6 +431,22 @@ TONG_API int tong_watch(tong_mailbox *box, int64_t timeout_ns, tong_death *ret_d
 TONG_API int tong_send(tong_mailbox *box, const void *data, size_t len, int64_t timeout_ns);
 
 /*
+ * tong_send_with - put one message into a mailbox, with what its receiver shall know of it.
+ *
+ * Shape    with (TONG_SEND_OPTIONS_INIT); NULL: as tong_send(). The message takes 64 bytes more, with
+ *          reply_to 192 at most; len is that much below TONG_MESSAGE_MAX.
+ * Returns  as tong_send(); also -EINVAL: a priority, expiry or name that cannot be, and -ENAMETOOLONG.
+ * Blocks, Threads, Crash, Memory   as tong_send(); all of it is copied. Cost: one look at the clock.
+ */
+TONG_API int tong_send_with(tong_mailbox *box, const void *data, size_t len,
+                            const tong_send_options *with, int64_t timeout_ns);
+
+/* tong_key - a number for a key that is bytes, never 0: equal bytes, equal number, in every process,
+ * on every machine, for ever. NULL is allowed for len 0. Who chooses the bytes can make two of them
+ * have one number. */
+TONG_API uint64_t tong_key(const void *bytes, size_t len);
+
+/*
  * tong_send_many - put several messages into a mailbox, in order.
  *
  * Shape    messages[i] is iov_base[0..iov_len). Each is a message of its own.
@@ -449,6 +508,21 @@ TONG_API int tong_abort(tong_mailbox *box, tong_slot *slot);
  * Memory   buf is the caller's. Cost: no system call while messages are present.
  */
 TONG_API ssize_t tong_receive(tong_mailbox *box, void *buf, size_t size, int64_t timeout_ns);
+
+/*
+ * tong_receive_with - take the next message, and be told whose it is and what its sender said of it.
+ *
+ * Shape    as tong_receive(). with (TONG_RECEIVE_OPTIONS_INIT): which messages; NULL: any.
+ *          *ret_info (TONG_MESSAGE_INIT) is not a claim: data is buf. Also written
+ *          on -EMSGSIZE: then len says how much room it needs and data is NULL; at capacity 0 the
+ *          length and the sender are all that is known by then. NULL: not wanted.
+ * Returns  as tong_receive(); -EOPNOTSUPP: with asks for some only, which this version cannot.
+ * Blocks, Threads, Crash, Memory   as tong_receive(). Cost: with several senders or a sleeping one the
+ *          same; alone with one sender some instructions more.
+ */
+TONG_API ssize_t tong_receive_with(tong_mailbox *box, void *buf, size_t size,
+                                   const tong_receive_options *with, int64_t timeout_ns,
+                                   tong_message *ret_info);
 
 /*
  * tong_receive_many - take up to n messages.

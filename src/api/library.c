@@ -5,6 +5,7 @@
 #include <tong/tong.h>
 
 #include "base/err.h"
+#include "base/key.h"
 #include "mailbox/mailbox.h"
 #include "region/region.h"
 
@@ -28,6 +29,11 @@ const char *tong_strerror(int error)
     }
     const char *text = tg_err_text(error > 0 || error == INT_MIN ? error : -error);
     return text != NULL ? text : "an error that tong never answers";
+}
+
+uint64_t tong_key(const void *bytes, size_t len)
+{
+    return tg_key(bytes, bytes != NULL ? len : 0);
 }
 
 const char *tong_version(void)

@@ -74,6 +74,33 @@ int tong_send(tong_mailbox *box, const void *data, size_t len, int64_t timeout_n
     return box->carrier->send(box->handle, data, len, timeout_ns);
 }
 
+/* A name given with a message, as its carrier knows it. NULL: none. */
+static int same_carrier(const tong_mailbox *box, const char *name, const char **ret_rest)
+{
+    *ret_rest = NULL;
+    if (name == NULL) {
+        return 0;
+    }
+    int error = -EINVAL;
+    const struct tg_carrier *carrier = carrier_of(name, ret_rest, &error);
+    return carrier == NULL ? error : carrier == box->carrier ? 0 : -EINVAL;
+}
+
+int tong_send_with(tong_mailbox *box, const void *data, size_t len, const tong_send_options *with,
+                   int64_t timeout_ns)
+{
+    if (box == NULL || (data == NULL && len != 0) || timeout_ns < TONG_FOREVER ||
+        (with != NULL && with->struct_size < sizeof *with)) {
+        return -EINVAL;
+    }
+    if (with == NULL) {
+        return box->carrier->send(box->handle, data, len, timeout_ns);
+    }
+    tong_send_options own = *with;
+    const int r = same_carrier(box, with->reply_to, &own.reply_to);
+    return r < 0 ? r : box->carrier->send_with(box->handle, data, len, &own, timeout_ns);
+}
+
 ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages, size_t n,
                        int64_t timeout_ns)
 {
@@ -120,6 +147,20 @@ ssize_t tong_receive(tong_mailbox *box, void *buf, size_t size, int64_t timeout_
     }
     char nothing; /* where an empty message goes: memcpy takes no NULL, whatever the length */
     return box->carrier->receive(box->handle, buf != NULL ? buf : &nothing, size, timeout_ns);
+}
+
+ssize_t tong_receive_with(tong_mailbox *box, void *buf, size_t size,
+                          const tong_receive_options *with, int64_t timeout_ns,
+                          tong_message *ret_info)
+{
+    if (box == NULL || (buf == NULL && size != 0) || timeout_ns < TONG_FOREVER ||
+        (with != NULL && with->struct_size < sizeof *with) ||
+        (ret_info != NULL && ret_info->struct_size < sizeof *ret_info)) {
+        return -EINVAL;
+    }
+    char nothing;
+    return box->carrier->receive_with(box->handle, buf != NULL ? buf : &nothing, size, with,
+                                      timeout_ns, ret_info);
 }
 
 ssize_t tong_receive_many(tong_mailbox *box, const struct iovec *buffers, size_t n,

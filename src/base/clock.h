@@ -1,5 +1,6 @@
 /*
- * Time: nanoseconds of the monotonic clock, and deadlines made of time-outs.
+ * Time: nanoseconds of the monotonic clock, and deadlines made of time-outs; and a clock for shared
+ * memory.
  */
 #ifndef TG_BASE_CLOCK_H
 #define TG_BASE_CLOCK_H
@@ -14,6 +15,17 @@ static inline int64_t tg_now_ns(void)
 {
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/*
+ * The clock of times that stand in shared memory: it goes on while the machine sleeps, so that what
+ * expires in a minute is not delivered an hour later, and nobody can set it.
+ */
+static inline int64_t tg_boot_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_BOOTTIME, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 

@@ -23,6 +23,12 @@ static int send_(tg_handle h, const void *data, size_t len, int64_t timeout_ns)
     return tg_box_send(h, data, len, timeout_ns);
 }
 
+static int send_with(tg_handle h, const void *data, size_t len, const tong_send_options *with,
+                     int64_t timeout_ns)
+{
+    return tg_box_send_with(h, data, len, with, timeout_ns);
+}
+
 static ssize_t send_many(tg_handle h, const struct iovec *messages, size_t n, int64_t timeout_ns)
 {
     return tg_box_send_many(h, messages, n, timeout_ns);
@@ -41,6 +47,12 @@ static int commit(tg_handle h, tong_slot *slot, size_t len)
 static ssize_t receive(tg_handle h, void *buf, size_t size, int64_t timeout_ns)
 {
     return tg_box_receive(h, buf, size, timeout_ns);
+}
+
+static ssize_t receive_with(tg_handle h, void *buf, size_t size, const tong_receive_options *with,
+                            int64_t timeout_ns, tong_message *ret_info)
+{
+    return tg_box_receive_with(h, buf, size, with, timeout_ns, ret_info);
 }
 
 static ssize_t receive_many(tg_handle h, const struct iovec *buffers, size_t n, int64_t timeout_ns,
@@ -105,10 +117,12 @@ const struct tg_carrier tg_carrier_shm = {
     .close = close_,
     .remove = tg_box_remove,
     .send = send_,
+    .send_with = send_with,
     .send_many = send_many,
     .reserve = reserve,
     .commit = commit,
     .receive = receive,
+    .receive_with = receive_with,
     .receive_many = receive_many,
     .claim = claim,
     .wait_any = wait_any,

@@ -23,7 +23,7 @@
 #include "base/atomic.h"
 
 #define TG_LINK_MAGIC UINT32_C(0x6b6e6c74) /* "tlnk" */
-#define TG_LINK_VERSION 1u
+#define TG_LINK_VERSION 2u
 
 #define TG_LINK_TABLE_OFF 2048u
 #define TG_LINK_SEGMENTS 4096u
@@ -98,7 +98,8 @@ struct tg_link_head {
     tg_a64 offer;     /* {number:32, offset/16:32}: the message on offer; release: it is whole */
     tg_a64 withdrawn; /* highest offer number taken back */
     tg_a32 offer_len; /* its length; before offer, release */
-    uint8_t unused5[108];
+    tg_a32 offer_extension; /* bytes before it; before offer, release */
+    uint8_t unused5[104];
 };
 
 _Static_assert(offsetof(struct tg_link_head, tail) == 128, "format: link tail");

@@ -12,6 +12,7 @@
 #include "mailbox/box_layout.h"
 #include "mailbox/mailbox.h"
 #include "mailbox/policy/policy.h"
+#include "mailbox/said.h"
 #include "region/region.h"
 #include "region/region_layout.h"
 
@@ -368,9 +369,9 @@ void tg_room_exit(struct tg_box *box);
 
 /* ---- send.c */
 
-/* As tong_send, with extension bytes, a multiple of 16, before the message; not at capacity 0. */
-int tg_box_send_extended(struct tg_box *box, const void *extension, uint32_t extension_len,
-                         const void *data, size_t len, int64_t timeout_ns);
+/* As tong_send, of a message that says something of itself. */
+int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void *data, size_t len,
+                     int64_t timeout_ns);
 
 /* Tell the receiver whose turn it is. After the commit. */
 void tg_sender_ring(struct tg_box *box, bool always);
@@ -384,8 +385,9 @@ void tg_sender_watch_receivers(struct tg_box *box, struct tg_waitset *set);
 
 /* ---- rendezvous.c */
 
-/* The reservation is whole: offer it and wait for the verdict. */
-int tg_rendezvous_send(struct tg_box *box, uint64_t len, int64_t deadline, uint32_t interrupts);
+/* The reservation is whole, len bytes, an extension among them: offer it and wait for the verdict. */
+int tg_rendezvous_send(struct tg_box *box, uint64_t len, uint32_t extension, int64_t deadline,
+                       uint32_t interrupts);
 /* Whether every message taken from the own link is finished. */
 bool tg_rendezvous_all_finished(struct tg_box *box);
 /* A successor settles what its predecessor had on offer. */
@@ -483,6 +485,7 @@ struct tg_take {
     uint32_t pid;
     uint32_t deliveries;
     uint32_t extension; /* bytes before data */
+    tong_message *info; /* NULL, or to be told all that is known, also on -EMSGSIZE */
 };
 
 /* For a claim of another user's message: memory for a copy, reserved, filled, given up. Of others
@@ -502,6 +505,11 @@ static inline int tg_take_copy(const struct tg_take *take, void *to)
     }
     return 0;
 }
+
+/* What the record of a message found says of it, taken under the token. 0, -EPROTO, ... */
+int tg_take_said(const struct tg_take *take, struct tg_said *ret_said);
+/* The same, told to who wants to know. */
+int tg_take_tell(const struct tg_take *take);
 
 /* Next comes one that was handed out too often: dead_letter.c moves it out of the way. */
 #define TG_TAKE_TOO_OFTEN 2

@@ -155,22 +155,51 @@ enum tg_entry_state {
 #define TG_ENTRY_DELIVERIES(word) ((word) >> 16)
 #define TG_ENTRY(state, deliveries) ((uint32_t)(state) | (uint32_t)(deliveries) << 16)
 
-/* What a dead letter says of where it comes from: an extension of its record. */
+/* The extension of a record is a row of parts; each says what it is and how long, itself included. */
+struct tg_part {
+    uint32_t magic;
+    uint32_t size; /* bytes, a multiple of 16 */
+};
+
+_Static_assert(sizeof(struct tg_part) == 8, "format: part");
+
+/* What its sender said of a message, see tong_send_with. The first part, if it is there. */
+#define TG_ATTRIBUTES_MAGIC UINT32_C(0x72747461) /* "attr" */
+#define TG_PRIORITIES 32u
+
+struct tg_attributes {
+    uint32_t magic;
+    uint32_t size;        /* of this and of reply_to behind it, padded to 16 */
+    uint32_t priority;    /* 0 .. 31 */
+    uint32_t reply_size;  /* bytes of reply_to, a mailbox's name without a NUL; 0 none */
+    uint64_t tag;         /* 0 none */
+    uint64_t key;         /* 0 none */
+    uint64_t call;        /* 0 none */
+    uint64_t sent_ns;     /* when its send began, CLOCK_BOOTTIME */
+    uint64_t deadline_ns; /* from then on it is not delivered; 0 never. The same clock */
+    uint64_t unused;
+};
+
+_Static_assert(sizeof(struct tg_attributes) == 64, "format: attributes");
+
+/* What a dead letter says of where it comes from. The last part, if it is there. */
 #define TG_ORIGIN_MAGIC UINT32_C(0x6769726f) /* "orig" */
 
 struct tg_origin {
     uint32_t magic;
-    uint32_t deliveries; /* how often it was handed out */
+    uint32_t size;
     uint8_t box_id[16];
-    uint64_t sequence; /* in its link */
-    uint32_t row;      /* of its link */
-    uint32_t uid;      /* of the link's file */
-    int32_t pid;       /* of its sender, as it says itself */
-    uint32_t unused;
+    uint64_t sequence;        /* in its link */
+    uint32_t row;             /* of its link */
+    uint32_t uid;             /* of the link's file */
+    int32_t pid;              /* of its sender, as it says itself */
+    uint32_t deliveries;      /* how often it was handed out */
     char name[TONG_NAME_MAX]; /* of the mailbox */
 };
 
 _Static_assert(sizeof(struct tg_origin) == 176, "format: origin");
+
+#define TG_EXTENSION_MOST (sizeof(struct tg_attributes) + TONG_NAME_MAX + sizeof(struct tg_origin))
 
 #define TG_BOX_SLOTS_OFF 4096u
 #define TG_BOX_ROWS_OFF (TG_BOX_SLOTS_OFF + TG_SLOTS_MAX * 128u)

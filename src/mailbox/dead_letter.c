@@ -14,20 +14,9 @@
 
 #include "mailbox/box.h"
 
-static bool has_origin(const struct tg_take *take)
-{
-    uint32_t magic = 0;
-    if (take->extension < sizeof(struct tg_origin)) {
-        return false;
-    }
-    memcpy(&magic, take->data - take->extension, sizeof magic);
-    return magic == TG_ORIGIN_MAGIC;
-}
-
 static struct tg_origin origin_of(const struct tg_box *box, const struct tg_take *take)
 {
-    struct tg_origin origin = { .magic = TG_ORIGIN_MAGIC,
-                                .deliveries = box->max_deliveries,
+    struct tg_origin origin = { .deliveries = box->max_deliveries,
                                 .sequence =
                                     tg_reader_full_sequence(&take->at->reader, take->sequence),
                                 .row = take->at->reader.row,
@@ -44,16 +33,20 @@ static int send_on(const struct tg_box *box, const struct tg_take *take)
     if (box->dead_letter[0] == '\0') {
         return -ENOENT;
     }
-    if (has_origin(take)) {
-        return -EEXIST;
+    /* What its sender said of it goes with it. */
+    struct tg_said said;
+    int r = tg_take_said(take, &said);
+    if (r < 0 || said.has_origin) {
+        return r < 0 ? r : -EEXIST;
     }
+    said.has_origin = true;
+    said.origin = origin_of(box, take);
     struct tg_box *to = NULL;
-    int r = tg_box_open(box->dead_letter, TONG_SEND, NULL, &to);
+    r = tg_box_open(box->dead_letter, TONG_SEND, NULL, &to);
     if (r < 0) {
         return r;
     }
-    const struct tg_origin origin = origin_of(box, take);
-    r = tg_box_send_extended(to, &origin, sizeof origin, take->data, take->len, 0);
+    r = to->capacity == 0 ? -EOPNOTSUPP : tg_box_send_said(to, &said, take->data, take->len, 0);
     (void)tg_box_close(to);
     return r;
 }
@@ -87,12 +80,11 @@ int tg_box_origin(struct tg_box *box, const tong_message *message, tong_origin *
     }
     struct tg_take take = { .data = message->data,
                             .extension = tg_load_relaxed(&entry->extension) };
-    if (!has_origin(&take)) {
+    struct tg_said said;
+    if (tg_take_said(&take, &said) < 0 || !said.has_origin) {
         return 0;
     }
-    struct tg_origin origin;
-    memcpy(&origin, take.data - take.extension, sizeof origin);
-    origin.name[sizeof origin.name - 1] = '\0';
+    const struct tg_origin origin = said.origin;
     ret_origin->deliveries = origin.deliveries;
     ret_origin->sequence = origin.sequence;
     ret_origin->uid = origin.uid;

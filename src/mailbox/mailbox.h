@@ -17,6 +17,8 @@ int tg_box_close(struct tg_box *box);
 int tg_box_remove(const char *name);
 
 int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeout_ns);
+int tg_box_send_with(struct tg_box *box, const void *data, size_t len,
+                     const tong_send_options *with, int64_t timeout_ns);
 ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_t n,
                          int64_t timeout_ns);
 int tg_box_reserve(struct tg_box *box, size_t len, int64_t timeout_ns, tong_slot *ret_slot);
@@ -24,6 +26,9 @@ int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len);
 int tg_box_abort(struct tg_box *box, tong_slot *slot);
 
 ssize_t tg_box_receive(struct tg_box *box, void *buf, size_t size, int64_t timeout_ns);
+ssize_t tg_box_receive_with(struct tg_box *box, void *buf, size_t size,
+                            const tong_receive_options *with, int64_t timeout_ns,
+                            tong_message *ret_info);
 ssize_t tg_box_receive_many(struct tg_box *box, const struct iovec *buffers, size_t n,
                             int64_t timeout_ns, size_t *ret_lens);
 int tg_box_claim(struct tg_box *box, int64_t timeout_ns, tong_message *ret_message);

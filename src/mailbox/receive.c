@@ -180,7 +180,7 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
 {
     bool may_spin = call->deadline != 0 && !call->spun;
     for (;;) {
-        if (take->how == TG_TAKE_COPY && !call->queued) {
+        if (take->how == TG_TAKE_COPY && take->info == NULL && !call->queued) {
             bool spun = false;
             if (tg_receive_short(box, take, may_spin, &spun)) {
                 return 1;
@@ -322,26 +322,36 @@ ssize_t tg_box_skip(struct tg_box *box)
     return r == 1 ? (ssize_t)take.len : r;
 }
 
+ssize_t tg_box_receive_with(struct tg_box *box, void *buf, size_t size,
+                            const tong_receive_options *with, int64_t timeout_ns,
+                            tong_message *ret_info)
+{
+    if (with != NULL && (with->min_priority != 0 || with->tag != 0 || with->from != NULL)) {
+        return -EOPNOTSUPP;
+    }
+    tong_message info = TONG_MESSAGE_INIT;
+    struct tg_take take = { .how = TG_TAKE_COPY, .buf = buf, .size = size, .info = &info };
+    const int r = receive(box, &take, timeout_ns, false);
+    if (ret_info != NULL && (r == 1 || r == -EMSGSIZE)) {
+        info.struct_size = ret_info->struct_size;
+        info.data = r == 1 ? buf : NULL;
+        *ret_info = info;
+    }
+    return r == 1 ? (ssize_t)take.len : r;
+}
+
 int tg_box_claim(struct tg_box *box, int64_t timeout_ns, tong_message *ret_message)
 {
-    struct tg_take take = { .how = TG_TAKE_CLAIM };
+    struct tg_take take = { .how = TG_TAKE_CLAIM, .info = ret_message };
     const int r = receive(box, &take, timeout_ns, false);
     if (r != 1 || take.at == NULL || take.entry == NULL) {
         return r;
     }
-    const struct tg_reader *reader = &take.at->reader;
     const struct tg_box_entry *own = tg_claims_of(box, box->rx.slot);
     box->rx.copies[take.entry - own] = take.copy;
-    ret_message->deliveries = take.deliveries;
     ret_message->data = take.data;
-    ret_message->len = take.len;
-    ret_message->sequence = tg_reader_full_sequence(reader, take.sequence);
-    ret_message->uid = reader->uid;
-    ret_message->gid = tg_load_relaxed(&reader->head->gid);
-    ret_message->pid = (int32_t)take.pid;
-    ret_message->verified = TONG_VERIFIED_UID;
     ret_message->private_[0] = (uint64_t)(take.entry - own) + 1;
-    ret_message->private_[1] = (uint64_t)reader->row << 32 | take.sequence;
+    ret_message->private_[1] = (uint64_t)tg_load_relaxed(&take.entry->row) << 32 | take.sequence;
     return 0;
 }
 

@@ -134,13 +134,14 @@ static bool somebody_waits(struct tg_box *box)
     return false;
 }
 
-static void make_offer(struct tg_box *box, uint64_t len)
+static void make_offer(struct tg_box *box, uint64_t len, uint32_t extension)
 {
     struct tg_writer *w = &box->tx.writer;
     const uint32_t next = box->tx.offer + 1;
     box->tx.offer = next != 0 ? next : 1;
-    tg_store_release(&w->head->offer_len, (uint32_t)len);
-    /* release: record and length are whole first. */
+    tg_store_release(&w->head->offer_len, (uint32_t)(len - extension));
+    tg_store_release(&w->head->offer_extension, extension);
+    /* release: record and lengths are whole first. */
     tg_store_release(&w->head->offer, tg_place(box->tx.offer, tg_writer_reserved_offset(w)));
     tg_sender_ring(box, false);
 }
@@ -170,7 +171,8 @@ static int wait_for_verdict(struct tg_box *box, int64_t deadline, uint32_t inter
     }
 }
 
-int tg_rendezvous_send(struct tg_box *box, uint64_t len, int64_t deadline, uint32_t interrupts)
+int tg_rendezvous_send(struct tg_box *box, uint64_t len, uint32_t extension, int64_t deadline,
+                       uint32_t interrupts)
 {
     struct tg_writer *w = &box->tx.writer;
     const bool must_not_wait = deadline == 0;
@@ -181,7 +183,7 @@ int tg_rendezvous_send(struct tg_box *box, uint64_t len, int64_t deadline, uint3
         }
         deadline = tg_now_ns() + TRY_NS;
     }
-    make_offer(box, len);
+    make_offer(box, len, extension);
     const int r = wait_for_verdict(box, deadline, interrupts);
     const bool taken = r == 0 ? is_taken(box, box->tx.offer) : withdraw(box, box->tx.offer);
     if (taken) {
@@ -222,12 +224,18 @@ static void ring_later(struct tg_box *box, struct tg_attached *at)
     }
 }
 
+struct offer {
+    uint64_t word; /* number and place */
+    uint32_t len;
+    uint32_t extension; /* bytes before it */
+};
+
 /* The decision. True: taken. */
 static bool decide(struct tg_box *box, struct tg_attached *at, struct tg_box_entry *entry,
-                   uint64_t offer, uint32_t len)
+                   const struct offer *offer)
 {
     struct tg_box_row *row = at->row;
-    const uint32_t s = number_of(offer);
+    const uint32_t s = number_of(offer->word);
     const uint32_t gen = tg_load_relaxed(&box->slots[box->rx.slot].gen) & 0xffff;
     tg_store_release(&row->grant, (uint64_t)s << 32 | (uint64_t)gen << 16 | box->rx.slot);
     /* Partner: the fence in withdraw. */
@@ -242,9 +250,9 @@ static bool decide(struct tg_box *box, struct tg_attached *at, struct tg_box_ent
     }
     tg_store_relaxed(&entry->row, at->reader.row);
     tg_store_relaxed(&entry->sequence, s);
-    tg_store_relaxed(&entry->offset, (uint32_t)offer);
-    tg_store_relaxed(&entry->length, len);
-    tg_store_relaxed(&entry->extension, UINT32_C(0));
+    tg_store_relaxed(&entry->offset, (uint32_t)offer->word);
+    tg_store_relaxed(&entry->length, offer->len);
+    tg_store_relaxed(&entry->extension, offer->extension);
     tg_store_relaxed(&entry->pid, tg_load_relaxed(&at->reader.head->pid));
     tg_store_release(&entry->state, TG_ENTRY(TG_CLAIMED, 1));
     /* release: the entry first (I2). */
@@ -257,14 +265,14 @@ static bool decide(struct tg_box *box, struct tg_attached *at, struct tg_box_ent
  * user's bytes that are no more there. */
 static int consume(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
 {
-    int r = 0;
+    int r = tg_take_tell(take);
     if (take->how == TG_TAKE_CLAIM) {
-        r = tg_take_fill(take);
+        r = r == 0 ? tg_take_fill(take) : r;
         if (r == 0) {
             return r;
         }
         tg_take_drop(take);
-    } else if (take->how == TG_TAKE_COPY) {
+    } else if (r == 0 && take->how == TG_TAKE_COPY) {
         if (take->len >= LONG_COPY) {
             return r;
         }
@@ -285,7 +293,7 @@ static int consume(struct tg_box *box, struct tg_attached *at, struct tg_take *t
 }
 
 /* The offer that is open: 1, 0 there is none, -EPROTO. */
-static int see_offer(const struct tg_attached *at, uint64_t *ret_offer, uint32_t *ret_len)
+static int see_offer(const struct tg_attached *at, struct offer *ret_offer)
 {
     const struct tg_link_head *head = at->reader.head;
     for (;;) {
@@ -297,14 +305,17 @@ static int see_offer(const struct tg_attached *at, uint64_t *ret_offer, uint32_t
             return r;
         }
         const uint32_t len = tg_load_acquire(&head->offer_len);
+        const uint32_t extension = tg_load_acquire(&head->offer_extension);
         const uint32_t s = number_of(offer);
         if (!is_later(s, number_of(tg_load_relaxed(&at->row->verdict)))) {
             return 0;
         }
         if (is_later(s, (uint32_t)tg_load_acquire(&head->withdrawn))) {
-            *ret_offer = offer;
-            *ret_len = len;
-            return 1;
+            *ret_offer = (struct offer){ .word = offer, .len = len, .extension = extension };
+            return extension <= TG_EXTENSION_MOST && extension % 16 == 0 &&
+                           extension <= UINT32_MAX - len
+                       ? 1
+                       : -EPROTO;
         }
         if (tg_load_acquire(&head->offer) == offer) {
             return 0;
@@ -313,13 +324,16 @@ static int see_offer(const struct tg_attached *at, uint64_t *ret_offer, uint32_t
 }
 
 /* All that can fail comes before the verdict: what was taken is this receiver's. */
-static int prepare(struct tg_box *box, struct tg_take *take, uint64_t offer,
+static int prepare(struct tg_box *box, struct tg_take *take, const struct offer *offer,
                    struct tg_box_entry **ret_entry)
 {
-    take->from = tg_place_offset(offer) + TG_RECORD_HEAD;
-    int r =
-        tg_reader_find(&take->at->reader, tg_place_offset(offer), (uint32_t)take->len, &take->data);
+    const uint64_t offset = tg_place_offset(offer->word);
+    take->len = offer->len;
+    take->extension = offer->extension;
+    take->from = offset + TG_RECORD_HEAD + offer->extension;
+    int r = tg_reader_find(&take->at->reader, offset, offer->len + offer->extension, &take->data);
     if (r == 0) {
+        take->data = take->data != NULL ? take->data + offer->extension : NULL;
         r = tg_claims_free_entry(box, ret_entry);
     }
     return r == 0 ? tg_take_reserve(box, take) : r;
@@ -328,30 +342,32 @@ static int prepare(struct tg_box *box, struct tg_take *take, uint64_t offer,
 int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
 {
     for (;;) {
-        uint64_t offer = 0;
-        uint32_t len = 0;
-        int r = see_offer(at, &offer, &len);
+        struct offer offer;
+        int r = see_offer(at, &offer);
         if (r != 1 || take->how == TG_TAKE_LOOK) {
             return r;
         }
-        if (take->how == TG_TAKE_COPY && len > take->size) {
-            return -EMSGSIZE;
+        take->at = at;
+        take->sequence = number_of(offer.word);
+        take->pid = tg_load_relaxed(&at->reader.head->pid);
+        take->deliveries = 1;
+        if (take->how == TG_TAKE_COPY && offer.len > take->size) {
+            /* Of one that is not taken its length and its sender alone are known (I3). */
+            take->len = offer.len;
+            take->extension = 0;
+            r = tg_take_tell(take);
+            return r < 0 ? r : -EMSGSIZE;
         }
         struct tg_box_entry *entry = NULL;
-        take->at = at;
-        take->len = len;
-        r = prepare(box, take, offer, &entry);
+        r = prepare(box, take, &offer, &entry);
         if (r < 0) {
             return r;
         }
-        if (!decide(box, at, entry, offer, len)) {
+        if (!decide(box, at, entry, &offer)) {
             tg_take_drop(take);
             continue;
         }
         take->entry = entry;
-        take->sequence = number_of(offer);
-        take->pid = tg_load_relaxed(&entry->pid);
-        take->deliveries = 1;
         r = consume(box, at, take);
         return r < 0 ? r : 1;
     }

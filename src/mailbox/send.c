@@ -443,89 +443,100 @@ static inline bool send_short(struct tg_box *box, const void *data, size_t len)
     return true;
 }
 
-int tg_box_send_extended(struct tg_box *box, const void *extension, uint32_t extension_len,
-                         const void *data, size_t len, int64_t timeout_ns)
-{
-    struct call call;
-    int r = box->capacity == 0 ? -EOPNOTSUPP : check_length(box, len);
-    if (r == 0 && (uint64_t)len + extension_len > TONG_MESSAGE_MAX) {
-        r = -EMSGSIZE;
-    }
-    if (r == 0) {
-        r = enter(box, timeout_ns, &call);
-    }
-    if (r < 0) {
-        return r;
-    }
-    uint8_t *to;
-    r = prepare(box, len + extension_len, call.deadline, call.interrupts, &to);
-    if (r == 0) {
-        memcpy(to, extension, extension_len);
-        if (len != 0) {
-            memcpy(to + extension_len, data, len);
-        }
-        commit(box, len + extension_len, extension_len);
-        tell(box);
-    }
-    tg_gate_leave(&box->tx.gate);
-    return r;
-}
+/* A message as it is to be placed. */
+struct parts {
+    const uint8_t *extension; /* see said.h */
+    uint32_t extension_len;   /* 0: none */
+    const void *data;
+    size_t len;
+    bool is_kept; /* refused, it is not lost: a dead letter is set aside then */
+};
 
-static int send_one(struct tg_box *box, const void *data, size_t len, const struct call *call)
+static int send_one(struct tg_box *box, const struct parts *parts, const struct call *call)
 {
     uint8_t *to;
+    const uint64_t len = (uint64_t)parts->extension_len + parts->len;
     int r = prepare(box, len, call->deadline, call->interrupts, &to);
     if (r != 0) {
         return r;
     }
-    if (len != 0) {
-        memcpy(to, data, len);
-    }
+    tg_box_copy(to, parts->extension, parts->extension_len);
+    tg_box_copy(to + parts->extension_len, parts->data, parts->len);
     if (box->capacity == 0) {
         const bool drop = box->full == TONG_DROP_NEWEST;
         note_cpu(box);
-        r = tg_rendezvous_send(box, len, drop ? 0 : call->deadline, call->interrupts);
+        r = tg_rendezvous_send(box, len, parts->extension_len, drop ? 0 : call->deadline,
+                               call->interrupts);
         return drop && r == -EAGAIN ? TONG_DROPPED : r;
     }
-    commit(box, len, 0);
+    commit(box, len, parts->extension_len);
     return 0;
 }
 
-static int send_or_drop(struct tg_box *box, const void *data, size_t len, const struct call *call)
+static int send_or_drop(struct tg_box *box, const struct parts *parts, const struct call *call)
 {
-    if (send_short(box, data, len)) {
+    if (parts->extension_len == 0 && send_short(box, parts->data, parts->len)) {
         return 0;
     }
-    const int r = send_one(box, data, len, call);
-    if (r == TONG_DROPPED) {
+    const int r = send_one(box, parts, call);
+    if (r == TONG_DROPPED && !parts->is_kept) {
         struct tg_link_head *head = box->tx.writer.head;
         tg_store_relaxed(&head->dropped, tg_load_relaxed(&head->dropped) + 1);
     }
     return r;
 }
 
-int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeout_ns)
+/* The call, from the gate on. */
+static int send_parts(struct tg_box *box, const struct parts *parts, int64_t timeout_ns)
 {
     struct call call;
-    int r = check_length(box, len);
+    int r = enter(box, timeout_ns, &call);
+    if (r < 0) {
+        return r;
+    }
+    r = send_or_drop(box, parts, &call);
+    if (r == 0 && box->capacity != 0) {
+        tell(box);
+    }
+    tg_gate_leave(&box->tx.gate);
+    return r;
+}
+
+int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void *data, size_t len,
+                     int64_t timeout_ns)
+{
+    uint8_t extension[TG_EXTENSION_MOST];
+    const struct parts parts = { .extension = extension,
+                                 .extension_len = tg_said_write(said, extension),
+                                 .data = data,
+                                 .len = len,
+                                 .is_kept = said->has_origin };
+    const int r = check_length(box, len);
+    if (r < 0 || len > TONG_MESSAGE_MAX - parts.extension_len) {
+        return -EMSGSIZE;
+    }
+    return send_parts(box, &parts, timeout_ns);
+}
+
+int tg_box_send_with(struct tg_box *box, const void *data, size_t len,
+                     const tong_send_options *with, int64_t timeout_ns)
+{
+    struct tg_said said;
+    const int r = tg_said_from(with, &said);
+    return r < 0 ? r : tg_box_send_said(box, &said, data, len, timeout_ns);
+}
+
+int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeout_ns)
+{
+    const int r = check_length(box, len);
     /* With one thread nobody else is inside: the gate is free. */
     if (__libc_single_threaded && r == 0 && !box->tx.has_reservation && tg_box_begin(box) == 0 &&
         send_short(box, data, len)) {
         tell(box);
         return 0;
     }
-    if (r == 0) {
-        r = enter(box, timeout_ns, &call);
-    }
-    if (r < 0) {
-        return r;
-    }
-    r = send_or_drop(box, data, len, &call);
-    if (r == 0 && box->capacity != 0) {
-        tell(box);
-    }
-    tg_gate_leave(&box->tx.gate);
-    return r;
+    const struct parts parts = { .data = data, .len = len };
+    return r < 0 ? r : send_parts(box, &parts, timeout_ns);
 }
 
 ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_t n,
@@ -543,7 +554,8 @@ ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_
     for (size_t i = 0; i < n && r >= 0; i++) {
         r = check_length(box, messages[i].iov_len);
         if (r == 0) {
-            r = send_or_drop(box, messages[i].iov_base, messages[i].iov_len, &call);
+            const struct parts parts = { .data = messages[i].iov_base, .len = messages[i].iov_len };
+            r = send_or_drop(box, &parts, &call);
         }
         sent += r == 0;
         call.deadline = 0;
@@ -651,7 +663,8 @@ int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len)
         tg_writer_abort(&box->tx.writer);
     } else if (box->capacity == 0) {
         note_cpu(box);
-        r = tg_rendezvous_send(box, len, tg_deadline(box->tx.timeout_ns), tg_box_interrupts(box));
+        r = tg_rendezvous_send(box, len, 0, tg_deadline(box->tx.timeout_ns),
+                               tg_box_interrupts(box));
     } else {
         commit(box, len, 0);
         tell(box);

@@ -133,6 +133,45 @@ static int make_private(const struct tg_box *box, struct tg_take *take)
     return r;
 }
 
+/* ---- what a message says of itself */
+
+int tg_take_said(const struct tg_take *take, struct tg_said *ret_said)
+{
+    uint8_t bytes[TG_EXTENSION_MOST];
+    const size_t len = take->extension;
+    if (len > sizeof bytes) {
+        return -EPROTO;
+    }
+    int r = 0;
+    if (take->data != NULL) {
+        tg_box_copy(bytes, take->data - len, len);
+    } else {
+        r = tg_reader_read(&take->at->reader, take->from - len, len, bytes);
+    }
+    return r == 0 ? tg_said_parse(bytes, len, ret_said) : r;
+}
+
+int tg_take_tell(const struct tg_take *take)
+{
+    struct tg_said said;
+    const int r = take->extension != 0 ? tg_take_said(take, &said) : 0;
+    tong_message *info = take->info;
+    if (r < 0 || info == NULL) {
+        return r;
+    }
+    const struct tg_reader *reader = &take->at->reader;
+    info->deliveries = take->deliveries;
+    info->len = take->len;
+    info->sequence = tg_reader_full_sequence(reader, take->sequence);
+    info->uid = reader->uid;
+    info->gid = tg_load_relaxed(&reader->head->gid);
+    info->pid = (int32_t)take->pid;
+    info->verified = TONG_VERIFIED_UID;
+    info->sender[0] = '\0';
+    tg_said_tell(take->extension != 0 ? &said : NULL, info);
+    return 0;
+}
+
 /* ---- returned ones */
 
 /* The first but skip in that state that the present call may take. orphans: of those whose link is not
@@ -221,9 +260,6 @@ static int view_entry(struct tg_box *box, struct tg_take *take, const struct tg_
     take->sequence = tg_load_relaxed(&entry->sequence);
     take->pid = tg_load_relaxed(&entry->pid);
     take->deliveries = TG_ENTRY_DELIVERIES(state);
-    if (take->how == TG_TAKE_COPY && take->len > take->size) {
-        return -EMSGSIZE;
-    }
     const uint64_t len = (uint64_t)take->len + take->extension;
     if (len > UINT32_MAX) {
         return -EPROTO;
@@ -233,8 +269,12 @@ static int view_entry(struct tg_box *box, struct tg_take *take, const struct tg_
     if (r == 0) {
         take->from = offset + TG_RECORD_HEAD + take->extension;
         take->data = take->data != NULL ? take->data + take->extension : NULL;
-        r = make_private(box, take);
+        r = tg_take_tell(take);
     }
+    if (r == 0 && take->how == TG_TAKE_COPY && take->len > take->size) {
+        return -EMSGSIZE;
+    }
+    r = r == 0 ? make_private(box, take) : r;
     at->reader.damaged = at->reader.damaged || r == -EPROTO;
     return r;
 }
@@ -400,6 +440,10 @@ static int take_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take
     take->sequence = view.sequence;
     take->pid = view.pid;
     take->deliveries = 1;
+    r = tg_take_tell(take);
+    if (r < 0) {
+        return r;
+    }
     if (take->how == TG_TAKE_COPY && view.len > take->size) {
         return -EMSGSIZE;
     }

@@ -34,6 +34,8 @@ static void check_init(void)
     tong_options options = TONG_OPTIONS_INIT;
     tong_slot slot = TONG_SLOT_INIT;
     tong_message message = TONG_MESSAGE_INIT;
+    tong_send_options send = TONG_SEND_OPTIONS_INIT;
+    tong_receive_options receive = TONG_RECEIVE_OPTIONS_INIT;
     tong_status status = TONG_STATUS_INIT;
     tong_origin origin = TONG_ORIGIN_INIT;
     tong_death death = TONG_DEATH_INIT;
@@ -48,6 +50,12 @@ static void check_init(void)
     EXPECT(options.mode == 0600 && options.max_bytes == 256u * 1024u * 1024u);
     EXPECT(slot.struct_size == sizeof(slot) && slot.data == NULL && slot.len == 0);
     EXPECT(message.struct_size == sizeof(message) && message.data == NULL);
+    EXPECT(message.key == 0 && message.tag == 0 && message.priority == 0 && message.sent_ns == 0);
+    EXPECT(message.sender[0] == '\0' && message.reply_to[0] == '\0' && message.call == 0);
+    EXPECT(send.struct_size == sizeof(send) && send.priority == 0 && send.reply_to == NULL);
+    EXPECT(send.tag == 0 && send.key == 0 && send.call == 0 && send.expiry_ns == 0);
+    EXPECT(receive.struct_size == sizeof(receive) && receive.min_priority == 0);
+    EXPECT(receive.tag == 0 && receive.from == NULL);
     EXPECT(status.struct_size == sizeof(status) && status.name[0] == '\0');
     EXPECT(status.backstop_finds == 0);
     EXPECT(options.max_deliveries == 0 && options.dead_letter == NULL);
@@ -67,6 +75,7 @@ static void check_numbers(void)
     EXPECT(TONG_FOREVER < 0);
     EXPECT((TONG_SEND ^ TONG_RECEIVE ^ TONG_CREATE ^ TONG_EXCL ^ TONG_READ ^ TONG_WRITE) == 0x3fu);
     EXPECT(TONG_CAPACITY_MAX < TONG_UNBOUNDED && TONG_MESSAGE_MAX == UINT32_MAX);
+    EXPECT(TONG_PRIORITY_MAX == 31u);
     EXPECT(TONG_DROPPED > 0 && TONG_RECOVERED > 0 && TONG_VERIFIED_UID != 0);
 }
 

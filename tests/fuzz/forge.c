@@ -322,8 +322,15 @@ void forge_message(struct forge *f, uint32_t len)
 {
     if (f->link.map != NULL && f->tail + tg_record_size(len) + TG_RECORD_HEAD <= f->end &&
         f->end <= FORGE_SIZE) {
-        /* Of some lengths a part is said to be an extension: a right one, or one too long. */
-        commit_at(f, len, len % 4 == 3 ? len / 4 % 16 : 0);
+        /* Of some lengths a part is said to be an extension: a right one, or none, or one too long. */
+        const uint32_t extension = len % 4 == 3 ? len / 4 % 16 : 0;
+        if (extension != 0) {
+            struct tg_attributes a = { .magic = TG_ATTRIBUTES_MAGIC, .size = extension * 16 };
+            a.priority = len / 4 % 40;
+            a.reply_size = a.size - (uint32_t)sizeof(a);
+            memcpy(f->link.map + f->tail + TG_RECORD_HEAD, &a, len < sizeof(a) ? len : sizeof(a));
+        }
+        commit_at(f, len, extension);
     }
 }
 
@@ -332,6 +339,7 @@ static void make_offer(struct forge *f, const struct fuzz_bytes *bytes)
     struct tg_link_head *head = link_head(f);
     const uint32_t len = fuzz_u8(bytes);
     atomic_store(&head->offer_len, len);
+    atomic_store(&head->offer_extension, len % 4 == 3 ? len / 4 : 0);
     f->offer++;
     atomic_store(&head->offer, tg_place(f->offer, (uint64_t)TG_LINK_DATA_PAGE * PAGE));
 }

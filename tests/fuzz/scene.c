@@ -103,6 +103,18 @@ static void receive(struct scene *s, tong_mailbox *box, size_t size, int64_t tim
     }
 }
 
+static void receive_with(struct scene *s, tong_mailbox *box, int64_t timeout_ns)
+{
+    tong_message info = TONG_MESSAGE_INIT;
+    const ssize_t n = tong_receive_with(box, buffer[0], BUFFER, NULL, timeout_ns, &info);
+    if (n >= 0) {
+        fuzz_true((size_t)n <= BUFFER && info.len == (size_t)n && info.data == buffer[0]);
+        fuzz_true(info.priority <= TONG_PRIORITY_MAX);
+        fuzz_true(strlen(info.reply_to) < sizeof(info.reply_to));
+        (void)look(s, buffer[0], (size_t)n);
+    }
+}
+
 static void receive_many(struct scene *s, tong_mailbox *box, int64_t timeout_ns)
 {
     size_t lens[4];
@@ -344,7 +356,11 @@ static void receiver_step(struct scene *s, tong_mailbox *box, uint8_t what)
         receive(s, box, BUFFER, timeout_ns);
         break;
     case 2:
-        receive(s, box, fuzz_u8(&s->script), timeout_ns);
+        if (fuzz_u8(&s->script) % 2 == 0) {
+            receive(s, box, fuzz_u8(&s->script), timeout_ns);
+        } else {
+            receive_with(s, box, timeout_ns);
+        }
         break;
     case 3:
         receive_many(s, box, timeout_ns);

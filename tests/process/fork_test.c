@@ -69,14 +69,17 @@ static void all_calls_are_echild(struct holder *h)
     tong_slot slot = TONG_SLOT_INIT;
     tong_origin origin = TONG_ORIGIN_INIT;
     tong_death death = TONG_DEATH_INIT;
+    const tong_send_options with = TONG_SEND_OPTIONS_INIT;
     kit_gives(tong_send(h->box, data, 1, 0), -ECHILD);
     kit_gives(tong_send(h->box, data, 1, TONG_FOREVER), -ECHILD);
+    kit_gives(tong_send_with(h->box, data, 1, &with, 0), -ECHILD);
     kit_gives(tong_send_many(h->box, &row, 1, 0), -ECHILD);
     kit_gives(tong_reserve(h->box, 8, 0, &slot), -ECHILD);
     kit_gives(tong_commit(h->writer, &h->slot, 8), -ECHILD);
     kit_gives(tong_abort(h->writer, &h->slot), -ECHILD);
     kit_gives(tong_receive(h->box, data, sizeof(data), 0), -ECHILD);
     kit_gives(tong_receive(h->box, data, sizeof(data), TONG_FOREVER), -ECHILD);
+    kit_gives(tong_receive_with(h->box, data, sizeof(data), NULL, 0, &message), -ECHILD);
     kit_gives(tong_receive_many(h->box, &row, 1, 0, &len), -ECHILD);
     kit_gives(tong_claim(h->box, 0, &message), -ECHILD);
     kit_gives(tong_done(h->box, &h->claim), -ECHILD);
