@@ -70,11 +70,18 @@ extern "C" {
 /* The longest message, bytes. */
 #define TONG_MESSAGE_MAX UINT32_MAX
 
-/* Who gets a message when several receivers wait. */
+/* Who gets a message when several receivers wait. Where it is neither any nor exclusive, a receiver
+ * that comes leaves to each of those who wait the message that is there for it, and takes one only
+ * if there is one more. */
 enum tong_delivery {
-    TONG_FIRST_COME = 0, /* the one who has waited longest */
-    TONG_ANY = 1,        /* whoever reaches it first; fastest with several receivers */
-    TONG_EXCLUSIVE = 2   /* there is one receiver at a time; a second one gets -EBUSY */
+    TONG_FIRST_COME = 0,  /* the one who has waited longest */
+    TONG_ANY = 1,         /* whoever reaches it first; fastest with several receivers */
+    TONG_EXCLUSIVE = 2,   /* there is one receiver at a time; a second one gets -EBUSY */
+    TONG_ROUND_ROBIN = 3, /* each in turn: of those who wait the next one behind the last served */
+    TONG_RANDOM = 4,      /* one of those who wait, each with the same chance */
+    TONG_LEAST_LOADED =
+        5 /* who has the fewest claims, of several the one who has waited longest; who
+                             comes with more than one who waits leaves it to that one, always */
 };
 
 /* Whose the mailbox or region is. */

@@ -138,6 +138,7 @@ struct tg_receiver {
     uint32_t spin;
     uint32_t sleeps;
     uint32_t cpu;
+    uint64_t random; /* state of the generator, see policy/random.c */
 };
 
 /* ---- tong_watch */
@@ -528,6 +529,18 @@ bool tg_take_hint(struct tg_box *box);
 /* After TG_TAKE_TOO_OFTEN; token held, given back inside. */
 void tg_dead_letter(struct tg_box *box);
 
+/* ---- choice.c: which sleeper is first, token held */
+
+/* A slot; TG_SLOTS_MAX: nobody sleeps. */
+uint32_t tg_choice_first(struct tg_box *box);
+/* Somebody stands in the queue anew: choose again, where the policy does. */
+void tg_choice_renew(struct tg_box *box);
+/* How many messages must wait for this receiver to take one though so many others sleep and it is
+ * not first. UINT32_MAX: it must not. */
+uint32_t tg_choice_needed(struct tg_box *box, uint32_t sleepers);
+/* This receiver has taken one; before it leaves the queue. */
+void tg_choice_served(struct tg_box *box);
+
 /* ---- queue.c: sleeping receivers */
 
 uint32_t tg_queue_sleepers(struct tg_box *box);
@@ -536,6 +549,8 @@ void tg_queue_enter(struct tg_box *box);
 /* Token held: leave it; the next one is told. */
 void tg_queue_leave(struct tg_box *box, uint32_t slot);
 bool tg_queue_is_first(struct tg_box *box);
+/* Whether senders ring this receiver; needs no token. */
+bool tg_queue_is_named(const struct tg_box *box);
 /* Token held: nudge the sleeper that is first, if any. */
 void tg_queue_nudge_first(struct tg_box *box);
 /*

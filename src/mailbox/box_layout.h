@@ -22,7 +22,7 @@
 #define TG_BOX_MAGIC UINT32_C(0x786f6274)  /* "tbox" */
 #define TG_ROOM_MAGIC UINT32_C(0x6d6f7274) /* "trom" */
 #define TG_BELL_MAGIC UINT32_C(0x6c6c6274) /* "tbll" */
-#define TG_BOX_VERSION 2u
+#define TG_BOX_VERSION 3u
 
 #define TG_SLOTS_MAX 256u
 #define TG_CLAIMS_MAX 64u /* entries a slot */
@@ -78,13 +78,19 @@ struct tg_box_head {
     uint8_t unused4[8];
     /* offset 320: once */
     char dead_letter[TONG_NAME_MAX]; /* name of that mailbox, "" none */
+    uint8_t unused5[128];
+    /* offset 576: what a policy remembers; the holder */
+    tg_a32 chosen; /* slot + 1 of the sleeper that may take next, 0 none chosen; see choice.c */
+    tg_a32 served; /* slot + 1 of the receiver that took last, where the policy asks; 0 nobody */
+    uint8_t unused6[56];
 };
 
 _Static_assert(offsetof(struct tg_box_head, token) == 128, "format: token");
 _Static_assert(offsetof(struct tg_box_head, turn) == 192, "format: turn");
 _Static_assert(offsetof(struct tg_box_head, tickets) == 256, "format: tickets");
 _Static_assert(offsetof(struct tg_box_head, dead_letter) == 320, "format: dead letter");
-_Static_assert(sizeof(struct tg_box_head) == 448, "format: box head");
+_Static_assert(offsetof(struct tg_box_head, chosen) == 576, "format: policy");
+_Static_assert(sizeof(struct tg_box_head) == 640, "format: box head");
 
 /* The parts of the state word. While CHANGING state and owner may become others at any moment. */
 #define TG_STATE(word) ((word)&0xffu)
@@ -105,7 +111,8 @@ struct tg_box_slot {
     tg_a32 cpu;     /* where it ran, for spinning; its receiver */
     tg_a32 pid;     /* for people only */
     tg_a32 waiting; /* 1 while it waits, for senders at capacity 0; a hint; its receiver */
-    uint8_t unused[88];
+    tg_a32 came;    /* value of joins when its receiver came, this one counted; the holder */
+    uint8_t unused[84];
 };
 
 _Static_assert(sizeof(struct tg_box_slot) == 128, "format: slot");

@@ -1,9 +1,10 @@
 /*
  * Sleeping receivers: the queue, and how none sleeps beside a message.
  *
- * A receiver that finds nothing takes a ticket; the lowest living ticket is first. TURN names the
- * first one to the senders, with an epoch that is new at every sleep. It waits on its own bell,
- * which senders and receivers add to, and on the life words of all other receivers.
+ * A receiver that finds nothing takes a ticket; the lowest living ticket is first, or the one that the
+ * policy chooses (choice.c). TURN names the first one to the senders, with an epoch that is new at
+ * every sleep. It waits on its own bell, which senders and receivers add to, and on the life words
+ * of all other receivers.
  *
  *   sleeper (token held)                       sender
  *   read bell                                  commit
@@ -16,11 +17,15 @@
  * I2  The bell is read before TURN is stored, so a ring after it changes what the sleep compares.
  * I3  Nothing is assigned to a sleeper: whoever is first when it holds the token takes. So
  *     nothing is lost with one that dies.
+ *     Who stops being first by another's choice has lost nothing: TURN names the new one, who is
+ *     rung if something is there.
  * I4  Every sleeper watches every receiver that is not reaped. One that dies is noticed by one
  *     sleeper at least, who repairs, wakes the rest and nudges the first. Who joined after a
  *     sleeper made its list is not on it: `joins` tells, and who leaves the queue nudges such a one.
  * I5  The waker's note of the last TURN is private and never inherited; an equal epoch is never
  *     stored twice.
+ * I6  One of the others who sleep at least watches the first: with a policy that chooses, those who
+ *     slept before it came may have never been first, and so not have been told of it.
  */
 #include "mailbox/box.h"
 
@@ -32,26 +37,21 @@ static uint32_t n_slots(const struct tg_box *box)
     return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
 }
 
-/* The slot with the lowest ticket; TG_SLOTS_MAX if nobody sleeps. */
-static uint32_t first_sleeper(const struct tg_box *box)
+/* What TURN holds for a slot; for TG_SLOTS_MAX: nobody. */
+static uint64_t whom_of(uint32_t slot)
 {
-    uint32_t first = TG_SLOTS_MAX;
-    uint64_t lowest = UINT64_MAX;
-    const uint32_t n = n_slots(box);
-    for (uint32_t i = 0; i < n; i++) {
-        const uint64_t ticket = tg_load_relaxed(&box->slots[i].ticket);
-        if (ticket != 0 && ticket < lowest) {
-            lowest = ticket;
-            first = i;
-        }
-    }
-    return first;
+    return slot == TG_SLOTS_MAX ? 0 : (uint64_t)slot + 1;
+}
+
+static bool turn_names(const struct tg_box *box, uint32_t slot)
+{
+    return tg_load_relaxed(&box->head->turn) >> 48 == whom_of(slot);
 }
 
 static void set_turn(struct tg_box *box, uint32_t slot)
 {
     const uint64_t turn = tg_load_relaxed(&box->head->turn);
-    const uint64_t whom = slot == TG_SLOTS_MAX ? 0 : (uint64_t)slot + 1;
+    const uint64_t whom = whom_of(slot);
     const uint64_t epoch = (turn + 1) & EPOCH_MASK;
     tg_store_relaxed(&box->head->turn, whom << 48 | epoch);
     /* Partner: the fence of tg_sender_ring. */
@@ -72,12 +72,27 @@ void tg_queue_enter(struct tg_box *box)
     tg_store_relaxed(&head->tickets, ticket);
     tg_store_relaxed(&head->n_sleepers, tg_load_relaxed(&head->n_sleepers) + 1);
     tg_store_relaxed(&box->slots[box->rx.slot].ticket, ticket);
+    tg_choice_renew(box);
 }
 
 static bool something_there(struct tg_box *box)
 {
     tg_box_fresh_users(box);
     return tg_links_stale(box) || tg_take_count(box, 1) != 0;
+}
+
+/* Another sleeper, or nobody, is first now. */
+static void appoint(struct tg_box *box, uint32_t first)
+{
+    set_turn(box, first);
+    if (first == TG_SLOTS_MAX) {
+        return;
+    }
+    const bool knows_all =
+        tg_load_relaxed(&box->slots[first].joins) == tg_load_relaxed(&box->head->joins);
+    if (!knows_all || something_there(box)) {
+        tg_box_ring_slot(box, first);
+    }
 }
 
 static void count_sleepers(struct tg_box *box)
@@ -90,29 +105,49 @@ static void count_sleepers(struct tg_box *box)
     tg_store_relaxed(&box->head->n_sleepers, sleepers);
 }
 
+/* I6. Where the lowest ticket is first, whoever sleeps behind it came to know it. */
+static void have_watched(struct tg_box *box, uint32_t first)
+{
+    if (box->policy->choose == NULL || first == TG_SLOTS_MAX) {
+        return;
+    }
+    const uint32_t came = tg_load_relaxed(&box->slots[first].came);
+    uint32_t other = TG_SLOTS_MAX;
+    const uint32_t n = n_slots(box);
+    for (uint32_t i = 0; i < n; i++) {
+        if (i == first || tg_load_relaxed(&box->slots[i].ticket) == 0) {
+            continue;
+        }
+        if ((int32_t)(tg_load_relaxed(&box->slots[i].joins) - came) >= 0) {
+            return;
+        }
+        other = i;
+    }
+    if (other != TG_SLOTS_MAX) {
+        tg_box_ring_slot(box, other);
+    }
+}
+
 void tg_queue_leave(struct tg_box *box, uint32_t slot)
 {
     tg_store_relaxed(&box->slots[slot].ticket, UINT64_C(0));
     /* Counted, not subtracted: a leaver that died half way is made good. */
     count_sleepers(box);
-    if (tg_load_relaxed(&box->head->turn) >> 48 != (uint64_t)slot + 1) {
-        return;
+    const uint32_t first = tg_choice_first(box);
+    if (!turn_names(box, first)) {
+        appoint(box, first);
     }
-    const uint32_t first = first_sleeper(box);
-    set_turn(box, first);
-    if (first == TG_SLOTS_MAX) {
-        return;
-    }
-    const bool knows_all =
-        tg_load_relaxed(&box->slots[first].joins) == tg_load_relaxed(&box->head->joins);
-    if (!knows_all || something_there(box)) {
-        tg_box_ring_slot(box, first);
-    }
+    have_watched(box, first);
 }
 
 bool tg_queue_is_first(struct tg_box *box)
 {
-    return first_sleeper(box) == box->rx.slot;
+    return tg_choice_first(box) == box->rx.slot;
+}
+
+bool tg_queue_is_named(const struct tg_box *box)
+{
+    return turn_names(box, box->rx.slot);
 }
 
 void tg_queue_nudge_first(struct tg_box *box)
@@ -120,7 +155,7 @@ void tg_queue_nudge_first(struct tg_box *box)
     if (tg_load_relaxed(&box->head->n_sleepers) == 0) {
         return;
     }
-    const uint32_t first = first_sleeper(box);
+    const uint32_t first = tg_choice_first(box);
     /* Also if it is this receiver, about to sleep: its bell was read before. */
     if (first != TG_SLOTS_MAX) {
         tg_box_ring_slot(box, first);
@@ -166,14 +201,18 @@ int tg_queue_prepare(struct tg_box *box, struct tg_waitset *set)
     if (!add_lives(box, set)) {
         return 1;
     }
-    if (tg_queue_is_first(box)) {
-        set_turn(box, box->rx.slot);
+    const uint32_t first = tg_choice_first(box);
+    if (first == box->rx.slot) {
+        set_turn(box, first);
         if (something_there(box)) {
             return 1;
         }
+    } else if (!turn_names(box, first)) {
+        appoint(box, first);
     } else if (something_there(box)) {
-        tg_queue_nudge_first(box);
+        tg_box_ring_slot(box, first);
     }
+    have_watched(box, first);
     tg_box_unlock(box);
     return 0;
 }

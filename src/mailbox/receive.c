@@ -22,11 +22,11 @@ static bool is_our_turn(struct tg_box *box, const struct tg_call *call)
     if (sleepers == 0 || (call->queued && tg_queue_is_first(box))) {
         return true;
     }
-    const uint32_t needed = box->policy->needed(sleepers);
+    const uint32_t needed = tg_choice_needed(box, sleepers);
     if (needed <= 1) {
         return true;
     }
-    return !call->queued && tg_take_count(box, needed) >= needed;
+    return !call->queued && needed != TG_NEVER_TAKES && tg_take_count(box, needed) >= needed;
 }
 
 /* Every so often, and when there is nothing else to do: has a receiver died with claims? */
@@ -100,7 +100,7 @@ static void backstop(struct tg_box *box)
         found = owner != 0 && owner != box->me &&
                 !tg_life_is_alive_surely(box->root, owner, box->dir_uid);
     }
-    if (found && (tg_load_relaxed(&box->head->n_sleepers) == 1 || tg_queue_is_first(box))) {
+    if (found && (tg_load_relaxed(&box->head->n_sleepers) == 1 || tg_queue_is_named(box))) {
         (void)tg_add(&box->head->finds, 1);
     }
 }
@@ -217,6 +217,9 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
             tg_receive_leave_queue(box, call);
             tg_dead_letter(box);
             continue;
+        }
+        if (r == 1) {
+            tg_choice_served(box);
         }
         r = r == 0 ? why_not_sleep(box, call) : r;
         if (r != 0) {

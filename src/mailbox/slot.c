@@ -214,7 +214,9 @@ static void take_slot(struct tg_box *box, uint32_t slot)
     tg_store_relaxed(&s->pid, (uint32_t)getpid());
     tg_store_relaxed(&s->cpu, UINT32_MAX);
     tg_store_relaxed(&s->waiting, UINT32_C(0));
-    tg_store_relaxed(&box->head->joins, tg_load_relaxed(&box->head->joins) + 1);
+    const uint32_t joins = tg_load_relaxed(&box->head->joins) + 1;
+    tg_store_relaxed(&s->came, joins);
+    tg_store_relaxed(&box->head->joins, joins);
     /* release: pairs with the acquire of senders that make a list of receivers to watch. */
     tg_store_release(&s->owner, box->me);
     (void)tg_add(&box->head->arrivals, 1);
@@ -226,7 +228,10 @@ static void take_slot(struct tg_box *box, uint32_t slot)
 
 int tg_slot_join(struct tg_box *box)
 {
-    int r;
+    int r = tg_sys_random(&box->rx.random, sizeof box->rx.random);
+    if (r < 0) {
+        return r;
+    }
     do {
         r = tg_box_lock(box, TG_NEVER);
     } while (r == -EINTR);

@@ -87,6 +87,9 @@ options_give 'max-bytes in M' 'max-bytes=3145728' --max-bytes=3M
 options_give 'max-bytes in K' 'max-bytes=524288' --max-bytes 512K
 options_give 'delivery any' 'delivery=any' --delivery any
 options_give 'delivery exclusive' 'delivery=exclusive' --delivery exclusive
+options_give 'delivery round-robin' 'delivery=round-robin' --delivery round-robin
+options_give 'delivery random' 'delivery=random' --delivery random
+options_give 'delivery least-loaded' 'delivery=least-loaded' --delivery least-loaded
 options_give 'drop-newest' 'full=drop-newest' --full drop-newest
 options_give 'a mode' 'mode=0600' --mode 600
 options_give 'a limit of deliveries' 'max-deliveries=5 dead-letter=-' --max-deliveries 5
@@ -108,7 +111,7 @@ t 'a message size that is too much' 2 '' '*--message-size: 4G is too much; at mo
     "$TONG" create box --message-size 4G
 t 'a size that is no number' 2 '' '*--max-bytes: 5X is not a number; say 10, or 4K, 64M, 2G*' \
     "$TONG" create box --max-bytes 5X
-t 'an unknown delivery' 2 '' '*--delivery: there is no fair; say one of first-come, any, exclusive*' \
+t 'an unknown delivery' 2 '' '*--delivery: there is no fair; say one of first-come, any, exclusive, round-robin, random, least-loaded*' \
     "$TONG" create box --delivery fair
 t 'an unknown full policy' 2 '' '*--full: there is no explode; say one of block, drop-newest*' \
     "$TONG" create box --full explode

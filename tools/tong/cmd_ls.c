@@ -9,7 +9,7 @@
 
 static void print_head(void)
 {
-    printf("%-24s %9s %9s %8s %9s %8s %9s %10s %-7s %-10s %5s %s\n", "NAME", "CAPACITY", "WAITING",
+    printf("%-24s %9s %9s %8s %9s %8s %9s %10s %-7s %-12s %5s %s\n", "NAME", "CAPACITY", "WAITING",
            "CLAIMED", "SET-ASIDE", "SENDERS", "RECEIVERS", "BYTES", "OWNER", "DELIVERY", "TIMES",
            "DEAD-LETTER");
 }
@@ -20,11 +20,10 @@ static void print_row(const tong_status *s)
     char times[16];
     snprintf(capacity, sizeof(capacity), "%u", s->capacity);
     snprintf(times, sizeof(times), "%u", s->max_deliveries);
-    printf("%-24s %9s %9llu %8u %9u %8u %9u %10llu %-7s %-10s %5s %s\n", s->name,
+    printf("%-24s %9s %9llu %8u %9u %8u %9u %10llu %-7s %-12s %5s %s\n", s->name,
            s->capacity == TONG_UNBOUNDED ? "unbounded" : capacity, (unsigned long long)s->waiting,
            s->claimed, s->set_aside, s->senders, s->receivers, (unsigned long long)s->bytes,
-           tool_owner_words[s->owner & 1u],
-           s->delivery <= TONG_EXCLUSIVE ? tool_delivery_words[s->delivery] : "unknown",
+           tool_owner_words[s->owner & 1u], tool_delivery_word(s->delivery),
            s->max_deliveries ? times : "-", s->dead_letter[0] ? s->dead_letter : "-");
 }
 

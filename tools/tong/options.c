@@ -9,7 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const tool_delivery_words[] = { "first-come", "any", "exclusive", NULL };
+const char *const tool_delivery_words[] = { "first-come",  "any",    "exclusive",
+                                            "round-robin", "random", "least-loaded",
+                                            NULL };
+const char *tool_delivery_word(uint32_t delivery)
+{
+    const uint32_t n = sizeof(tool_delivery_words) / sizeof(tool_delivery_words[0]) - 1;
+    return delivery < n ? tool_delivery_words[delivery] : "unknown";
+}
+
 const char *const tool_owner_words[] = { "system", "process", NULL };
 const char *const tool_full_words[] = { "block", "drop-newest", NULL };
 
@@ -140,8 +148,8 @@ static bool find_difference(const tong_status *s, const tong_options *o, char *o
                   capacity_text(link, b, sizeof(b))) ||
            differ_number(out, size, "message-size", "%llu", s->message_size, o->message_size) ||
            differ_number(out, size, "max-bytes", "%llu", s->max_bytes, o->max_bytes) ||
-           differ(out, size, "delivery", s->delivery > 2 ? "?" : tool_delivery_words[s->delivery],
-                  tool_delivery_words[o->delivery]) ||
+           differ(out, size, "delivery", tool_delivery_word(s->delivery),
+                  tool_delivery_word(o->delivery)) ||
            differ(out, size, "full", s->full > 1 ? "?" : tool_full_words[s->full],
                   tool_full_words[o->full]) ||
            differ(out, size, "max-deliveries", limit_text(s->max_deliveries, a, sizeof(a)),

@@ -132,6 +132,7 @@ int tool_complete(const struct tool_command *const *commands, size_t n_commands,
 /* ------------------------------------------------------------------ options.c: what a mailbox is */
 
 extern const char *const tool_delivery_words[];
+const char *tool_delivery_word(uint32_t delivery);
 extern const char *const tool_owner_words[];
 extern const char *const tool_full_words[];
 
@@ -141,7 +142,9 @@ extern const char *const tool_full_words[];
         { "--link-capacity", "N", "messages from each sender: 1 or more, or unbounded" },          \
         { "--message-size", "N", "bytes every message has; without it any length" },               \
         { "--max-bytes", "N", "memory the messages may take, as 256M or 2G" },                     \
-        { "--delivery", "P", "who gets a message: first-come, any, exclusive" },                   \
+        { "--delivery", "P",                                                                       \
+          "who gets a message: first-come, any, exclusive, round-robin, random, "                  \
+          "least-loaded" },                                                                        \
         { "--full", "F", "what a send does at a full mailbox: block, drop-newest" },               \
         { "--max-deliveries", "N", "hand a message out at most N times" },                         \
         { "--dead-letter", "NAME", "the mailbox for those that came back N times" },               \

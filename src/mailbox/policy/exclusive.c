@@ -3,9 +3,9 @@
 
 #include "mailbox/policy/policy.h"
 
-static uint32_t needed(uint32_t sleepers)
+static uint32_t needed(const struct tg_arrival *arrival)
 {
-    (void)sleepers;
+    (void)arrival;
     return 1;
 }
 

@@ -7,9 +7,9 @@
 
 #include "mailbox/policy/policy.h"
 
-static uint32_t needed(uint32_t sleepers)
+static uint32_t needed(const struct tg_arrival *arrival)
 {
-    return sleepers + 1;
+    return arrival->sleepers + 1;
 }
 
 const struct tg_policy tg_policy_first_come = {

@@ -1,0 +1,134 @@
+/*
+ * Which of the sleepers is first: who may take the next message, and whom TURN names.
+ *
+ * Where a policy has no choose() it is the lowest ticket. Else the choice is made by whoever holds
+ * the token, and written down in the box: `chosen` is a slot, and it is valid while that slot has a
+ * ticket. It gives nothing away: no message belongs to the one chosen, who may die or give up, and
+ * then there is no valid choice and the next holder that asks makes one.
+ *
+ *   who                          does                                  killed behind it
+ *   one that enters the queue    ticket, then a choice among all       its own ticket is taken back
+ *                                                                      by repair, which asks
+ *   one that leaves              ticket = 0, then who asks next        the same, for the ticket that
+ *                                makes a choice                        `chosen` names is 0
+ *   who asks, no valid choice    `chosen`                              TURN names another than
+ *                                                                      `chosen`: see I2
+ *
+ * I1  Only a holder writes, so two never hold for two different choices.
+ * I2  A holder gives the token back only when TURN names the one chosen, or the one chosen is awake and
+ *     on its way to the token. Killed before, it is one of those whom sleepers watch: who is woken
+ *     repairs and rings the first, who sets TURN when it sleeps again.
+ * I3  A policy by_claims is asked at every look, for a claim is finished without the token: who was
+ *     rung and is not the least loaded any more finds it out, and rings the one that is.
+ */
+#include "mailbox/box.h"
+
+static uint32_t n_slots(const struct tg_box *box)
+{
+    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
+    return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
+}
+
+/* The slot with the lowest ticket; TG_SLOTS_MAX if nobody sleeps. */
+static uint32_t lowest_ticket(const struct tg_box *box)
+{
+    uint32_t first = TG_SLOTS_MAX;
+    uint64_t lowest = UINT64_MAX;
+    const uint32_t n = n_slots(box);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t ticket = tg_load_relaxed(&box->slots[i].ticket);
+        if (ticket != 0 && ticket < lowest) {
+            lowest = ticket;
+            first = i;
+        }
+    }
+    return first;
+}
+
+static uint32_t claims_of(struct tg_box *box, uint32_t slot)
+{
+    const struct tg_box_entry *e = tg_claims_of(box, slot);
+    const uint32_t used = tg_load_acquire(&box->slots[slot].entries);
+    uint32_t claims = 0;
+    for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
+        /* relaxed: one finished just now counts or does not. */
+        claims += TG_ENTRY_STATE(tg_load_relaxed(&e[k].state)) == TG_CLAIMED;
+    }
+    return claims;
+}
+
+static uint32_t list_waiting(struct tg_box *box, struct tg_waiting waiting[TG_SLOTS_MAX])
+{
+    uint32_t n = 0;
+    const uint32_t slots = n_slots(box);
+    for (uint32_t i = 0; i < slots; i++) {
+        const uint64_t ticket = tg_load_relaxed(&box->slots[i].ticket);
+        if (ticket != 0) {
+            const uint32_t claims = box->policy->by_claims ? claims_of(box, i) : 0;
+            waiting[n++] = (struct tg_waiting){ .ticket = ticket, .slot = i, .claims = claims };
+        }
+    }
+    return n;
+}
+
+static uint32_t choose(struct tg_box *box)
+{
+    struct tg_waiting waiting[TG_SLOTS_MAX];
+    const uint32_t n = list_waiting(box, waiting);
+    uint32_t slot = TG_SLOTS_MAX;
+    if (n != 0) {
+        const struct tg_choice choice = { .waiting = waiting,
+                                          .n = n,
+                                          .served = tg_load_relaxed(&box->head->served),
+                                          .random = &box->rx.random };
+        const uint32_t index = box->policy->choose(&choice);
+        slot = index < n ? waiting[index].slot : lowest_ticket(box);
+    }
+    const uint32_t word = slot == TG_SLOTS_MAX ? 0 : slot + 1;
+    if (tg_load_relaxed(&box->head->chosen) != word) {
+        tg_store_relaxed(&box->head->chosen, word);
+    }
+    return slot;
+}
+
+uint32_t tg_choice_first(struct tg_box *box)
+{
+    if (box->policy->choose == NULL) {
+        return lowest_ticket(box);
+    }
+    const uint32_t slot = tg_load_relaxed(&box->head->chosen) - 1;
+    const bool valid = slot < n_slots(box) && tg_load_relaxed(&box->slots[slot].ticket) != 0;
+    return valid && !box->policy->by_claims ? slot : choose(box);
+}
+
+void tg_choice_renew(struct tg_box *box)
+{
+    if (box->policy->choose != NULL) {
+        (void)choose(box);
+    }
+}
+
+uint32_t tg_choice_needed(struct tg_box *box, uint32_t sleepers)
+{
+    struct tg_arrival arrival = { .sleepers = sleepers };
+    if (box->policy->by_claims) {
+        struct tg_waiting waiting[TG_SLOTS_MAX];
+        const uint32_t n = list_waiting(box, waiting);
+        arrival.claims = claims_of(box, box->rx.slot);
+        arrival.fewest = UINT32_MAX;
+        for (uint32_t i = 0; i < n; i++) {
+            if (waiting[i].slot != box->rx.slot && waiting[i].claims < arrival.fewest) {
+                arrival.fewest = waiting[i].claims;
+            }
+        }
+    }
+    return box->policy->needed(&arrival);
+}
+
+void tg_choice_served(struct tg_box *box)
+{
+    const uint32_t word = box->rx.slot + 1;
+    if (box->policy->choose != NULL && tg_load_relaxed(&box->head->served) != word) {
+        tg_store_relaxed(&box->head->served, word);
+    }
+}
