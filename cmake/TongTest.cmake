@@ -163,7 +163,8 @@ function(tong_add_format_tests)
         "${PROJECT_SOURCE_DIR}/tests/format/layout.sh" "${PROJECT_SOURCE_DIR}" "${CMAKE_C_COMPILER}")
 endfunction()
 
-# The command as a user types it: tests/cli/stream.sh is cli.stream. TONG is its path.
+# The command as a user types it: tests/cli/stream.sh is cli.stream. TONG is its path. A C file there is a
+# program that scripts need: TONG_CLI_PROGRAMS is where.
 function(tong_add_cli_tests)
     file(GLOB scripts CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cli/*.sh")
     if(NOT TARGET tong_tool)
@@ -172,6 +173,15 @@ function(tong_add_cli_tests)
     foreach(script IN LISTS scripts)
         cmake_path(GET script STEM name)
         tong_register(cli.${name} LABELS cli TIMEOUT 120 COMMAND bash "${script}")
+    endforeach()
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cli/*.c")
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM name)
+        add_executable(cli_${name} "${source}")
+        set_target_properties(cli_${name} PROPERTIES OUTPUT_NAME ${name}
+            RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/cli")
+        target_compile_definitions(cli_${name} PRIVATE _GNU_SOURCE=)
+        target_link_libraries(cli_${name} PRIVATE tong_flags tong_static)
     endforeach()
 endfunction()
 

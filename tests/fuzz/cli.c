@@ -200,7 +200,8 @@ static const char *const known[] = { "create",
                                      "1e9",
                                      "0x10",
                                      "--size=4096",
-                                     "metrics" };
+                                     "metrics",
+                                     "graph" };
 
 static void spell(const struct fuzz_bytes *bytes, char *word)
 {

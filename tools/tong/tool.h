@@ -426,6 +426,50 @@ void tool_id_text(const uint8_t *id, char ret_text[33]);
 size_t tool_status_fields(const tong_status *status, struct tool_field *ret_fields,
                           char ret_words[TOOL_STATUS_WORDS]);
 
+/* ------------------------------------------------------------------ scene.c: all there is to see */
+
+struct tool_scene_box {
+    tong_status status;
+    size_t first; /* its parties: first, first + 1, ... */
+    size_t n;
+};
+
+struct tool_scene_party {
+    tong_party party;
+    size_t box;
+    size_t process;
+};
+
+struct tool_scene_process {
+    uint64_t number; /* 0: nobody, closed links */
+    int32_t pid;
+    uint32_t uid;
+    bool alive;
+    bool asleep;    /* somewhere */
+    bool stuck;     /* all it waits for are asleep, too, and wait for each other */
+    bool in_circle; /* and one of them is a sender that waits for room: see scene.c */
+    const char *carrier;
+};
+
+struct tool_scene {
+    const struct tool_args *args; /* whose errors are said; NULL: they are counted only */
+    struct tool_scene_box *boxes;
+    struct tool_scene_party *parties;
+    struct tool_scene_process *processes;
+    size_t n_boxes;
+    size_t n_parties;
+    size_t n_processes;
+    size_t unseen; /* mailboxes that could not be looked at */
+    bool grew;
+};
+
+/* Looks at everything. 0, or a negative errno. */
+int tool_scene_take(const struct tool_args *args, struct tool_scene *ret_scene);
+void tool_scene_free(struct tool_scene *scene);
+
+/* The program of a process, for people; "" if it cannot be told. */
+void tool_scene_program(const struct tool_scene_process *process, char ret_name[17]);
+
 /* ------------------------------------------------------------------ the commands */
 
 extern const struct tool_command tool_create;
@@ -438,6 +482,7 @@ extern const struct tool_command tool_rm;
 extern const struct tool_command tool_give;
 extern const struct tool_command tool_watch;
 extern const struct tool_command tool_region;
+extern const struct tool_command tool_graph;
 extern const struct tool_command tool_metrics;
 extern const struct tool_command tool_doctor;
 
