@@ -9,7 +9,8 @@
 #   - tests/ the same, and tests/kit/; tests/crash/, tests/fail/, tests/fuzz/, tests/step/ and src/**/*_test.[ch] also internal headers.
 #   - x.c includes its own x.h first (without one, the header of its folder), so that the header is
 #     proven to stand alone; then system headers, then tong's.
-#   - A file has at most 800 lines, a function at most 60, from its brace to its brace.
+#   - A file has at most 800 lines, the public header 2000, for it is one; a function at most 60, from its
+#     brace to its brace.
 #
 # One line for each fault, FILE:LINE: what; exit 1 if there is any.
 set -u
@@ -135,7 +136,8 @@ BEGIN {
 
 FILENAME == "-" { there[$0] = 1; next }
 FNR == 1 { begin_file() }
-FNR == 801 { fault("has more than 800 lines") }
+FNR == 801 && FILENAME != "include/tong/tong.h" { fault("has more than 800 lines") }
+FNR == 2001 { fault("has more than 2000 lines") }
 
 /^#[ \t]*include[ \t]/ {
     quoted = $0 ~ /^#[ \t]*include[ \t]*"/

@@ -343,7 +343,8 @@ TONG_API int tong_open(const char *name, unsigned flags, const tong_options *opt
  *
  * Blocks   no, but for a receiver that is stopped inside a call. NULL is allowed. No other thread
  *          may be inside a call on the handle.
- * Returns  0, or -ECHILD: in a forked child; the memory is freed all the same, nothing else touched.
+ * Returns  0, or -ECHILD: in a forked child; the memory is freed all the same, nothing else touched;
+ *          -EINVAL: it is a process's (tong_process_mailbox), nothing is done.
  */
 TONG_API int tong_close(tong_mailbox *box);
 
@@ -377,7 +378,8 @@ TONG_API int tong_remove(const char *name);
  * Blocks   no, but for another giver or remover of this folder.
  * Returns  0, also if it is the owner already, or
  *            -ENOENT        no such name, or its process is dead
- *            -EINVAL        the mailbox of that name belongs to the system, or it is no name
+ *            -EINVAL        the mailbox of that name belongs to the system, or it is no name; or the
+ *                           mailbox is a process's own (tong_process_open)
  *            -ENAMETOOLONG  it has more than 127 characters
  *            -EPERM         you are not the mailbox's user, or the process is another user's
  *            -EBUSY         somebody keeps the folder's lock, for 2 s now
@@ -654,6 +656,171 @@ typedef int tong_parties_fn(const tong_party *party, void *arg);
  *          -ENOMEM, -EMFILE, -ENFILE.
  */
 TONG_API int tong_parties(const char *name, tong_parties_fn *each, void *arg);
+
+/* ------------------------------------------------------------------ processes that name each other */
+
+/*
+ * A process, in this part of the header, is a party with a name and a mailbox of its own that it alone
+ * receives from. Two of them talk by naming each other; the link between them is made by itself at the
+ * first message, one for the pair, whoever sends first and however often either is opened again.
+ */
+typedef struct tong_process tong_process;
+
+/*
+ * tong_process_open - take a name, to send and to be sent to under it.
+ *
+ * Shape    me: a name as of a mailbox; nothing else of the folder has it. options: what its mailbox is
+ *          (capacity, link_capacity, full, ...); owner and delivery are not looked at: it is
+ *          TONG_PROCESS and TONG_EXCLUSIVE. NULL: the defaults.
+ * Rules    A name is one process's while that lives: a second tong_process_open, by whom ever, gets
+ *          -EBUSY. It is free again at once when it is closed or its process dies, with what waits
+ *          there lost. Where users share a folder, a dead one's name is its user's until that one comes
+ *          again: -EACCES to the others. To be sent to by them it needs a mode of 0660.
+ * Blocks   no.
+ * Returns  0, or
+ *            -EBUSY         a living process has the name; or a dead one, and somebody keeps the
+ *                           folder's lock, for 2 s now
+ *            -EEXIST        a mailbox that is no process's has it
+ *            -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO, -EOPNOTSUPP, -ENOSPC, -ENOMEM, -EMFILE, -ENFILE
+ *                           as tong_open()
+ * Threads  any. Crash: a caller that dies inside leaves nothing that hinders another one.
+ * Memory   a handle, and one for each process that it has sent to or waited for, up to 64 idle ones.
+ */
+TONG_API int tong_process_open(const char *me, const tong_options *options, tong_process **ret_me);
+
+/*
+ * tong_process_close - give the name back; the mailbox ends, with what waits in it.
+ *
+ * What was sent to others stays with them. No other thread may be inside a call on the process or its
+ * mailbox. NULL is allowed.
+ * Returns  0, or -ECHILD: in a forked child; the memory is freed all the same, nothing else touched.
+ */
+TONG_API int tong_process_close(tong_process *me);
+
+/*
+ * tong_process_mailbox - the process's own mailbox: for tong_claim, tong_receive_many, tong_wait_any,
+ * tong_interrupt and whatever else receives. It belongs to the process: do not close it, and tong_give
+ * refuses it. NULL for NULL.
+ *
+ * tong_interrupt on it ends every call that waits on the process, tong_send_to included.
+ */
+TONG_API tong_mailbox *tong_process_mailbox(tong_process *me);
+
+/*
+ * tong_send_to - send a message to a process by its name.
+ *
+ * Shape    as tong_send(). to: its name; a carrier's prefix must be the one of me.
+ * Blocks   until there is such a process and it has room. timeout_ns 0: it must be there.
+ * Returns  0, TONG_DROPPED, or
+ *            -ENOENT      no process of that name lives, and timeout_ns 0: also if it has another name now
+ *            -ETIMEDOUT   nor did until the time was over, or it had no room
+ *            -EAGAIN      it has no room and timeout_ns 0
+ *            -EOWNERDEAD  it died, or closed its name, while this call waited; or since the last call
+ *                         of this process that named it, none of the name lives now, and timeout_ns is
+ *                         not 0: told once, the next call waits for a new one
+ *            -EIDRM       its mailbox was removed while this call waited
+ *            -EINVAL      a mailbox that is no process's has the name; another carrier's name; or a
+ *                         name or time that cannot be
+ *            -EINTR, -ECANCELED (tong_interrupt on the own mailbox), -EMSGSIZE, -ENOSPC, -EUSERS,
+ *            -EPROTO, -ENOMEM, -EMFILE, -ENFILE, -EACCES, -ECHILD, -ENAMETOOLONG   as tong_send()
+ *            -EIDRM, -EOWNERDEAD   also when the own mailbox has ended while a name was waited for
+ * Rules    Messages of one process to another arrive in the order in which they were sent, over a
+ *          tong_rename() of either, too. One that blocks while the other takes another name stays with
+ *          it. A process may send to itself.
+ * Threads  any number at once. Crash: as tong_send().
+ * Cost     the first message to a process opens its mailbox and makes the link; then as tong_send(),
+ *          and a look at whether it lives. While a name is waited for it is looked for every 1 to 16 ms.
+ */
+TONG_API int tong_send_to(tong_process *me, const char *to, const void *data, size_t len,
+                          int64_t timeout_ns);
+
+/*
+ * tong_receive_from - take the next message of one process, by its name; those of others wait untouched.
+ *
+ * Shape    as tong_receive().
+ * Blocks   until a message of it, the time-out, or its end; one that is not there yet is waited for.
+ * Returns  n >= 0, or
+ *            -ENOENT      no message of it waits, no process of that name lives, and timeout_ns 0
+ *            -EAGAIN      it lives, no message of it waits, and timeout_ns 0
+ *            -ETIMEDOUT   the time is over
+ *            -EOWNERDEAD  it died or closed its name, while this call waited or since the last call of
+ *                         this process that named it, and all it had sent is received: told once, the
+ *                         next call waits for a new one
+ *            -EMSGSIZE    its next message is longer than size; it stays
+ *            -EINVAL      a mailbox that is no process's has the name; another carrier's name; ...
+ *            -EIDRM       the own mailbox was removed; or the other one's, as -EOWNERDEAD
+ *            -EINTR, -ECANCELED, -EPROTO, -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -ENOBUFS, -EACCES,
+ *            -ECHILD, -ENAMETOOLONG   as tong_receive()
+ * Rules    If it takes another name, this one is nobody's: its messages are then received under the
+ *          new one, those sent before, too, and this call waits for another process of the name.
+ * Threads  any number at once, in turn: while one waits for a process's message, the others that
+ *          receive on me wait for it.
+ * Cost     as tong_receive(); the first call that names a process opens its mailbox.
+ */
+TONG_API ssize_t tong_receive_from(tong_process *me, const char *from, void *buf, size_t size,
+                                   int64_t timeout_ns);
+
+/*
+ * tong_receive_any - take the next message, whoever sent it, and learn who did.
+ *
+ * Shape    as tong_receive(). ret_from[TONG_NAME_MAX]: the name its sender has now; "" if it was sent
+ *          to the mailbox by one that is no named process (tong_send). Untouched on failure.
+ * Returns  as tong_receive().
+ */
+TONG_API ssize_t tong_receive_any(tong_process *me, void *buf, size_t size, int64_t timeout_ns,
+                                  char ret_from[TONG_NAME_MAX]);
+
+/*
+ * tong_rename - take another name; the mailbox, its links and every message in it stay.
+ *
+ * From then on the old name is nobody's (-ENOENT, or waited for), and what this process has sent and is
+ * not received yet is received under the new name. Who is blocked in a send to it stays blocked on it.
+ *
+ * Blocks   no, but for another one that removes, gives or renames in this folder.
+ * Returns  0, also if it has the name already, or
+ *            -EBUSY   a living process has it, or somebody keeps the folder's lock, for 2 s now
+ *            -EEXIST  a mailbox that is no process's has it
+ *            -EINVAL, -ENAMETOOLONG, -EIDRM (the own mailbox was removed), -ECHILD, -EACCES, -EPROTO,
+ *            -EOPNOTSUPP, -ENOSPC, -ENOMEM, -EMFILE, -ENFILE
+ * Crash    a caller that dies inside had the old name or the new one; both are free.
+ */
+TONG_API int tong_rename(tong_process *me, const char *new_name);
+
+/* Bits of tong_link.lanes. */
+#define TONG_LANE_THERE 0x1u /* a has sent to b */
+#define TONG_LANE_BACK 0x2u  /* b has sent to a */
+
+/* The link between two processes that have sent to each other, or one to the other. */
+typedef struct tong_link {
+    uint32_t struct_size;
+    uint32_t lanes;    /* TONG_LANE_ bits: two at most, one each way */
+    uint32_t files;    /* link files behind them: as many as lanes, but while one of a dead process
+                            that had the name still holds messages */
+    uint32_t reserved; /* 0 */
+    uint64_t waiting[2]; /* messages that wait: of a at b, of b at a */
+    char a[TONG_NAME_MAX];
+    char b[TONG_NAME_MAX]; /* not before a in the order of names */
+} tong_link;
+
+#define TONG_LINK_INIT                                                                             \
+    {                                                                                              \
+        (uint32_t)sizeof(tong_link), 0u, 0u, 0u, { 0u, 0u }, { 0 },                                \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+
+/* What tong_links() calls for each. Return 0 to go on; another value ends it and is returned. */
+typedef int tong_links_fn(const tong_link *link, void *arg);
+
+/*
+ * tong_links - look at the links between processes, one call for each pair, in the order of names.
+ *
+ * Told are those at a living process: a link is there from the first message until its sender has closed
+ * or died and all is received.
+ * Returns  0, what each returned, or -EINVAL, -EACCES, -ENOMEM, -EMFILE, -ENFILE. No folder yet: 0.
+ */
+TONG_API int tong_links(tong_links_fn *each, void *arg);
 
 /* ------------------------------------------------------------------ regions: raw shared memory */
 

@@ -3,17 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "carrier/carrier.h"
-
-struct tong_mailbox {
-    const struct tg_carrier *carrier;
-    tg_handle handle;
-};
+#include "api/handle.h"
 
 #define WAIT_ANY_MOST 64
 
-/* The carrier of a name. NULL and the error. */
-static const struct tg_carrier *carrier_of(const char *name, const char **ret_rest, int *ret_error)
+const struct tg_carrier *tg_api_carrier(const char *name, const char **ret_rest, int *ret_error)
 {
     if (name == NULL) {
         *ret_error = -EINVAL;
@@ -30,7 +24,7 @@ int tong_open(const char *name, unsigned flags, const tong_options *options, ton
 {
     int error;
     const char *rest;
-    const struct tg_carrier *carrier = carrier_of(name, &rest, &error);
+    const struct tg_carrier *carrier = tg_api_carrier(name, &rest, &error);
     if (carrier == NULL || ret_box == NULL) {
         return carrier == NULL ? error : -EINVAL;
     }
@@ -39,6 +33,7 @@ int tong_open(const char *name, unsigned flags, const tong_options *options, ton
         return -ENOMEM;
     }
     box->carrier = carrier;
+    box->is_process = false;
     const int r = carrier->open(rest, flags, options, &box->handle);
     if (r < 0) {
         free(box);
@@ -53,6 +48,9 @@ int tong_close(tong_mailbox *box)
     if (box == NULL) {
         return 0;
     }
+    if (box->is_process) {
+        return -EINVAL;
+    }
     const int r = box->carrier->close(box->handle);
     free(box);
     return r;
@@ -62,7 +60,7 @@ int tong_remove(const char *name)
 {
     int error;
     const char *rest;
-    const struct tg_carrier *carrier = carrier_of(name, &rest, &error);
+    const struct tg_carrier *carrier = tg_api_carrier(name, &rest, &error);
     return carrier == NULL ? error : carrier->remove(rest);
 }
 
@@ -82,7 +80,7 @@ static int same_carrier(const tong_mailbox *box, const char *name, const char **
         return 0;
     }
     int error = -EINVAL;
-    const struct tg_carrier *carrier = carrier_of(name, ret_rest, &error);
+    const struct tg_carrier *carrier = tg_api_carrier(name, ret_rest, &error);
     return carrier == NULL ? error : carrier == box->carrier ? 0 : -EINVAL;
 }
 
@@ -255,7 +253,7 @@ int tong_stat(const char *name, tong_status *ret_status)
 {
     int error;
     const char *rest;
-    const struct tg_carrier *carrier = carrier_of(name, &rest, &error);
+    const struct tg_carrier *carrier = tg_api_carrier(name, &rest, &error);
     if (carrier == NULL) {
         return error;
     }
@@ -269,7 +267,7 @@ int tong_parties(const char *name, tong_parties_fn *each, void *arg)
 {
     int error;
     const char *rest;
-    const struct tg_carrier *carrier = carrier_of(name, &rest, &error);
+    const struct tg_carrier *carrier = tg_api_carrier(name, &rest, &error);
     if (carrier == NULL) {
         return error;
     }

@@ -9,6 +9,7 @@
 #ifndef TG_CARRIER_CARRIER_H
 #define TG_CARRIER_CARRIER_H
 
+#include <stdbool.h>
 #include <tong/tong.h>
 
 /* A carrier's own handle. */
@@ -55,6 +56,28 @@ struct tg_carrier {
     int (*give)(tg_handle h, const char *process);
     /* Async-signal-safe. */
     int (*interrupt)(tg_handle h);
+
+    /* Processes that name each other. A process's handle is one of its mailbox, too. */
+    int (*process_open)(const char *rest, const tong_options *options, tg_handle *ret_me);
+    /* Comes while no other one of these on me or its peers is inside, but for send and receive. */
+    int (*process_rename)(tg_handle me, const char *rest);
+    /* Wait, until deadline_ns or interrupt: 0, -EINTR, -ECANCELED. */
+    int (*process_pause)(tg_handle me, int64_t deadline_ns);
+    ssize_t (*receive_any)(tg_handle me, void *buf, size_t size, int64_t timeout_ns,
+                           char ret_from[TONG_NAME_MAX]);
+    /* peer NULL: nobody's end ends it. Also -ENOENT: peer has another name now. */
+    ssize_t (*receive_from)(tg_handle me, const char *rest, tg_handle peer, void *buf, size_t size,
+                            int64_t timeout_ns);
+    /* A handle to send to another process as me, which is closed before me and ended by its interrupt. */
+    int (*peer_open)(tg_handle me, const char *rest, tg_handle *ret_peer);
+    /* 0 it lives under the name it was opened by; -ENOENT another one; -EOWNERDEAD, -EIDRM, -ECHILD. */
+    int (*peer_check)(tg_handle peer);
+    /* The same of another name, which it has from then on. */
+    int (*peer_look_up)(tg_handle peer, const char *rest);
+    bool (*peer_is_same)(tg_handle a, tg_handle b);
+    /* The process it sends as has another name now. */
+    void (*peer_rename)(tg_handle peer, const char *rest);
+    int (*links)(tong_links_fn *each, void *arg);
 
     int (*stat)(const char *rest, tong_status *ret_status);
     /* NULL: it cannot. */

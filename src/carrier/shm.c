@@ -111,6 +111,68 @@ static int interrupt(tg_handle h)
     return tg_box_interrupt(h);
 }
 
+static int process_open(const char *rest, const tong_options *options, tg_handle *ret_me)
+{
+    struct tg_box *box;
+    const int r = tg_process_open(rest, options, &box);
+    if (r == 0) {
+        *ret_me = box;
+    }
+    return r;
+}
+
+static int process_rename(tg_handle me, const char *rest)
+{
+    return tg_process_rename(me, rest);
+}
+
+static int process_pause(tg_handle me, int64_t deadline_ns)
+{
+    return tg_process_pause(me, deadline_ns);
+}
+
+static ssize_t receive_any(tg_handle me, void *buf, size_t size, int64_t timeout_ns,
+                           char ret_from[TONG_NAME_MAX])
+{
+    return tg_box_receive_any(me, buf, size, timeout_ns, ret_from);
+}
+
+static ssize_t receive_from(tg_handle me, const char *rest, tg_handle peer, void *buf, size_t size,
+                            int64_t timeout_ns)
+{
+    return tg_box_receive_from(me, rest, peer, buf, size, timeout_ns);
+}
+
+static int peer_open(tg_handle me, const char *rest, tg_handle *ret_peer)
+{
+    struct tg_box *box;
+    const int r = tg_peer_open(me, rest, &box);
+    if (r == 0) {
+        *ret_peer = box;
+    }
+    return r;
+}
+
+static int peer_check(tg_handle peer)
+{
+    return tg_peer_check(peer);
+}
+
+static int peer_look_up(tg_handle peer, const char *rest)
+{
+    return tg_peer_look_up(peer, rest);
+}
+
+static bool peer_is_same(tg_handle a, tg_handle b)
+{
+    return tg_peer_is_same(a, b);
+}
+
+static void peer_rename(tg_handle peer, const char *rest)
+{
+    tg_peer_rename(peer, rest);
+}
+
 const struct tg_carrier tg_carrier_shm = {
     .prefix = "shm",
     .open = open_,
@@ -134,6 +196,17 @@ const struct tg_carrier tg_carrier_shm = {
     .give = give,
     .watch = watch,
     .interrupt = interrupt,
+    .process_open = process_open,
+    .process_rename = process_rename,
+    .process_pause = process_pause,
+    .receive_any = receive_any,
+    .receive_from = receive_from,
+    .peer_open = peer_open,
+    .peer_check = peer_check,
+    .peer_look_up = peer_look_up,
+    .peer_is_same = peer_is_same,
+    .peer_rename = peer_rename,
+    .links = tg_box_links,
     .stat = tg_box_stat,
     .parties = tg_box_parties,
     .list = tg_box_list,

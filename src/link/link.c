@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/name.h"
 #include "link/segment.h"
 
 void tg_link_name(uint32_t row, char ret_name[TG_LINK_NAME_SIZE])
@@ -25,6 +26,50 @@ int tg_link_row(const char *name)
         return -1;
     }
     return (int)row;
+}
+
+/*
+ * The present name is never written: the next one goes into the other place, and counts with one store.
+ * So a sender that dies while it takes another name has the old one or the new one.
+ */
+void tg_link_set_from(struct tg_link_head *head, const char *name)
+{
+    uint64_t words[TG_LINK_FROM_WORDS] = { 0 };
+    const uint32_t next = tg_load_relaxed(&head->from_now) + 1;
+    memcpy(words, name, strlen(name));
+    for (uint32_t i = 0; i < TG_LINK_FROM_WORDS; i++) {
+        /* release: a reader that gets a word of this name finds that the one before it was given. */
+        tg_store_release(&head->from[next % 2][i], words[i]);
+    }
+    /* release: the name is whole; pairs with the acquire in tg_link_from. */
+    tg_store_release(&head->from_now, next);
+}
+
+/* A name given while another one is copied leaves that alone; only a second one does not. */
+#define FROM_TRIES 16
+
+uint32_t tg_link_from(const struct tg_link_head *head, char ret_name[TONG_NAME_MAX])
+{
+    uint32_t now = tg_load_acquire(&head->from_now);
+    for (int tries = 0; tries < FROM_TRIES; tries++) {
+        uint64_t words[TG_LINK_FROM_WORDS];
+        for (uint32_t i = 0; i < TG_LINK_FROM_WORDS; i++) {
+            /* acquire: the count is read behind all of them. */
+            words[i] = tg_load_acquire(&head->from[now % 2][i]);
+        }
+        const uint32_t again = tg_load_acquire(&head->from_now);
+        if (again == now) {
+            memcpy(ret_name, words, TONG_NAME_MAX);
+            ret_name[TONG_NAME_MAX - 1] = '\0';
+            if (tg_name_check(ret_name) < 0) {
+                ret_name[0] = '\0';
+            }
+            return now;
+        }
+        now = again;
+    }
+    ret_name[0] = '\0'; /* nobody takes so many names */
+    return now;
 }
 
 int tg_segment_read(const struct tg_link_head *head, uint32_t index, uint32_t *ret_page,

@@ -26,6 +26,17 @@ void tg_link_name(uint32_t row, char ret_name[TG_LINK_NAME_SIZE]);
 /* The row of a file's name, or -1. */
 int tg_link_row(const char *name);
 
+/* The name of the sending process, "" none; what is no name is "". Returns which of its names it is.
+ * Of another user's link: as last refreshed. */
+uint32_t tg_link_from(const struct tg_link_head *head, char ret_name[TONG_NAME_MAX]);
+/* Whether it is still that one. */
+static inline bool tg_link_from_is(const struct tg_link_head *head, uint32_t which)
+{
+    return tg_load_acquire(&head->from_now) == which;
+}
+/* The sender: from now on this is its name. */
+void tg_link_set_from(struct tg_link_head *head, const char *name);
+
 /* ---- writer */
 
 /* What the box says of a link: nothing yet, or its two places. */
@@ -81,6 +92,7 @@ struct tg_link_birth {
     uint32_t sequence; /* of its first message */
     uint64_t owner;    /* record number of the process */
     uint32_t mode;     /* of the file */
+    const char *from;  /* name of the sending process, "" none */
 };
 
 /* Make a link's file under the name temp, whole; the caller renames it. */

@@ -19,11 +19,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <tong/tong.h>
 
 #include "base/atomic.h"
 
 #define TG_LINK_MAGIC UINT32_C(0x6b6e6c74) /* "tlnk" */
 #define TG_LINK_VERSION 2u
+
+#define TG_LINK_FROM_WORDS 16u /* of a name, with its final NUL */
 
 #define TG_LINK_TABLE_OFF 2048u
 #define TG_LINK_SEGMENTS 4096u
@@ -100,13 +103,20 @@ struct tg_link_head {
     tg_a32 offer_len; /* its length; before offer, release */
     tg_a32 offer_extension; /* bytes before it; before offer, release */
     uint8_t unused5[104];
+    uint8_t unused6[128];
+    /* offset 640: the name of the sending process; "": it is none's. See from.c */
+    tg_a32 from_now; /* names given: from[from_now % 2] is the present one. release, behind it */
+    uint8_t unused7[60];
+    tg_a64 from[2][TG_LINK_FROM_WORDS];
 };
 
 _Static_assert(offsetof(struct tg_link_head, tail) == 128, "format: link tail");
 _Static_assert(offsetof(struct tg_link_head, waits) == 256, "format: link waits");
 _Static_assert(offsetof(struct tg_link_head, oldest) == 320, "format: link oldest");
 _Static_assert(offsetof(struct tg_link_head, offer) == 384, "format: link offer");
-_Static_assert(sizeof(struct tg_link_head) == 512, "format: link head");
+_Static_assert(TG_LINK_FROM_WORDS * 8 == TONG_NAME_MAX, "format: link from");
+_Static_assert(offsetof(struct tg_link_head, from_now) == 640, "format: link from");
+_Static_assert(sizeof(struct tg_link_head) == 960, "format: link head");
 
 /* A place: sequence and offset in one word. */
 static inline uint64_t tg_place(uint32_t sequence, uint64_t offset)

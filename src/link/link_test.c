@@ -12,7 +12,7 @@ static void layout_is_as_the_format_says(void)
 {
     kit_equal(sizeof(struct tg_record), 16);
     kit_equal(sizeof(struct tg_segment), 16);
-    kit_equal(sizeof(struct tg_link_head), 512);
+    kit_equal(sizeof(struct tg_link_head), 960);
     kit_equal(offsetof(struct tg_link_head, link_id), 32);
     kit_equal(offsetof(struct tg_link_head, owner), 48);
     kit_equal(offsetof(struct tg_link_head, tail), 128);

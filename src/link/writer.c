@@ -419,6 +419,9 @@ static void write_birth(struct tg_writer *w, const struct tg_link_birth *birth)
     tg_store_relaxed(&head->pid, (uint32_t)getpid());
     tg_store_relaxed(&head->gid, (uint32_t)getegid());
     tg_store_relaxed(&head->owner, birth->owner);
+    if (birth->from != NULL && birth->from[0] != '\0') {
+        tg_link_set_from(head, birth->from);
+    }
     tg_store_relaxed(&segment->page, TG_LINK_DATA_PAGE);
     tg_store_relaxed(&segment->pages, UINT32_C(1));
     tg_store_relaxed(&head->n_segments, UINT32_C(1));

@@ -414,12 +414,39 @@ static int find_or_make_once(struct tg_box *box, const tong_options *options)
     return r == -EEXIST ? -EAGAIN : r;
 }
 
+/*
+ * A process's own mailbox is made by whoever opens it: what has the name and lives is somebody's. -EBUSY,
+ * also one of the folder's lock; -EEXIST: it is no process's.
+ */
+static int make_process_once(struct tg_box *box, const tong_options *options)
+{
+    struct tg_box_view view;
+    int r = tg_box_view_open(box->root, box->name, false, &view);
+    if (r == -ENOENT) {
+        r = make(box, options);
+        return r == -EEXIST ? -EAGAIN : r;
+    }
+    if (r < 0) {
+        return r;
+    }
+    memcpy(box->id, view.head->id, sizeof box->id);
+    if (tg_box_view_is_dead(box->root, &view)) {
+        r = take_dead_away(box);
+        r = r == -ENOENT ? -EAGAIN : r;
+    } else {
+        r = tg_load_relaxed(&view.head->process) != 0 ? -EBUSY : -EEXIST;
+    }
+    tg_box_view_close(&view);
+    return r;
+}
+
 #define TRIES 100
 
 static int find_or_make(struct tg_box *box, const tong_options *options)
 {
     for (int tries = 0; tries < TRIES; tries++) {
-        const int r = find_or_make_once(box, options);
+        const int r =
+            box->is_process ? make_process_once(box, options) : find_or_make_once(box, options);
         if (r != -EAGAIN) {
             return r;
         }
@@ -481,8 +508,8 @@ static int open_parts(struct tg_box *box, const tong_options *options)
     return r;
 }
 
-int tg_box_open(const char *name, unsigned flags, const tong_options *options,
-                struct tg_box **ret_box)
+int tg_box_open_with(const char *name, unsigned flags, const tong_options *options,
+                     const struct tg_opening *how, struct tg_box **ret_box)
 {
     int r = check_arguments(flags, options);
     if (r == 0) {
@@ -504,6 +531,11 @@ int tg_box_open(const char *name, unsigned flags, const tong_options *options,
     box->dir = -1;
     box->ring = UINT32_MAX;
     box->fork_count = tg_fork_count();
+    box->is_process = how->is_process;
+    box->interrupts = how->as != NULL ? how->as->interrupts : &box->own_interrupts;
+    if (how->as != NULL) {
+        tg_process_name(how->as, box->as.name);
+    }
     r = open_parts(box, options);
     if (r < 0) {
         (void)tg_box_close(box);
@@ -511,6 +543,13 @@ int tg_box_open(const char *name, unsigned flags, const tong_options *options,
     }
     *ret_box = box;
     return 0;
+}
+
+int tg_box_open(const char *name, unsigned flags, const tong_options *options,
+                struct tg_box **ret_box)
+{
+    const struct tg_opening nobody = { .is_process = false };
+    return tg_box_open_with(name, flags, options, &nobody, ret_box);
 }
 
 static void close_alive(struct tg_box *box)
@@ -608,11 +647,11 @@ int tg_box_interrupt(struct tg_box *box)
     if (box->fork_count != tg_fork_count()) {
         return -ECHILD;
     }
-    (void)atomic_fetch_add_explicit(&box->interrupts, 1, memory_order_seq_cst);
+    (void)atomic_fetch_add_explicit(&box->interrupts->now, 1, memory_order_seq_cst);
     if (box->rx.has_slot) {
         tg_box_ring_slot(box, box->rx.slot);
     }
-    tg_sys_futex_wake(&box->interrupts, INT_MAX);
+    tg_sys_futex_wake(&box->interrupts->now, INT_MAX);
     tg_gate_stir(&box->rx.gate);
     tg_gate_stir(&box->tx.gate);
     return 0;

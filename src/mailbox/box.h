@@ -99,7 +99,9 @@ struct tg_attached {
     uint64_t lowest_place;
     uint32_t unfinished;
     bool touched;
-    bool ring_due; /* room was freed: its sender may wait */
+    bool ring_due;            /* room was freed: its sender may wait */
+    uint32_t from_seen;       /* which of its sender's names ... */
+    char from[TONG_NAME_MAX]; /* ... this is */
 };
 
 struct tg_user_bells {
@@ -138,7 +140,8 @@ struct tg_receiver {
     uint32_t spin;
     uint32_t sleeps;
     uint32_t cpu;
-    uint64_t random; /* state of the generator, see policy/random.c */
+    uint64_t random;  /* state of the generator, see policy/random.c */
+    const char *only; /* the present call takes from senders of this name alone; NULL: from all */
 };
 
 /* ---- tong_watch */
@@ -161,6 +164,19 @@ struct tg_watch {
     bool begun;
 };
 
+struct tg_interrupts {
+    tg_a32 now;
+    tg_a32 used; /* what the calls that are over have used up */
+};
+
+/* The process that a handle sends as: see from.c. */
+struct tg_as {
+    struct tg_gate gate;      /* never held asleep; guards the rest, and the box's own name */
+    bool is_linked;           /* the link bears the name */
+    char name[TONG_NAME_MAX]; /* "": as nobody */
+    uint32_t renames;         /* of the other side, when its name was looked up; any thread */
+};
+
 struct tg_box {
     struct tg_root *root;
     int dir;
@@ -170,6 +186,7 @@ struct tg_box {
     uint64_t me;
     bool joined;      /* has a life */
     bool writable;    /* the box file is mapped for writing */
+    bool is_process;  /* a process's own mailbox, opened by that process */
     atomic_bool owns; /* its close ends the mailbox, if it is this process's still */
     bool threads;     /* told that several threads use it */
     uint8_t id[16];
@@ -196,9 +213,10 @@ struct tg_box {
     /* as last seen, see owner.c; any thread */
     tg_a64 owner;
     tg_a32 state_seen;
-    tg_a32 state_simple; /* the same, if nothing else is to be asked; or 0 */
-    tg_a32 interrupts;
-    tg_a32 interrupts_used;
+    tg_a32 state_simple;              /* the same, if nothing else is to be asked; or 0 */
+    struct tg_interrupts *interrupts; /* own_interrupts, or those of the process it is opened as */
+    struct tg_interrupts own_interrupts;
+    struct tg_as as;
     struct tg_sender tx;
     struct tg_receiver rx;
     struct tg_watch watch;
@@ -244,6 +262,13 @@ void tg_box_accept(struct tg_box *box);
 
 /* ---- box.c: attach, end */
 
+/* How a handle is opened beside what tong.h knows. */
+struct tg_opening {
+    bool is_process;   /* as a process's own mailbox, which is made here */
+    struct tg_box *as; /* to send as this process, with its interrupts; NULL: as nobody */
+};
+int tg_box_open_with(const char *name, unsigned flags, const tong_options *options,
+                     const struct tg_opening *how, struct tg_box **ret_box);
 /* Begin a public call: 0, -ECHILD, or tg_box_check(). */
 int tg_box_begin_slow(struct tg_box *box);
 /* Nothing is to be asked: alive, as last seen, the system's, and mapped. */
@@ -487,6 +512,7 @@ struct tg_take {
     uint32_t deliveries;
     uint32_t extension; /* bytes before data */
     tong_message *info; /* NULL, or to be told all that is known, also on -EMSGSIZE */
+    char *name;         /* where the name of its sender goes; NULL: it is not asked for */
 };
 
 /* For a claim of another user's message: memory for a copy, reserved, filled, given up. Of others
@@ -540,6 +566,46 @@ void tg_choice_renew(struct tg_box *box);
 uint32_t tg_choice_needed(struct tg_box *box, uint32_t sleepers);
 /* This receiver has taken one; before it leaves the queue. */
 void tg_choice_served(struct tg_box *box);
+/* ---- process.c */
+
+/* The name of the handle's mailbox, which a process may change. */
+void tg_process_name(struct tg_box *box, char ret_name[TONG_NAME_MAX]);
+
+/* ---- from.c: links by the names of their senders */
+
+/* Token held: the name of a link's sender now, "" none. */
+const char *tg_from_name(struct tg_box *box, struct tg_attached *at);
+bool tg_from_is_wanted_slow(struct tg_box *box, struct tg_attached *at);
+/* Whether the present call may take from that link. */
+static inline bool tg_from_is_wanted(struct tg_box *box, struct tg_attached *at)
+{
+    return box->rx.only == NULL || tg_from_is_wanted_slow(box, at);
+}
+/* How many returned messages the present call may take. */
+uint32_t tg_from_count_returned_slow(struct tg_box *box);
+static inline uint32_t tg_from_count_returned(struct tg_box *box)
+{
+    const uint32_t n = tg_load_relaxed(&box->head->n_returned);
+    return box->rx.only == NULL || n == 0 ? n : tg_from_count_returned_slow(box);
+}
+/* Whether the short way, from the link looked at first, is one for the present call. */
+bool tg_from_allows_short(struct tg_box *box);
+/* Tell the name of the link's sender, if it is asked for. */
+void tg_from_tell_slow(struct tg_box *box, struct tg_attached *at, char *ret_from);
+static inline void tg_from_tell(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
+{
+    if (take->name != NULL) {
+        tg_from_tell_slow(box, at, take->name);
+    }
+}
+/* The name a handle sends as, "" none; the link just got bears it from now on; is put away. */
+void tg_from_own(struct tg_box *box, char ret_name[TONG_NAME_MAX]);
+void tg_from_linked(struct tg_box *box);
+void tg_from_unlinked(struct tg_box *box);
+/* A peer that is watched while its messages are waited for: 0, or its end; whether to sleep, its words
+ * added to the set. NULL: nobody is. */
+int tg_from_check(struct tg_box *peer);
+bool tg_from_may_sleep(struct tg_box *peer, struct tg_waitset *set);
 
 /* ---- queue.c: sleeping receivers */
 
@@ -564,17 +630,17 @@ int tg_queue_prepare(struct tg_box *box, struct tg_waitset *set);
 /* A call begins: what to compare with. */
 static inline uint32_t tg_box_interrupts(struct tg_box *box)
 {
-    return tg_load_relaxed(&box->interrupts_used);
+    return tg_load_relaxed(&box->interrupts->used);
 }
 
 /* Whether tong_interrupt was called since; it is used up then. */
 static inline bool tg_box_is_interrupted(struct tg_box *box, uint32_t seen)
 {
-    const uint32_t now = atomic_load_explicit(&box->interrupts, memory_order_seq_cst);
+    const uint32_t now = atomic_load_explicit(&box->interrupts->now, memory_order_seq_cst);
     if (now == seen) {
         return false;
     }
-    atomic_store_explicit(&box->interrupts_used, now, memory_order_relaxed);
+    atomic_store_explicit(&box->interrupts->used, now, memory_order_relaxed);
     return true;
 }
 

@@ -83,6 +83,12 @@ struct tg_box_head {
     tg_a32 chosen; /* slot + 1 of the sleeper that may take next, 0 none chosen; see choice.c */
     tg_a32 served; /* slot + 1 of the receiver that took last, where the policy asks; 0 nobody */
     uint8_t unused6[56];
+    uint8_t unused7[64];
+    /* offset 704: of a process's own mailbox */
+    tg_a32 process; /* 1: it is one; once */
+    tg_a32 renames; /* names it had before: release, behind the rename; the owner, root's lock held.
+                       Partner: who sends by name */
+    uint8_t unused8[56];
 };
 
 _Static_assert(offsetof(struct tg_box_head, token) == 128, "format: token");
@@ -90,7 +96,8 @@ _Static_assert(offsetof(struct tg_box_head, turn) == 192, "format: turn");
 _Static_assert(offsetof(struct tg_box_head, tickets) == 256, "format: tickets");
 _Static_assert(offsetof(struct tg_box_head, dead_letter) == 320, "format: dead letter");
 _Static_assert(offsetof(struct tg_box_head, chosen) == 576, "format: policy");
-_Static_assert(sizeof(struct tg_box_head) == 640, "format: box head");
+_Static_assert(offsetof(struct tg_box_head, process) == 704, "format: process");
+_Static_assert(sizeof(struct tg_box_head) == 768, "format: box head");
 
 /* The parts of the state word. While CHANGING state and owner may become others at any moment. */
 #define TG_STATE(word) ((word)&0xffu)

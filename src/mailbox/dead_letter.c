@@ -14,7 +14,7 @@
 
 #include "mailbox/box.h"
 
-static struct tg_origin origin_of(const struct tg_box *box, const struct tg_take *take)
+static struct tg_origin origin_of(struct tg_box *box, const struct tg_take *take)
 {
     struct tg_origin origin = { .deliveries = box->max_deliveries,
                                 .sequence =
@@ -23,12 +23,12 @@ static struct tg_origin origin_of(const struct tg_box *box, const struct tg_take
                                 .uid = take->at->reader.uid,
                                 .pid = (int32_t)take->pid };
     memcpy(origin.box_id, box->id, sizeof origin.box_id);
-    memcpy(origin.name, box->name, sizeof origin.name);
+    tg_process_name(box, origin.name);
     return origin;
 }
 
 /* No token held. 0: it is there. */
-static int send_on(const struct tg_box *box, const struct tg_take *take)
+static int send_on(struct tg_box *box, const struct tg_take *take)
 {
     if (box->dead_letter[0] == '\0') {
         return -ENOENT;

@@ -528,10 +528,10 @@ uint32_t tg_box_link_capacity(const tong_options *o)
     return o->capacity == TONG_UNBOUNDED ? 1024 : TONG_UNBOUNDED;
 }
 
-static void write_box(struct tg_box_head *head, const tong_options *o, const uint8_t id[16],
-                      uint64_t owner)
+static void write_box(struct tg_box_head *head, const tong_options *o, const struct tg_box *box)
 {
-    memcpy(head->id, id, 16);
+    const uint64_t owner = o->owner == TONG_PROCESS ? box->me : 0;
+    memcpy(head->id, box->id, 16);
     tg_store_relaxed(&head->version, TG_BOX_VERSION);
     tg_store_relaxed(&head->size, TG_BOX_SIZE);
     tg_store_relaxed(&head->state, (uint32_t)TG_ALIVE);
@@ -548,6 +548,9 @@ static void write_box(struct tg_box_head *head, const tong_options *o, const uin
         memcpy(head->dead_letter, o->dead_letter, strlen(o->dead_letter) + 1);
     }
     tg_store_relaxed(&head->owner_pid, owner != 0 ? (uint32_t)getpid() : 0);
+    if (box->is_process) {
+        tg_store_relaxed(&head->process, UINT32_C(1));
+    }
     tg_store_release(&head->magic, TG_BOX_MAGIC);
 }
 
@@ -570,7 +573,7 @@ static int make_box_file(struct tg_box *box, int dir, const tong_options *o)
     }
     struct tg_box_head *head = p;
     tg_store_relaxed(&head->n_rows, (uint32_t)(TG_PAGE / sizeof(struct tg_box_row)));
-    write_box(head, o, box->id, o->owner == TONG_PROCESS ? box->me : 0);
+    write_box(head, o, box);
     tg_sys_unmap(p, TG_PAGE);
     return 0;
 }

@@ -152,6 +152,7 @@ static int attach(struct tg_box *box, uint32_t row)
         return r == -ENOENT || r == -EPROTO || r == -EACCES ? 0 : r;
     }
     at->row = &box->rows[row];
+    at->from_seen = UINT32_MAX; /* asked when it is wanted */
     set_row(box, at);
     rx->by_row[row] = at;
     rx->attached[rx->n_attached++] = at;

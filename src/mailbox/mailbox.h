@@ -7,6 +7,7 @@
 #ifndef TG_MAILBOX_MAILBOX_H
 #define TG_MAILBOX_MAILBOX_H
 
+#include <stdbool.h>
 #include <tong/tong.h>
 
 struct tg_box;
@@ -42,6 +43,34 @@ int tg_box_interrupt(struct tg_box *box);
 int tg_box_give(struct tg_box *box, const char *process);
 int tg_box_origin(struct tg_box *box, const tong_message *message, tong_origin *ret_origin);
 int tg_box_watch(struct tg_box *box, int64_t timeout_ns, tong_death *ret_death);
+
+/* ---- processes that name each other: process.c, from.c, pairs.c */
+
+/* A process's own mailbox. -EBUSY: the name is a process's; -EEXIST: a mailbox's. */
+int tg_process_open(const char *name, const tong_options *options, struct tg_box **ret_box);
+/* Give it another name; the links to others are told by tg_peer_rename(). */
+int tg_process_rename(struct tg_box *me, const char *name);
+/* Wait, until deadline_ns or tong_interrupt: 0, -EINTR, -ECANCELED, the end of the own mailbox. */
+int tg_process_pause(struct tg_box *me, int64_t deadline_ns);
+ssize_t tg_box_receive_any(struct tg_box *me, void *buf, size_t size, int64_t timeout_ns,
+                           char ret_from[TONG_NAME_MAX]);
+/* peer: the process of that name, whose end ends the call, or NULL: not watched. Also -ENOENT: it has
+ * another name now. */
+ssize_t tg_box_receive_from(struct tg_box *me, const char *from, struct tg_box *peer, void *buf,
+                            size_t size, int64_t timeout_ns);
+
+/* Another process's mailbox, to send to it as me, which must outlive it. -ENOENT; -EINVAL: what has the
+ * name is no process. */
+int tg_peer_open(struct tg_box *me, const char *name, struct tg_box **ret_peer);
+/* 0 it lives and has the name it was opened under; -ENOENT it has another one; -EOWNERDEAD, -EIDRM, ... */
+int tg_peer_check(struct tg_box *peer);
+/* The same, and from now on this name. */
+int tg_peer_look_up(struct tg_box *peer, const char *name);
+bool tg_peer_is_same(const struct tg_box *a, const struct tg_box *b);
+/* From now on this process is called so. */
+void tg_peer_rename(struct tg_box *peer, const char *name);
+
+int tg_box_links(tong_links_fn *each, void *arg);
 
 int tg_box_stat(const char *name, tong_status *ret_status);
 int tg_box_list(tong_list_fn *each, void *arg);

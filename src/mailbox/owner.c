@@ -256,6 +256,9 @@ int tg_box_give(struct tg_box *box, const char *process)
     uint64_t owner = 0;
     uint32_t pid = 0;
     int r = tg_box_begin(box);
+    if (r == 0 && tg_load_relaxed(&box->head->process) != 0) {
+        r = -EINVAL; /* its name is its process's */
+    }
     if (r == 0 && box->dir_uid != geteuid() && geteuid() != 0) {
         r = -EPERM;
     }

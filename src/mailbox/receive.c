@@ -129,15 +129,23 @@ static int queue_and_sleep(struct tg_box *box, struct tg_call *call)
     }
     tg_life_renew(box->root);
     tg_life_watch_begin(box->root);
+    if (call->peer != NULL) {
+        tg_life_watch_begin(call->peer->root);
+    }
     struct tg_waitset set;
     int r = tg_queue_prepare(box, &set);
     if (r == 1) {
         tg_box_unlock(box);
         r = 0;
     } else if (tg_box_may_sleep(box, &set) && tg_box_may_receive(box) &&
-               atomic_load_explicit(&box->interrupts, memory_order_seq_cst) == call->interrupts) {
+               tg_from_may_sleep(call->peer, &set) &&
+               atomic_load_explicit(&box->interrupts->now, memory_order_seq_cst) ==
+                   call->interrupts) {
         /* Both were asked after the bell was read: who ends the mailbox or interrupts rings it. */
         r = sleep_once(box, call, &set);
+    }
+    if (call->peer != NULL) {
+        tg_life_watch_end(call->peer->root);
     }
     tg_life_watch_end(box->root);
     return r;
@@ -180,9 +188,11 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
 {
     bool may_spin = call->deadline != 0 && !call->spun;
     for (;;) {
-        if (take->how == TG_TAKE_COPY && take->info == NULL && !call->queued) {
+        if (take->how == TG_TAKE_COPY && take->info == NULL && !call->queued &&
+            tg_from_allows_short(box)) {
             bool spun = false;
             if (tg_receive_short(box, take, may_spin, &spun)) {
+                tg_from_tell(box, box->rx.attached[box->rx.cursor], take);
                 return 1;
             }
             may_spin = may_spin && !spun;
@@ -191,6 +201,8 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
         if (r < 0) {
             return tg_receive_give_up(box, call, r);
         }
+        /* Before the look: what it sent before its end is taken first. */
+        const int end = tg_from_check(call->peer);
         if (!call->queued && !tg_receive_hint(box) && !has_parked(box, take)) {
             if (call->deadline == 0 && !looks_closer(box)) {
                 return -EAGAIN;
@@ -221,6 +233,7 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
         if (r == 1) {
             tg_choice_served(box);
         }
+        r = r == 0 ? end : r;
         r = r == 0 ? why_not_sleep(box, call) : r;
         if (r != 0) {
             tg_receive_leave_queue(box, call);
@@ -265,7 +278,7 @@ static int enter(struct tg_box *box, int64_t timeout_ns, struct tg_call *call)
     if (r < 0) {
         return r;
     }
-    return tg_gate_enter(&box->rx.gate, call->deadline, &box->interrupts, call->interrupts);
+    return tg_gate_enter(&box->rx.gate, call->deadline, &box->interrupts->now, call->interrupts);
 }
 
 /* A long copy: made from the claim, without the token, and then finished. */
@@ -291,16 +304,26 @@ static int finish_copy(struct tg_box *box, struct tg_take *take)
 
 static int receive(struct tg_box *box, struct tg_take *take, int64_t timeout_ns, bool spun)
 {
+    const struct tg_wish all = { .only = NULL };
+    return tg_receive_wish(box, take, timeout_ns, spun, &all);
+}
+
+int tg_receive_wish(struct tg_box *box, struct tg_take *take, int64_t timeout_ns, bool spun,
+                    const struct tg_wish *wish)
+{
     struct tg_call call;
     int r = enter(box, timeout_ns, &call);
     if (r < 0) {
         return r;
     }
     call.spun = spun;
+    call.peer = wish->peer;
+    box->rx.only = wish->only;
     r = receive_gated(box, take, &call);
     if (r == 1) {
         r = finish_copy(box, take);
     }
+    box->rx.only = NULL;
     tg_gate_leave(&box->rx.gate);
     return r;
 }

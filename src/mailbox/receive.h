@@ -7,6 +7,7 @@
 struct tg_call {
     int64_t deadline;
     uint32_t interrupts; /* as the call began */
+    struct tg_box *peer; /* whose messages are waited for: its end ends the call; NULL nobody's */
     bool queued;
     bool spun;
     uint32_t sleeps;
@@ -22,6 +23,15 @@ bool tg_receive_spin(struct tg_box *box);
 bool tg_receive_short(struct tg_box *box, struct tg_take *take, bool wait, bool *ret_spun);
 
 /* ---- receive.c */
+
+/* From whom a call takes. */
+struct tg_wish {
+    const char *only;    /* senders of this name alone, NULL: all */
+    struct tg_box *peer; /* as in struct tg_call */
+};
+/* A receive call. 1 taken, -errno. spun: the short way was tried and has spun. */
+int tg_receive_wish(struct tg_box *box, struct tg_take *take, int64_t timeout_ns, bool spun,
+                    const struct tg_wish *wish);
 
 /* Begin a receive call: 0, -EBADF, -EPERM, or as tg_box_begin(). */
 int tg_receive_begin(struct tg_box *box, int64_t deadline, struct tg_call *call);

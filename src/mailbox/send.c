@@ -200,7 +200,7 @@ int tg_sender_sleep(struct tg_box *box, int64_t deadline, uint32_t interrupts,
     tg_waitset_clear(&set);
     tg_life_renew(box->root);
     tg_life_watch_begin(box->root);
-    tg_waitset_add(&set, &box->interrupts, interrupts);
+    tg_waitset_add(&set, &box->interrupts->now, interrupts);
     int r = 0;
     if (!prepare_sleep(box, &set, ready) && tg_box_may_sleep(box, &set)) {
         tg_sender_ring(box, true);
@@ -387,7 +387,8 @@ static int enter_gate(struct tg_box *box, const struct call *call)
 {
     for (;;) {
         const uint32_t stir = tg_load_acquire(&box->tx.gate.stir);
-        int r = tg_gate_enter(&box->tx.gate, call->deadline, &box->interrupts, call->interrupts);
+        int r =
+            tg_gate_enter(&box->tx.gate, call->deadline, &box->interrupts->now, call->interrupts);
         if (r < 0 || !box->tx.has_reservation) {
             return r;
         }

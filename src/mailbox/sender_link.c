@@ -13,6 +13,8 @@
  * I4  A name seen after the lock is still this file's only if the file has a name at all (st_nlink).
  * I5  Of a link that is gone the room file keeps the exact last number, stored before state: the next
  *     one of the name goes on there, and the sums over all rows stay right.
+ * I6  A link bears the name of the process that sends on it, or none, and is taken over under that name
+ *     alone: its messages are all of one name. A name is one living process's, so the pair has one link.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,12 +31,13 @@ struct brief {
     uint64_t link_id;
     uint64_t owner;
     uint32_t state;
+    char from[TONG_NAME_MAX];
 };
 
 static int read_brief(int fd, struct brief *ret)
 {
     struct tg_link_head head;
-    const int r = tg_sys_pread(fd, &head, offsetof(struct tg_link_head, unused1), 0);
+    const int r = tg_sys_pread(fd, &head, sizeof head, 0);
     if (r < 0) {
         return r;
     }
@@ -44,18 +47,21 @@ static int read_brief(int fd, struct brief *ret)
     ret->link_id = tg_load_relaxed(&head.link_id);
     ret->owner = tg_load_relaxed(&head.owner);
     ret->state = tg_load_relaxed(&head.state);
+    (void)tg_link_from(&head, ret->from);
     return 0;
 }
 
-/* The file is this user's. */
-static bool is_left(struct tg_root *root, const struct brief *brief)
+/* The file is this user's. from: of whom it must be, NULL of anybody. */
+static bool is_left(struct tg_root *root, const struct brief *brief, const char *from)
 {
-    return brief->owner == 0 || !tg_life_is_alive_of(root, brief->owner, geteuid());
+    return (brief->owner == 0 || !tg_life_is_alive_of(root, brief->owner, geteuid())) &&
+           (from == NULL || strcmp(brief->from, from) == 0);
 }
 
 /* Open a link file of this user whose sender is closed or dead, and lock it. -EAGAIN: it is
- * somebody's. */
-static int open_left(struct tg_root *root, int dir, const char *name, struct brief *ret_brief)
+ * somebody's. A process's own it waits for: who has it locked only looks (I6). */
+static int open_left(struct tg_root *root, int dir, const char *name, const char *from,
+                     struct brief *ret_brief)
 {
     tg_fd fd = tg_sys_open(dir, name, O_RDWR | O_NONBLOCK, 0);
     if (fd < 0) {
@@ -69,11 +75,11 @@ static int open_left(struct tg_root *root, int dir, const char *name, struct bri
     if (r == 0) {
         r = read_brief(fd, ret_brief);
     }
-    if (r == 0 && !is_left(root, ret_brief)) {
+    if (r == 0 && !is_left(root, ret_brief, from)) {
         r = -EAGAIN;
     }
     if (r == 0) {
-        r = tg_sys_lock(fd, false);
+        r = tg_sys_lock(fd, from != NULL && from[0] != '\0');
     }
     /* Again, now that nobody else can change it (I1, I4). */
     if (r == 0) {
@@ -82,7 +88,7 @@ static int open_left(struct tg_root *root, int dir, const char *name, struct bri
     if (r == 0) {
         r = st.st_nlink == 0 ? -EAGAIN : read_brief(fd, ret_brief);
     }
-    if (r == 0 && !is_left(root, ret_brief)) {
+    if (r == 0 && !is_left(root, ret_brief, from)) {
         r = -EAGAIN;
     }
     return r < 0 ? r : tg_steal_fd(&fd);
@@ -173,6 +179,7 @@ static void make_gone(int dir, const char *name, struct tg_writer *w, struct tg_
 struct search {
     uint8_t used[TG_LINKS_MAX / 8];
     uint32_t n_used;
+    char from[TONG_NAME_MAX]; /* the name it sends as */
 };
 
 static int may_grow(void *arg, uint64_t bytes);
@@ -219,7 +226,7 @@ static int try_left(struct tg_box *box, struct search *search, uint32_t row)
     char name[TG_LINK_NAME_SIZE];
     struct brief brief;
     tg_link_name(row, name);
-    tg_fd fd = open_left(box->root, box->dir, name, &brief);
+    tg_fd fd = open_left(box->root, box->dir, name, search->from, &brief);
     if (fd < 0) {
         return fd == -EMFILE || fd == -ENFILE ? fd : 0;
     }
@@ -238,11 +245,13 @@ static int find_left(struct tg_box *box, struct search *search)
 {
     int r = tg_sys_list(box->dir, note_used, search);
     uint32_t first = 0;
-    if (r == 0 && search->n_used > LOOKS_MOST) {
+    /* A process's own must be found: there is one only (I6). */
+    const uint32_t most = search->from[0] != '\0' ? TG_LINKS_MAX : LOOKS_MOST;
+    if (r == 0 && search->n_used > most) {
         r = tg_sys_random(&first, sizeof first);
     }
     uint32_t looks = 0;
-    for (uint32_t k = 0; r == 0 && k < TG_LINKS_MAX && looks < LOOKS_MOST; k++) {
+    for (uint32_t k = 0; r == 0 && k < TG_LINKS_MAX && looks < most; k++) {
         const uint32_t row = (first + k) % TG_LINKS_MAX;
         if (is_used(search, row)) {
             looks++;
@@ -281,13 +290,14 @@ static void unmake_link(struct tg_box *box, const char *name)
     tg_writer_detach(&box->tx.writer);
 }
 
-static int make_link(struct tg_box *box, uint32_t row)
+static int make_link(struct tg_box *box, uint32_t row, const char *from)
 {
     struct tg_sender *tx = &box->tx;
     struct tg_link_birth birth = { .row = row,
                                    .sequence = first_sequence(box, row),
                                    .owner = box->me,
-                                   .mode = tg_file_mode(box->mode, false) };
+                                   .mode = tg_file_mode(box->mode, false),
+                                   .from = from };
     memcpy(birth.box_id, box->id, 16);
     char temp[64];
     char name[TG_LINK_NAME_SIZE];
@@ -318,7 +328,7 @@ static int make_somewhere(struct tg_box *box, const struct search *search)
         if (is_used(search, row)) {
             continue;
         }
-        const int r = make_link(box, row);
+        const int r = make_link(box, row, search->from);
         if (r != -EEXIST) {
             return r;
         }
@@ -339,6 +349,7 @@ int tg_sender_get_link(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
     struct search search = { .n_used = 0 };
+    tg_from_own(box, search.from);
     /* The link's file would be one user's and its sender's record another's: who took it for dead
      * then would be right. */
     int r = tg_root_may_own(box->root, geteuid()) ? find_left(box, &search) : -EACCES;
@@ -353,6 +364,7 @@ int tg_sender_get_link(struct tg_box *box)
     const bool bounded = box->link_capacity != TONG_UNBOUNDED || box->capacity != TONG_UNBOUNDED;
     tx->writer.keep = bounded ? UINT64_C(4) << 20 : UINT64_C(512) << 10;
     tx->has_link = true;
+    tg_from_linked(box);
     tx->is_plain = box->capacity == TONG_UNBOUNDED;
     tx->plain_room = box->link_capacity;
     tx->row_known = false;
@@ -391,6 +403,7 @@ void tg_sender_put_link(struct tg_box *box)
     tg_room_exit(box);
     tx->has_link = false;
     tx->is_plain = false;
+    tg_from_unlinked(box);
     tg_fd fd = tg_sys_open(box->dir, name, O_RDWR, 0);
     struct brief brief;
     if (fd < 0 || read_brief(fd, &brief) < 0 || brief.link_id != w->link_id ||
@@ -533,7 +546,7 @@ static int sweep_one(const char *name, unsigned char type, void *arg)
         return 1;
     }
     struct brief brief;
-    tg_fd fd = open_left(sweep->root, sweep->view->dir, name, &brief);
+    tg_fd fd = open_left(sweep->root, sweep->view->dir, name, NULL, &brief);
     if (fd >= 0) {
         sweep_left(sweep, fd, name, &brief);
     }

@@ -28,12 +28,12 @@ static bool hint_of_users(struct tg_box *box)
 
 bool tg_take_hint(struct tg_box *box)
 {
-    if (tg_load_relaxed(&box->head->n_returned) != 0 || tg_links_stale(box)) {
+    if (tg_from_count_returned(box) != 0 || tg_links_stale(box)) {
         return true;
     }
     for (uint32_t i = 0; i < box->rx.n_attached; i++) {
-        const struct tg_attached *at = box->rx.attached[i];
-        if (at->reader.damaged) {
+        struct tg_attached *at = box->rx.attached[i];
+        if (at->reader.damaged || !tg_from_is_wanted(box, at)) {
             continue;
         }
         if (box->capacity == 0 ? tg_rendezvous_hint(at)
@@ -46,7 +46,7 @@ bool tg_take_hint(struct tg_box *box)
 
 static uint32_t count_link(struct tg_box *box, struct tg_attached *at)
 {
-    if (at->reader.damaged || !tg_links_is_current(box, at)) {
+    if (at->reader.damaged || !tg_links_is_current(box, at) || !tg_from_is_wanted(box, at)) {
         return 0;
     }
     if (box->capacity == 0) {
@@ -64,7 +64,7 @@ static uint32_t count_link(struct tg_box *box, struct tg_attached *at)
 
 uint32_t tg_take_count(struct tg_box *box, uint32_t most)
 {
-    uint32_t n = tg_load_relaxed(&box->head->n_returned);
+    uint32_t n = tg_from_count_returned(box);
     for (uint32_t i = 0; i < box->rx.n_attached && n < most; i++) {
         n += count_link(box, box->rx.attached[i]);
     }
@@ -185,8 +185,9 @@ static struct tg_box_entry *find_entry(struct tg_box *box, uint32_t wanted, uint
         const uint32_t used = tg_load_acquire(&box->slots[i].entries);
         for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
             *ret_state = tg_load_acquire(&e[k].state);
-            const struct tg_attached *at = tg_claims_link_of(box, &e[k]);
-            if (TG_ENTRY_STATE(*ret_state) == wanted && (at == NULL) == orphans && skip-- == 0) {
+            struct tg_attached *at = tg_claims_link_of(box, &e[k]);
+            if (TG_ENTRY_STATE(*ret_state) == wanted && (at == NULL) == orphans &&
+                (at == NULL || tg_from_is_wanted(box, at)) && skip-- == 0) {
                 return &e[k];
             }
         }
@@ -480,8 +481,11 @@ int tg_take_one(struct tg_box *box, struct tg_take *take)
     struct tg_receiver *rx = &box->rx;
     int error = 0;
     take->entry = NULL;
-    if (tg_load_relaxed(&box->head->n_returned) != 0) {
+    if (tg_from_count_returned(box) != 0) {
         const int r = take_returned(box, take, &error);
+        if (r == 1 && take->at != NULL) {
+            tg_from_tell(box, take->at, take);
+        }
         if (r != 0) {
             return r;
         }
@@ -493,12 +497,13 @@ int tg_take_one(struct tg_box *box, struct tg_take *take)
     for (uint32_t k = 0; k < rx->n_attached; k++) {
         const uint32_t index = first + k < rx->n_attached ? first + k : first + k - rx->n_attached;
         struct tg_attached *at = rx->attached[index];
-        if (at->reader.damaged || !tg_links_is_current(box, at)) {
+        if (at->reader.damaged || !tg_links_is_current(box, at) || !tg_from_is_wanted(box, at)) {
             continue;
         }
         const int r = take_fresh(box, at, take);
         if (r == 1) {
             note_served(rx, index);
+            tg_from_tell(box, at, take);
         }
         if (r == -EPROTO) {
             at->reader.damaged = true;

@@ -173,7 +173,7 @@ int tg_box_wait_any(struct tg_box *const boxes[], size_t n, int64_t timeout_ns)
     size_t entered = 0;
     for (; entered < n; entered++) {
         struct tg_box *box = boxes[order[entered]];
-        r = tg_gate_enter(&box->rx.gate, deadline, &box->interrupts,
+        r = tg_gate_enter(&box->rx.gate, deadline, &box->interrupts->now,
                           calls[order[entered]].interrupts);
         if (r < 0) {
             break;

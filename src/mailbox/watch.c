@@ -179,7 +179,7 @@ static int look_and_sleep(struct tg_box *box, struct call *call, tong_death *ret
     struct tg_waitset set;
     bool all;
     tg_waitset_clear(&set);
-    tg_waitset_add(&set, &box->interrupts, call->interrupts);
+    tg_waitset_add(&set, &box->interrupts->now, call->interrupts);
     add_counts(box, &set);
     int r = refresh(box);
     const int dead = r < 0 ? -1 : find_dead(box);
@@ -220,7 +220,7 @@ int tg_box_watch(struct tg_box *box, int64_t timeout_ns, tong_death *ret_death)
     }
     struct call call = { .deadline = tg_deadline(timeout_ns),
                          .interrupts = tg_box_interrupts(box) };
-    r = tg_gate_enter(&box->watch.gate, call.deadline, &box->interrupts, call.interrupts);
+    r = tg_gate_enter(&box->watch.gate, call.deadline, &box->interrupts->now, call.interrupts);
     if (r < 0) {
         return r;
     }

@@ -40,6 +40,7 @@ static void check_init(void)
     tong_origin origin = TONG_ORIGIN_INIT;
     tong_death death = TONG_DEATH_INIT;
     tong_party party = TONG_PARTY_INIT;
+    tong_link link = TONG_LINK_INIT;
     tong_region_options region_options = TONG_REGION_OPTIONS_INIT;
     tong_region_status region_status = TONG_REGION_STATUS_INIT;
 
@@ -63,6 +64,7 @@ static void check_init(void)
     EXPECT(origin.struct_size == sizeof(origin) && origin.name[0] == '\0');
     EXPECT(death.struct_size == sizeof(death) && death.roles == 0 && death.pid == 0);
     EXPECT(party.struct_size == sizeof(party) && party.process == 0 && party.dropped == 0);
+    EXPECT(link.struct_size == sizeof(link) && link.lanes == 0 && link.a[0] == '\0');
     EXPECT(region_options.struct_size == sizeof(region_options));
     EXPECT(region_options.owner == TONG_SYSTEM && region_options.mode == 0600);
     EXPECT(region_status.struct_size == sizeof(region_status) && region_status.name[0] == '\0');
@@ -76,6 +78,7 @@ static void check_numbers(void)
     EXPECT((TONG_SEND ^ TONG_RECEIVE ^ TONG_CREATE ^ TONG_EXCL ^ TONG_READ ^ TONG_WRITE) == 0x3fu);
     EXPECT(TONG_CAPACITY_MAX < TONG_UNBOUNDED && TONG_MESSAGE_MAX == UINT32_MAX);
     EXPECT(TONG_PRIORITY_MAX == 31u);
+    EXPECT((TONG_LANE_THERE | TONG_LANE_BACK) == 3u);
     EXPECT(TONG_DROPPED > 0 && TONG_RECOVERED > 0 && TONG_VERIFIED_UID != 0);
 }
 

@@ -8,6 +8,7 @@
 struct stage {
     tong_mailbox *handles[4];
     tong_message claims[8];
+    tong_process *me;
 };
 
 static int64_t receive(tong_mailbox *box, const struct puppet_order *order)
@@ -51,6 +52,35 @@ static int64_t watch(tong_mailbox *box, const struct puppet_order *order)
     return r != 0 ? r : (int64_t)death.pid * 4 + (int64_t)death.roles;
 }
 
+/* ---- named processes */
+
+static int64_t be_process(struct stage *stage, const struct puppet_order *order)
+{
+    if (order->name[0] != '\0') {
+        return tong_process_open(kit_name(order->name), order->has_options ? &order->options : NULL,
+                                 &stage->me);
+    }
+    const int r = tong_process_close(stage->me);
+    stage->me = NULL;
+    return r;
+}
+
+static int64_t receive_named(struct stage *stage, const struct puppet_order *order)
+{
+    uint64_t value = 0;
+    char from[TONG_NAME_MAX] = "untouched";
+    if (order->verb == PUPPET_RECEIVE_FROM) {
+        const ssize_t n = tong_receive_from(stage->me, kit_name(order->name), &value, sizeof(value),
+                                            order->timeout_ns);
+        return n < 0 ? n : (int64_t)value;
+    }
+    const ssize_t n = tong_receive_any(stage->me, &value, sizeof(value), order->timeout_ns, from);
+    if (strcmp(from, n < 0 ? "untouched" : order->name) != 0) {
+        return -EBADMSG;
+    }
+    return n < 0 ? n : (int64_t)value;
+}
+
 static int64_t do_it(struct stage *stage, const struct puppet_order *order)
 {
     tong_mailbox **box = &stage->handles[order->handle];
@@ -82,6 +112,16 @@ static int64_t do_it(struct stage *stage, const struct puppet_order *order)
         return tong_give(*box, order->name[0] ? order->name : NULL);
     case PUPPET_WATCH:
         return watch(*box, order);
+    case PUPPET_PROCESS:
+        return be_process(stage, order);
+    case PUPPET_SEND_TO:
+        return tong_send_to(stage->me, kit_name(order->name), &order->value, sizeof(order->value),
+                            order->timeout_ns);
+    case PUPPET_RECEIVE_FROM:
+    case PUPPET_RECEIVE_ANY:
+        return receive_named(stage, order);
+    case PUPPET_RENAME:
+        return tong_rename(stage->me, kit_name(order->name));
     case PUPPET_END:
         _exit(0);
     }
@@ -109,6 +149,7 @@ static int perform(void *arg)
     for (size_t i = 0; i < 4; i++) {
         kit_ok(tong_close(stage.handles[i]));
     }
+    kit_ok(tong_process_close(stage.me));
     return tong_close(orders);
 }
 

@@ -22,7 +22,12 @@ enum puppet_verb {
     PUPPET_RETURN,   /* claim */
     PUPPET_GIVE,     /* name, "" the system */
     PUPPET_WATCH,    /* timeout_ns; answers pid * 4 + roles */
-    PUPPET_END       /* ends without closing anything; by itself after closing all of it */
+    PUPPET_PROCESS,  /* name, options if given: it is the process of that name, "" of none */
+    PUPPET_SEND_TO,  /* name, value, timeout_ns */
+    PUPPET_RECEIVE_FROM, /* name, timeout_ns; answers the number received */
+    PUPPET_RECEIVE_ANY,  /* timeout_ns; the same, but -EBADMSG if it is not from name */
+    PUPPET_RENAME,       /* name */
+    PUPPET_END           /* ends without closing anything; by itself after closing all of it */
 };
 
 struct puppet_order {
