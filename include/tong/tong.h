@@ -599,6 +599,30 @@ TONG_API ssize_t tong_skip(tong_mailbox *box);
 TONG_API int tong_wait_any(tong_mailbox *const boxes[], size_t n, int64_t timeout_ns);
 
 /*
+ * tong_fd - a descriptor for event loops: poll, epoll, libuv.
+ *
+ * Shape    what: TONG_RECEIVE. Readable (POLLIN) while a message is there for this handle, and for
+ *          ever once the mailbox has ended (then tong_receive() says why). Nothing is read from it.
+ * Blocks   no.
+ * Returns  the descriptor, the same at each call, or
+ *            -EINVAL     what is 0 or has other bits
+ *            -EOPNOTSUPP this carrier cannot
+ *            -EBADF      the handle was opened without it; -EPERM: it belongs to another process
+ *            -EBUSY      another thread waits in a receive call on the handle, or the mailbox's
+ *                        token is held by a process that does not run
+ *            -EIDRM      the mailbox was removed; -EOWNERDEAD: its process is gone
+ *            -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, -ECHILD
+ * Rules    Its level is brought up to date by the receive calls of the handle, with any time-out: take
+ *          with timeout_ns 0 when it is readable. Of several receivers all may be woken; one that finds
+ *          nothing gets -EAGAIN, and then the descriptor is not readable any more.
+ *          Now and then (1, 2, 4, then every 8 s) it is readable for a look at what nobody told of.
+ * Memory   it belongs to the handle: tong_close() closes it. It stands for a few descriptors more.
+ * Cost     each time it becomes readable one system call of the sender, one of the receiver. Who does
+ *          not ask for it pays nothing, nor do senders to such a mailbox.
+ */
+TONG_API int tong_fd(tong_mailbox *box, unsigned what);
+
+/*
  * tong_interrupt - end the calls that wait on a handle with -ECANCELED; if none waits, the next
  * one that would. Async-signal-safe, callable from any thread. Returns 0 or -ECHILD.
  */

@@ -244,6 +244,14 @@ int tong_watch(tong_mailbox *box, int64_t timeout_ns, tong_death *ret_death)
     return box->carrier->watch(box->handle, timeout_ns, ret_death);
 }
 
+int tong_fd(tong_mailbox *box, unsigned what)
+{
+    if (box == NULL || what == 0 || (what & ~(TONG_RECEIVE | TONG_SEND)) != 0) {
+        return -EINVAL;
+    }
+    return box->carrier->fd(box->handle, what);
+}
+
 int tong_interrupt(tong_mailbox *box)
 {
     return box == NULL ? -EINVAL : box->carrier->interrupt(box->handle);

@@ -15,28 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/uncancelled.h"
+
 static int answer(long r)
 {
     return r < 0 ? -errno : (int)r;
 }
-
-/*
- * The C library makes some calls cancellation points (pthreads(7)): a thread unwound in one of them
- * would keep locks and tokens for ever. Where UNCANCELLED stands, it goes on until it is outside.
- */
-static int hold_cancel(void)
-{
-    int state = PTHREAD_CANCEL_ENABLE;
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    return state;
-}
-
-static void let_cancel(const int *state)
-{
-    (void)pthread_setcancelstate(*state, NULL);
-}
-
-#define UNCANCELLED tg_cleanup(let_cancel) __attribute__((unused)) const int state_ = hold_cancel()
 
 /* O_NONBLOCK: a FIFO that somebody put in a file's place must not be waited for. */
 #define OPEN_ALWAYS (O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)

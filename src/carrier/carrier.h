@@ -54,6 +54,8 @@ struct tg_carrier {
     int (*origin)(tg_handle h, const tong_message *message, tong_origin *ret_origin);
     /* process NULL: the system. */
     int (*give)(tg_handle h, const char *process);
+    /* A descriptor for event loops, of the handle until it is closed; what: TONG_RECEIVE, TONG_SEND. */
+    int (*fd)(tg_handle h, unsigned what);
     /* Async-signal-safe. */
     int (*interrupt)(tg_handle h);
 

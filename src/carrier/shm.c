@@ -106,6 +106,11 @@ static int watch(tg_handle h, int64_t timeout_ns, tong_death *ret_death)
     return tg_box_watch(h, timeout_ns, ret_death);
 }
 
+static int fd_(tg_handle h, unsigned what)
+{
+    return tg_box_fd(h, what);
+}
+
 static int interrupt(tg_handle h)
 {
     return tg_box_interrupt(h);
@@ -195,6 +200,7 @@ const struct tg_carrier tg_carrier_shm = {
     .origin = origin,
     .give = give,
     .watch = watch,
+    .fd = fd_,
     .interrupt = interrupt,
     .process_open = process_open,
     .process_rename = process_rename,

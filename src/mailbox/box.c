@@ -331,6 +331,9 @@ static int attach(struct tg_box *box, const tong_options *options)
 static void detach(struct tg_box *box)
 {
     tg_links_detach_all(box);
+    tg_poll_close(box);
+    tg_ringer_close(&box->tx.ringer);
+    tg_ringer_close(&box->rx.ringer);
     for (uint64_t i = 1; i <= TG_CLAIMS_MAX; i++) {
         tg_claims_drop_copy(box, i);
     }

@@ -12,6 +12,7 @@
 #include "mailbox/box_layout.h"
 #include "mailbox/mailbox.h"
 #include "mailbox/policy/policy.h"
+#include "mailbox/poll.h"
 #include "mailbox/said.h"
 #include "region/region.h"
 #include "region/region_layout.h"
@@ -75,6 +76,7 @@ struct tg_sender {
     uint32_t quota;           /* rooms it may take beside a queue */
     uint32_t since_wake;      /* messages sent since the last sleep for room */
     uint64_t note;            /* the turn rung for last */
+    struct tg_ringer ringer;  /* of those in an event loop */
     uint64_t reservation;     /* number of the present one */
     uint64_t reserved_len;
     int64_t timeout_ns; /* of the reservation: rendezvous waits in commit */
@@ -134,9 +136,10 @@ struct tg_receiver {
     uint8_t *copies[TG_CLAIMS_MAX]; /* of claimed messages of other users, by entry */
     struct tg_attached *ring_one;   /* the only one with ring_due, or NULL */
     bool ring_due;
-    bool ring_always; /* a new holder rings without condition */
-    bool dirty;       /* a collect could not see every link */
-    bool stale;       /* a row speaks of another file than the one attached */
+    bool ring_always;        /* a new holder rings without condition */
+    bool dirty;              /* a collect could not see every link */
+    bool stale;              /* a row speaks of another file than the one attached */
+    struct tg_ringer ringer; /* of those in an event loop; used under the token */
     uint32_t spin;
     uint32_t sleeps;
     uint32_t cpu;
@@ -220,6 +223,7 @@ struct tg_box {
     struct tg_sender tx;
     struct tg_receiver rx;
     struct tg_watch watch;
+    struct tg_poll *poll; /* NULL until it is asked for its descriptor; the receiving side's gate */
     char name[TONG_NAME_MAX];
     char dead_letter[TONG_NAME_MAX];
 };
@@ -228,6 +232,8 @@ struct tg_box {
 
 /* 0 while the mailbox is alive for this handle; -EIDRM, -EOWNERDEAD. */
 int tg_box_check_slow(struct tg_box *box);
+/* From now on no call takes the short way, nor leaves out what it begins with. */
+void tg_box_not_simple(struct tg_box *box);
 static inline int tg_box_check(struct tg_box *box)
 {
     const bool simple = tg_load_acquire(&box->head->state) == tg_load_relaxed(&box->state_simple);
@@ -399,6 +405,8 @@ void tg_room_exit(struct tg_box *box);
 int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void *data, size_t len,
                      int64_t timeout_ns);
 
+/* Whether what was sent last on the own link was handed out, so that nobody need be told of it. */
+bool tg_sender_is_handed_out(struct tg_box *box);
 /* Tell the receiver whose turn it is. After the commit. */
 void tg_sender_ring(struct tg_box *box, bool always);
 /* Spin for a while, if a receiver runs on another processor: whether it is ready now. */
@@ -416,6 +424,8 @@ int tg_rendezvous_send(struct tg_box *box, uint64_t len, uint32_t extension, int
                        uint32_t interrupts);
 /* Whether every message taken from the own link is finished. */
 bool tg_rendezvous_all_finished(struct tg_box *box);
+/* Whether the last offer has its verdict. */
+bool tg_rendezvous_is_decided(struct tg_box *box);
 /* A successor settles what its predecessor had on offer. */
 void tg_rendezvous_settle(struct tg_box *box);
 /* Whether an offer is open, a hint. */

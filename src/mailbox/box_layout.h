@@ -5,6 +5,7 @@
  *   room       every sender writes: the room word of a bounded mailbox
  *   bell.UID   the senders of one user write; the one of the box's owner exists always, and its
  *              receivers ring there, too
+ *   poll.S.N   a FIFO: the receiver of slot S in an event loop is rung there
  *
  * "Holder" is the receiver that has the token. Words under the token need no order among
  * themselves: taking and giving it back orders them.
@@ -63,7 +64,9 @@ struct tg_box_head {
     tg_a32 n_sleepers; /* tickets not 0 */
     tg_a32 finds;      /* receivers' sleeps only the back-stop ended */
     tg_a32 arrivals;   /* receivers that came, for tong_watch; a futex; the holder */
-    uint8_t unused2[28];
+    tg_a32 arms; /* last epoch given to a receiver in an event loop. release, behind its slot's
+                    `armed`, then a fence. Partner: send */
+    uint8_t unused2[24];
     /* offset 256: with every message; the holder */
     tg_a64 tickets;     /* given so far */
     tg_a64 done_total;  /* messages finished; its low half is the sum of done over all rows, but at
@@ -119,10 +122,21 @@ struct tg_box_slot {
     tg_a32 pid;     /* for people only */
     tg_a32 waiting; /* 1 while it waits, for senders at capacity 0; a hint; its receiver */
     tg_a32 came;    /* value of joins when its receiver came, this one counted; the holder */
-    uint8_t unused[84];
+    uint8_t unused0[28];
+    /* offset 72: in an event loop */
+    tg_a32 polls; /* {number of its FIFO:31, TG_POLLS}; counts those it ever had; the holder */
+    tg_a32 armed; /* epoch since when it is to be rung, 0 not; its receiver, as the holder */
+    uint8_t unused1[48];
 };
 
+_Static_assert(offsetof(struct tg_box_slot, polls) == 72, "format: polls");
 _Static_assert(sizeof(struct tg_box_slot) == 128, "format: slot");
+
+#define TG_POLLS 1u /* its receiver has a FIFO */
+/* How far the ringing for an epoch is. */
+#define TG_BEGUN(epoch) ((epoch) << 1)
+#define TG_ENDED(epoch) ((epoch) << 1 | 1)
+#define TG_EPOCHS 0x7fffffffu
 
 /* What receivers know of a link. The holder writes all of it. */
 struct tg_box_row {
@@ -275,7 +289,7 @@ struct tg_bells {
     /* offset 64 */
     struct {
         tg_a32 bell; /* atomic add; its slot's receiver waits on it */
-        tg_a32 unused;
+        tg_a32 rung; /* {epoch:31, 1 ended}: the ring of its armed receiver; compare-and-swap */
     } slot[TG_SLOTS_MAX];
 };
 

@@ -232,6 +232,7 @@ void tg_box_wake_everybody(const struct tg_box_view *view)
 {
     struct tg_box_head *head = view->head;
     (void)tg_sys_list(view->dir, wake_receivers, (void *)(uintptr_t)view);
+    tg_poll_wake_all(view);
     const uint32_t n = tg_load_acquire(&head->n_rows);
     for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
         (void)tg_add(&view->rows[i].bell, 1);
@@ -300,6 +301,7 @@ static void ring_queue_for_user(const struct tg_box_view *view)
 static void ring_all_for_user(const struct tg_box_view *view, uint8_t *box)
 {
     ring_receivers_for_user(view);
+    tg_poll_wake_all(view);
     const uint32_t n = tg_load_acquire(&view->head->n_rows);
     for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
         tg_sys_futex_ring_foreign(word_at(box, TG_BOX_ROWS_OFF + i * sizeof(struct tg_box_row) +

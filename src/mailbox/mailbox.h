@@ -39,6 +39,7 @@ ssize_t tg_box_skip(struct tg_box *box);
 
 int tg_box_wait_any(struct tg_box *const boxes[], size_t n, int64_t timeout_ns);
 int tg_box_interrupt(struct tg_box *box);
+int tg_box_fd(struct tg_box *box, unsigned what);
 
 int tg_box_give(struct tg_box *box, const char *process);
 int tg_box_origin(struct tg_box *box, const tong_message *message, tong_origin *ret_origin);

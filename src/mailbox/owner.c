@@ -70,9 +70,14 @@ static void keep_owner(struct tg_box *box, uint64_t owner)
  * another user's box there is only a copy: every call asks. */
 static void keep_state(struct tg_box *box, uint32_t word, uint64_t owner)
 {
-    const bool simple = owner == 0 && box->sight.copy == NULL;
+    const bool simple = owner == 0 && box->sight.copy == NULL && box->poll == NULL;
     atomic_store_explicit(&box->state_seen, word, memory_order_relaxed);
     atomic_store_explicit(&box->state_simple, simple ? word : 0, memory_order_relaxed);
+}
+
+void tg_box_not_simple(struct tg_box *box)
+{
+    atomic_store_explicit(&box->state_simple, 0, memory_order_relaxed);
 }
 
 static bool is_settled(const struct tg_box *box, uint32_t word)

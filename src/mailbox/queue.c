@@ -133,6 +133,10 @@ void tg_queue_leave(struct tg_box *box, uint32_t slot)
     tg_store_relaxed(&box->slots[slot].ticket, UINT64_C(0));
     /* Counted, not subtracted: a leaver that died half way is made good. */
     count_sleepers(box);
+    /* What waited for it may be for one in an event loop now. */
+    if (tg_load_relaxed(&box->head->arms) != box->rx.ringer.note && something_there(box)) {
+        tg_poll_nudge(box);
+    }
     const uint32_t first = tg_choice_first(box);
     if (!turn_names(box, first)) {
         appoint(box, first);
@@ -152,6 +156,7 @@ bool tg_queue_is_named(const struct tg_box *box)
 
 void tg_queue_nudge_first(struct tg_box *box)
 {
+    tg_poll_nudge(box);
     if (tg_load_relaxed(&box->head->n_sleepers) == 0) {
         return;
     }

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TRIES 3 /* others may be faster */
+
 /* ---- one look, token held */
 
 static bool is_our_turn(struct tg_box *box, const struct tg_call *call)
@@ -27,6 +29,12 @@ static bool is_our_turn(struct tg_box *box, const struct tg_call *call)
         return true;
     }
     return !call->queued && needed != TG_NEVER_TAKES && tg_take_count(box, needed) >= needed;
+}
+
+bool tg_receive_is_turn(struct tg_box *box)
+{
+    const struct tg_call comes = { .queued = false };
+    return is_our_turn(box, &comes);
 }
 
 /* Every so often, and when there is nothing else to do: has a receiver died with claims? */
@@ -233,8 +241,7 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
         if (r == 1) {
             tg_choice_served(box);
         }
-        r = r == 0 ? end : r;
-        r = r == 0 ? why_not_sleep(box, call) : r;
+        r = r != 0 ? r : end != 0 ? end : why_not_sleep(box, call);
         if (r != 0) {
             tg_receive_leave_queue(box, call);
             tg_box_unlock(box);
@@ -302,6 +309,22 @@ static int finish_copy(struct tg_box *box, struct tg_take *take)
     return copied < 0 ? copied : r < 0 ? r : 1;
 }
 
+/* The gate is held. Of a handle in an event loop: what its descriptor speaks of is taken, not told of
+ * again. It speaks of all senders, whoever this call wanted. */
+static int receive_polled(struct tg_box *box, struct tg_take *take, struct tg_call *call,
+                          const struct tg_wish *wish)
+{
+    tg_poll_begin(box);
+    box->rx.only = wish->only;
+    int r = receive_gated(box, take, call);
+    box->rx.only = NULL;
+    for (int tries = 0;
+         tg_poll_settle(box, r) && r == -EAGAIN && wish->only == NULL && tries < TRIES; tries++) {
+        r = receive_gated(box, take, call);
+    }
+    return r;
+}
+
 static int receive(struct tg_box *box, struct tg_take *take, int64_t timeout_ns, bool spun)
 {
     const struct tg_wish all = { .only = NULL };
@@ -318,12 +341,10 @@ int tg_receive_wish(struct tg_box *box, struct tg_take *take, int64_t timeout_ns
     }
     call.spun = spun;
     call.peer = wish->peer;
-    box->rx.only = wish->only;
-    r = receive_gated(box, take, &call);
+    r = receive_polled(box, take, &call, wish);
     if (r == 1) {
         r = finish_copy(box, take);
     }
-    box->rx.only = NULL;
     tg_gate_leave(&box->rx.gate);
     return r;
 }
@@ -428,7 +449,8 @@ ssize_t tg_box_receive_many(struct tg_box *box, const struct iovec *buffers, siz
         return r;
     }
     struct tg_take take = copy_into(&buffers[0]);
-    r = receive_gated(box, &take, &call);
+    const struct tg_wish all = { .only = NULL };
+    r = receive_polled(box, &take, &call, &all);
     if (r == 1) {
         r = finish_copy(box, &take);
     }
@@ -439,6 +461,7 @@ ssize_t tg_box_receive_many(struct tg_box *box, const struct iovec *buffers, siz
             taken = take_more(box, buffers, n, taken, &call, ret_lens);
             tg_box_unlock(box);
         }
+        (void)tg_poll_settle(box, 1);
     }
     tg_gate_leave(&box->rx.gate);
     return r == 1 ? (ssize_t)taken : r;

@@ -37,6 +37,8 @@ int tg_receive_wish(struct tg_box *box, struct tg_take *take, int64_t timeout_ns
 int tg_receive_begin(struct tg_box *box, int64_t deadline, struct tg_call *call);
 /* Whether it is to go on: 0, -EIDRM, -EOWNERDEAD, -EPERM. */
 int tg_receive_check(struct tg_box *box);
+/* Token held: whether what is there is for one that just came. */
+bool tg_receive_is_turn(struct tg_box *box);
 /* One look, token held: as tg_take_one(). */
 int tg_receive_look(struct tg_box *box, const struct tg_call *call, struct tg_take *take);
 /* Out of the queue, token held. */

@@ -57,6 +57,11 @@ static bool has_verdict(struct tg_box *box)
     return number_of(verdict_now(box)) == box->tx.offer;
 }
 
+bool tg_rendezvous_is_decided(struct tg_box *box)
+{
+    return has_verdict(box);
+}
+
 bool tg_rendezvous_all_finished(struct tg_box *box)
 {
     const struct tg_link_place place = tg_sender_place(box);
@@ -126,8 +131,9 @@ static bool somebody_waits(struct tg_box *box)
     const uint32_t n = tg_load_acquire(&box->head->n_slots);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
         const uint64_t owner = tg_load_acquire(&box->slots[i].owner);
-        if (owner != 0 && tg_load_acquire(&box->slots[i].waiting) != 0 &&
-            tg_life_is_alive_of(box->root, owner, box->dir_uid)) {
+        const bool waits = tg_load_acquire(&box->slots[i].waiting) != 0 ||
+                           tg_load_acquire(&box->slots[i].armed) != 0;
+        if (owner != 0 && waits && tg_life_is_alive_of(box->root, owner, box->dir_uid)) {
             return true;
         }
     }

@@ -32,6 +32,20 @@
 
 /* ---- ringing */
 
+bool tg_sender_is_handed_out(struct tg_box *box)
+{
+    if (box->capacity == 0) {
+        return tg_rendezvous_is_decided(box);
+    }
+    const struct tg_link_place place = tg_sender_place(box);
+    return place.known && (int32_t)(tg_place_sequence(place.next) - box->tx.writer.sequence) >= 0;
+}
+
+static __attribute__((noinline)) void ring_armed(struct tg_box *box, bool always)
+{
+    tg_poll_ring(box, &box->tx.ringer, always ? NULL : tg_sender_is_handed_out);
+}
+
 static inline void ring(struct tg_box *box, bool always)
 {
     struct tg_sender *tx = &box->tx;
@@ -39,6 +53,11 @@ static inline void ring(struct tg_box *box, bool always)
     tg_fence();
     if (tg_sight_fetch(&box->sight, box->head, sizeof *box->head) < 0) {
         return; /* the next call says so */
+    }
+    /* In the line of TURN. */
+    const uint32_t arms = tg_load_relaxed(&box->head->arms);
+    if (arms != tx->ringer.note || (always && arms != 0)) {
+        ring_armed(box, always);
     }
     const uint64_t turn = tg_load_relaxed(&box->head->turn);
     const uint32_t slot = (uint32_t)(turn >> 48);

@@ -384,7 +384,7 @@ int tg_sender_get_link(struct tg_box *box)
     tell_receivers(box);
     if (box->capacity == 0) {
         tg_rendezvous_settle(box);
-    } else if (!new_one) {
+    } else if (!new_one && !tg_sender_is_handed_out(box)) {
         /* What the one before committed and told nobody of. */
         tg_sender_ring(box, true);
     }

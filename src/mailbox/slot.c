@@ -118,6 +118,7 @@ static void reap(struct tg_box *box, uint32_t slot, uint64_t owner)
     give_all_back(box, slot);
     /* Whatever it was doing with the queue when it died. */
     tg_queue_leave(box, slot);
+    tg_poll_clear_slot(box, slot);
     tg_store_relaxed(&box->head->deaths, tg_load_relaxed(&box->head->deaths) + 1);
     tg_store_release(&box->slots[slot].owner, UINT64_C(0));
     count_taken(box);
@@ -272,6 +273,7 @@ void tg_slot_leave(struct tg_box *box)
     if (tg_load_relaxed(&box->slots[box->rx.slot].ticket) != 0) {
         tg_queue_leave(box, box->rx.slot);
     }
+    tg_poll_clear_slot(box, box->rx.slot);
     tg_claims_collect(box, true);
     tg_store_release(&box->slots[box->rx.slot].owner, UINT64_C(0));
     count_taken(box);

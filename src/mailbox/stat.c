@@ -212,6 +212,7 @@ static int check_mailbox(struct doctor *doctor, struct tg_root *root, const char
     }
     const bool dead = tg_box_view_is_dead(root, &view);
     const uint32_t links = dead ? 0 : tg_links_sweep(root, &view, UINT32_MAX, repair);
+    const uint32_t fifos = dead ? 0 : tg_poll_sweep(root, &view, repair);
     uint8_t id[16];
     memcpy(id, view.head->id, sizeof id);
     tg_box_view_close(&view);
@@ -224,7 +225,9 @@ static int check_mailbox(struct doctor *doctor, struct tg_root *root, const char
     }
     char what[TONG_NAME_MAX + 16];
     (void)snprintf(what, sizeof what, "%s: links", name);
-    return tell_count(doctor, links, what, repair);
+    const int told = tell_count(doctor, links, what, repair);
+    (void)snprintf(what, sizeof what, "%s: FIFOs", name);
+    return told < 0 ? told : tell_count(doctor, fifos, what, repair);
 }
 
 static int check_memory(struct doctor *doctor, const char *path)

@@ -1,0 +1,496 @@
+/*
+ * A receiver in an event loop: a descriptor that is readable while a message may be there.
+ *
+ * What the caller has is an epoll descriptor over its own FIFO, the deaths it must hear of, and the
+ * timer of the back-stop. It is rung as poll_ring.c says. All here is done inside the receive calls of the
+ * handle, by the one thread that has the gate: nothing happens behind the caller's back.
+ *
+ *   settle, at the end of a receive call
+ *     armed, nothing taken since, nobody rang: nothing to do
+ *     more is there: see that a byte is in the FIFO
+ *     armed = 0, fence; a ring has begun? wait for its byte; empty the FIFO
+ *     token: watch who came; armed, arms = the next epoch; fence; look at everything again
+ *     nothing: the descriptor is not readable, and will be rung
+ *
+ * I1  The FIFO is emptied before the epoch is given, never behind it: a byte of this epoch stays.
+ * I2  An error that is none of the moment (-EIDRM, -EOWNERDEAD, -EPERM) settles nothing: the byte, or
+ *     the death, that told of it stays, and the descriptor is readable for ever.
+ * I3  Every receiver that is not reaped is watched (its claims come back), and the owner. Who joins
+ *     behind the look rings; so does everything that rings the first sleeper (tg_queue_nudge_first).
+ * I4  An armed receiver stands outside of the queue: it takes when its policy lets one that just came
+ *     take. Several armed ones are rung all; who finds nothing is armed again.
+ */
+#include "mailbox/poll.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/event.h"
+#include "mailbox/receive.h"
+
+#define MARK_FIFO UINT64_C(1)
+#define MARK_TIMER UINT64_C(2)
+#define MARK_LIFE UINT64_C(4) /* | record number, whose low four bits are 0 */
+#define READY_MOST 16
+#define PATIENCE_NS 1000000 /* for one that has begun to ring */
+#define BEGIN_NS 1000000000 /* tong_fd waits so long for the token */
+
+static struct tg_box_slot *own_slot(const struct tg_box *box)
+{
+    return &box->slots[box->rx.slot];
+}
+
+/* ---- the level */
+
+static void raise_level(struct tg_box *box)
+{
+    struct tg_poll *p = box->poll;
+    if (tg_event_push(p->fifo, false) == 0) {
+        p->own++;
+    }
+}
+
+/* Whether a user's ringers are that far, of those whose words can be loaded. */
+static bool is_ringing(const struct tg_box *box, uint32_t word)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < box->n_users; i++) {
+        const struct tg_user_bells *user = &box->users[i];
+        any |= user->sight.copy == NULL &&
+               tg_load_acquire(&user->bells->slot[box->rx.slot].rung) == word;
+    }
+    return any;
+}
+
+/* Whether a byte is in the FIFO for certain. */
+static bool is_up(const struct tg_box *box)
+{
+    const uint32_t e = tg_load_relaxed(&own_slot(box)->armed);
+    return box->poll->own != 0 || (e != 0 && is_ringing(box, TG_ENDED(e)));
+}
+
+static bool has_foreign_users(const struct tg_box *box)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < box->n_users; i++) {
+        any |= box->users[i].sight.copy != NULL;
+    }
+    return any;
+}
+
+/* ---- who is watched */
+
+static void stop_watching(struct tg_poll *p, struct tg_poll_life *life)
+{
+    if (life->fd >= 0) {
+        /* Not by closing alone: a forked child may have it still. */
+        (void)tg_event_remove(p->epoll, life->fd);
+        tg_sys_close(life->fd);
+        life->fd = -1;
+    }
+}
+
+/* A process of another PID namespace has another number here, or none: the back-stop looks after it. */
+static int watch_life(struct tg_box *box, uint64_t id)
+{
+    struct tg_poll *p = box->poll;
+    for (uint32_t i = 0; i < p->n_lives; i++) {
+        if (p->lives[i].id == id) {
+            return 0;
+        }
+    }
+    if (p->n_lives == p->lives_room) {
+        const uint32_t room = p->lives_room == 0 ? 4 : 2 * p->lives_room;
+        void *lives = realloc(p->lives, room * sizeof *p->lives);
+        if (lives == NULL) {
+            return -ENOMEM;
+        }
+        p->lives = lives;
+        p->lives_room = room;
+    }
+    const int32_t pid = tg_life_pid(box->root, id);
+    int fd = pid > 0 ? tg_event_process(pid) : -ESRCH;
+    if (fd >= 0) {
+        const int r = tg_event_add(p->epoll, fd, id | MARK_LIFE);
+        if (r < 0) {
+            tg_sys_close(fd);
+            fd = r;
+        }
+    }
+    if (fd < 0 && fd != -ESRCH && fd != -EINVAL && fd != -ENOSYS) {
+        return fd;
+    }
+    p->lives[p->n_lives++] = (struct tg_poll_life){ .id = id, .fd = fd < 0 ? -1 : fd };
+    return 0;
+}
+
+static bool is_wanted(const struct tg_box *box, uint64_t id, uint64_t owner)
+{
+    bool wanted = id == owner;
+    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
+    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
+        wanted |= tg_load_relaxed(&box->slots[i].owner) == id;
+    }
+    return wanted;
+}
+
+/* Token held, the dead are reaped. */
+static int watch_all(struct tg_box *box, uint64_t owner)
+{
+    struct tg_poll *p = box->poll;
+    for (uint32_t i = p->n_lives; i-- > 0;) {
+        struct tg_poll_life *life = &p->lives[i];
+        if (!is_wanted(box, life->id, owner)) {
+            stop_watching(p, life);
+            *life = p->lives[--p->n_lives];
+        } else if (life->over) {
+            /* Alive, and yet a death was told: it was another process. */
+            stop_watching(p, life);
+            life->over = false;
+        }
+    }
+    int r = owner != 0 && owner != box->me ? watch_life(box, owner) : 0;
+    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
+    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX && r == 0; i++) {
+        const uint64_t id = tg_load_relaxed(&box->slots[i].owner);
+        if (id != 0 && id != box->me) {
+            r = watch_life(box, id);
+        }
+    }
+    return r;
+}
+
+/* Token held. 0, 1: somebody died meanwhile, once more, or -errno. */
+static int watch_who_is_there(struct tg_box *box)
+{
+    struct tg_poll *p = box->poll;
+    const uint32_t joins = tg_load_relaxed(&box->head->joins);
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
+    bool same = joins == p->joins_seen && owner == p->owner_seen;
+    for (uint32_t i = 0; i < p->n_lives && same; i++) {
+        same = !p->lives[i].over;
+    }
+    if (same) {
+        return 0;
+    }
+    const int r = watch_all(box, owner);
+    if (r < 0) {
+        return r;
+    }
+    /* Asked behind the making of the descriptors: one that was dead by then tells nothing, or is of
+     * another process of its number. */
+    if (tg_slot_any_dead(box)) {
+        return 1;
+    }
+    p->joins_seen = joins;
+    p->owner_seen = owner;
+    return 0;
+}
+
+/* ---- emptying */
+
+static void next_timer(struct tg_poll *p)
+{
+    const int64_t after = tg_backstop_ns(p->timer_nth++);
+    const bool never = after >= TG_NEVER / 2;
+    p->timer_ns = never ? TG_NEVER : tg_now_ns() + after;
+    (void)tg_event_timer_set(p->timer, never ? 0 : after);
+}
+
+static bool is_timer_due(const struct tg_poll *p)
+{
+    return p->timer_ns != TG_NEVER && tg_now_ns() >= p->timer_ns;
+}
+
+/* Which deaths were told. */
+static bool look_at_lives(struct tg_poll *p)
+{
+    uint64_t marks[READY_MOST];
+    const int n = p->n_lives != 0 ? tg_event_ready(p->epoll, marks, READY_MOST) : 0;
+    bool any = false;
+    for (int k = 0; k < n; k++) {
+        for (uint32_t i = 0; i < p->n_lives && (marks[k] & MARK_LIFE) != 0; i++) {
+            if (p->lives[i].id == (marks[k] & ~MARK_LIFE)) {
+                p->lives[i].over = true;
+                any = true;
+            }
+        }
+    }
+    return any;
+}
+
+/* I1. */
+static void empty(struct tg_box *box)
+{
+    struct tg_poll *p = box->poll;
+    const uint32_t e = tg_load_relaxed(&own_slot(box)->armed);
+    if (e != 0) {
+        tg_store_release(&own_slot(box)->armed, UINT32_C(0));
+        /* Partner: the fence of ring_slot. It sees the 0, or what it has begun is seen. */
+        tg_fence();
+    }
+    const bool known_empty = e != 0 && p->own == 0 && !is_ringing(box, TG_BEGUN(e)) &&
+                             !is_ringing(box, TG_ENDED(e)) && !has_foreign_users(box);
+    if (known_empty) {
+        return;
+    }
+    uint32_t bytes = (uint32_t)tg_event_drain(p->fifo);
+    const int64_t until = tg_now_ns() + PATIENCE_NS;
+    while (e != 0 && bytes <= p->own && is_ringing(box, TG_BEGUN(e)) && tg_now_ns() < until) {
+        (void)sched_yield();
+        bytes += (uint32_t)tg_event_drain(p->fifo);
+    }
+    /* Its byte came between the two looks. */
+    if (e != 0 && bytes <= p->own && is_ringing(box, TG_ENDED(e))) {
+        (void)tg_event_drain(p->fifo);
+    }
+    p->own = 0;
+}
+
+/* ---- arming */
+
+/* Token held: what a receive call would find. */
+static bool is_for_me(struct tg_box *box)
+{
+    if (tg_load_relaxed(&box->head->n_slots) > 1 && tg_slot_any_dead(box)) {
+        (void)tg_slot_repair(box);
+    }
+    tg_box_fresh_users(box);
+    if (tg_links_stale(box) && tg_links_refresh(box) < 0) {
+        return true; /* a receive call says why */
+    }
+    return tg_receive_is_turn(box) && tg_take_count(box, 1) != 0;
+}
+
+static void give_epoch(struct tg_box *box)
+{
+    const uint32_t last = tg_load_relaxed(&box->head->arms);
+    const uint32_t e = (last + 1) & TG_EPOCHS;
+    const uint32_t epoch = e != 0 ? e : 1;
+    tg_store_release(&own_slot(box)->armed, epoch);
+    /* release: who sees it sees the slot's. */
+    tg_store_release(&box->head->arms, epoch);
+    /* Partner: the fence of a send. */
+    tg_fence();
+}
+
+/* Token held. True: do not wait. */
+static bool arm(struct tg_box *box)
+{
+    int r;
+    do {
+        if (tg_load_relaxed(&box->head->n_slots) > 1 && tg_slot_any_dead(box)) {
+            (void)tg_slot_repair(box);
+        }
+        r = watch_who_is_there(box);
+    } while (r > 0);
+    give_epoch(box);
+    /* Of somebody who cannot be watched now (no descriptor is left) only the back-stop tells. */
+    return is_for_me(box);
+}
+
+/* Neither rung, nor anything taken since: as the last call left it. */
+static bool is_as_left(struct tg_box *box)
+{
+    struct tg_poll *p = box->poll;
+    const uint32_t e = tg_load_relaxed(&own_slot(box)->armed);
+    return e != 0 && p->own == 0 && !is_ringing(box, TG_BEGUN(e)) &&
+           !is_ringing(box, TG_ENDED(e)) && !has_foreign_users(box) && !is_timer_due(p) &&
+           !look_at_lives(p);
+}
+
+/* Behind what was just taken: the next one of its link is there, and nobody else could take it. */
+static bool is_next_there(struct tg_box *box)
+{
+    const struct tg_receiver *rx = &box->rx;
+    if (box->threads || box->capacity == 0 || rx->cursor >= rx->n_attached ||
+        tg_load_relaxed(&box->head->n_taken) != 1) {
+        return false;
+    }
+    const struct tg_attached *at = rx->attached[rx->cursor];
+    return at->reader.record != NULL && !at->reader.oneshot &&
+           tg_place_sequence(tg_load_relaxed(&at->row->next)) ==
+               tg_place_sequence(at->reader.next) &&
+           (tg_load_relaxed(&at->reader.record->commit) & (TG_COMMITTED | TG_JUMP)) == TG_COMMITTED;
+}
+
+/* More is there. A hint may be wrong, and then the descriptor would be. */
+static bool is_more(struct tg_box *box)
+{
+    if (is_next_there(box)) {
+        return true;
+    }
+    bool found = false;
+    if (tg_receive_hint(box) && tg_box_lock(box, 0) == 0) {
+        found = is_for_me(box);
+        tg_box_unlock(box);
+    }
+    return found;
+}
+
+bool tg_poll_settle(struct tg_box *box, int r)
+{
+    struct tg_poll *p = box->poll;
+    if (p == NULL || (r < 0 && r != -EAGAIN && r != -ETIMEDOUT && r != -EINTR && r != -ECANCELED)) {
+        return false; /* I2 */
+    }
+    if (r != 1 && is_as_left(box)) {
+        return false;
+    }
+    bool found = r == 1 && is_more(box);
+    if (!found) {
+        (void)look_at_lives(p);
+        if (is_timer_due(p)) {
+            next_timer(p);
+        }
+        empty(box);
+        if (tg_box_lock(box, 0) < 0) {
+            raise_level(box); /* its holder is stopped: look again */
+            return false;
+        }
+        found = arm(box);
+        tg_box_unlock(box);
+        found = found || tg_receive_check(box) < 0;
+    }
+    if (found && !is_up(box)) {
+        raise_level(box);
+    }
+    return found;
+}
+
+void tg_poll_begin(struct tg_box *box)
+{
+    struct tg_poll *p = box->poll;
+    if (p == NULL || !is_timer_due(p)) {
+        return;
+    }
+    /* The back-stop: look under the token. What nobody told of is counted. */
+    box->rx.polls |= 63;
+    const uint32_t e = tg_load_relaxed(&own_slot(box)->armed);
+    if (e != 0 && p->own == 0 && !is_ringing(box, TG_BEGUN(e)) && !is_ringing(box, TG_ENDED(e)) &&
+        !has_foreign_users(box) && !look_at_lives(p) && tg_receive_hint(box)) {
+        (void)tg_add(&box->head->finds, 1);
+        p->timer_nth = 0;
+    }
+}
+
+/* ---- the descriptor */
+
+/* Token held. The number is used up first: killed here, whoever repairs the slot finds the file. */
+static int make_fifo(struct tg_box *box, int *ret_fd)
+{
+    struct tg_box_slot *s = own_slot(box);
+    const uint32_t number = ((tg_load_relaxed(&s->polls) >> 1) + 1) & TG_EPOCHS;
+    const mode_t mode =
+        0600 | ((box->mode & 0060) != 0 ? 0020 : 0) | ((box->mode & 0006) != 0 ? 2 : 0);
+    char name[TG_POLL_NAME_SIZE];
+    (void)snprintf(name, sizeof name, TG_POLL_NAME, box->rx.slot, number);
+    tg_store_release(&s->polls, number << 1 | TG_POLLS);
+    int fd = tg_event_fifo(box->dir, name, mode);
+    if (fd == -EEXIST) {
+        /* Somebody else's who may write here; the folder is ours. */
+        (void)tg_sys_unlink(box->dir, name);
+        fd = tg_event_fifo(box->dir, name, mode);
+    }
+    if (fd < 0) {
+        tg_store_release(&s->polls, number << 1);
+        return fd;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+static int fill(struct tg_box *box, struct tg_poll *p)
+{
+    p->epoll = tg_event_epoll();
+    if (p->epoll < 0) {
+        return p->epoll;
+    }
+    p->timer = tg_event_timer();
+    if (p->timer < 0) {
+        return p->timer;
+    }
+    int r = tg_event_add(p->epoll, p->timer, MARK_TIMER);
+    if (r == 0) {
+        r = tg_box_lock(box, tg_now_ns() + BEGIN_NS);
+    }
+    if (r < 0) {
+        return r == -ETIMEDOUT || r == -EINTR ? -EBUSY : r;
+    }
+    r = make_fifo(box, &p->fifo);
+    tg_box_unlock(box);
+    if (r == 0) {
+        r = tg_event_add(p->epoll, p->fifo, MARK_FIFO);
+    }
+    return r;
+}
+
+static void free_poll(struct tg_poll *p)
+{
+    for (uint32_t i = 0; i < p->n_lives; i++) {
+        stop_watching(p, &p->lives[i]);
+    }
+    tg_sys_close(p->fifo);
+    tg_sys_close(p->timer);
+    tg_sys_close(p->epoll);
+    free(p->lives);
+    free(p);
+}
+
+void tg_poll_close(struct tg_box *box)
+{
+    if (box->poll != NULL) {
+        free_poll(box->poll);
+        box->poll = NULL;
+    }
+}
+
+static int make(struct tg_box *box)
+{
+    struct tg_poll *p = calloc(1, sizeof *p);
+    if (p == NULL) {
+        return -ENOMEM;
+    }
+    p->epoll = p->fifo = p->timer = -1;
+    const int r = fill(box, p);
+    if (r < 0) {
+        if (p->fifo >= 0 && tg_box_lock(box, TG_NEVER) == 0) {
+            tg_poll_clear_slot(box, box->rx.slot);
+            tg_box_unlock(box);
+        }
+        free_poll(p);
+        return r;
+    }
+    box->poll = p;
+    /* Every call goes the long way from now on, and so comes to tg_poll_settle(). */
+    tg_box_not_simple(box);
+    next_timer(p);
+    return 0;
+}
+
+int tg_box_fd(struct tg_box *box, unsigned what)
+{
+    if (what != TONG_RECEIVE) {
+        return -EINVAL;
+    }
+    struct tg_call call;
+    int r = tg_receive_begin(box, 0, &call);
+    if (r == 0) {
+        r = tg_gate_enter(&box->rx.gate, 0, &box->interrupts->now, call.interrupts);
+    }
+    if (r < 0) {
+        return r == -EAGAIN ? -EBUSY : r;
+    }
+    if (box->poll == NULL) {
+        r = make(box);
+        if (r == 0) {
+            (void)tg_poll_settle(box, 1);
+        }
+    }
+    const int fd = r == 0 ? box->poll->epoll : r;
+    tg_gate_leave(&box->rx.gate);
+    return fd;
+}

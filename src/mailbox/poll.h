@@ -1,0 +1,76 @@
+/* Inside layer 3: descriptors for event loops, and who rings them. See poll.c and poll_ring.c. */
+#ifndef TG_MAILBOX_POLL_H
+#define TG_MAILBOX_POLL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tg_box;
+struct tg_box_view;
+struct tg_root;
+
+/* poll.SLOT.NUMBER: what a receiver in an event loop is rung with */
+#define TG_POLL_NAME "poll.%u.%u"
+#define TG_POLL_NAME_SIZE 32u
+
+/* ---- who rings: one of a handle's sending side, one of its receiving side */
+
+struct tg_poll_out {
+    uint32_t number; /* of the FIFO that is open */
+    int fd;
+    bool guarded; /* its reader may be gone */
+};
+
+struct tg_ringer {
+    uint32_t note; /* arms when all were rung last */
+    uint32_t n;
+    struct tg_poll_out *out; /* one a slot */
+};
+
+void tg_ringer_close(struct tg_ringer *ringer);
+
+/* Ring all receivers that are armed. is_over (may be NULL): whether what it is rung for was taken by
+ * now; then it ends, and nothing is noted. */
+void tg_poll_ring(struct tg_box *box, struct tg_ringer *ringer, bool (*is_over)(struct tg_box *));
+/* Token held: ring those armed since this handle did so last. */
+void tg_poll_nudge(struct tg_box *box);
+/* Whoever waits in an event loop looks again: the mailbox ends, or becomes another's. */
+void tg_poll_wake_all(const struct tg_box_view *view);
+
+/* The FIFO of a slot that is given up: token held. */
+void tg_poll_clear_slot(struct tg_box *box, uint32_t slot);
+/* FIFOs in the folder that are nobody's. Returns how many; only counts unless repair. */
+uint32_t tg_poll_sweep(struct tg_root *root, const struct tg_box_view *view, bool repair);
+
+/* ---- who waits: of a handle, from the first tong_fd on */
+
+struct tg_poll_life {
+    uint64_t id; /* of a process whose death matters */
+    int fd;      /* -1: it cannot be watched from here */
+    bool over;   /* this descriptor has told of a death */
+};
+
+struct tg_poll {
+    int epoll; /* what the caller has */
+    int fifo;
+    int timer;        /* the back-stop */
+    int64_t timer_ns; /* when it goes off */
+    uint32_t timer_nth;
+    uint32_t own; /* bytes put into the FIFO by this handle */
+    uint32_t joins_seen;
+    uint64_t owner_seen;
+    struct tg_poll_life *lives;
+    uint32_t n_lives;
+    uint32_t lives_room;
+};
+
+/* A receive call begins; its gate is held. */
+void tg_poll_begin(struct tg_box *box);
+/* It is over, with 1 a message, else none: bring the level of the descriptor up to date. True: something
+ * is there for this receiver. */
+bool tg_poll_settle(struct tg_box *box, int r);
+/* The handle is closed. */
+void tg_poll_close(struct tg_box *box);
+
+#endif
