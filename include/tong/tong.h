@@ -79,10 +79,27 @@ enum tong_delivery {
     TONG_EXCLUSIVE = 2,   /* there is one receiver at a time; a second one gets -EBUSY */
     TONG_ROUND_ROBIN = 3, /* each in turn: of those who wait the next one behind the last served */
     TONG_RANDOM = 4,      /* one of those who wait, each with the same chance */
-    TONG_LEAST_LOADED =
-        5 /* who has the fewest claims, of several the one who has waited longest; who
-                             comes with more than one who waits leaves it to that one, always */
+    /* who has the fewest claims, of several the one who has waited longest; who comes with more than one
+     * who waits leaves it to that one, always */
+    TONG_LEAST_LOADED = 5,
+    TONG_OWN = 8 /* whom your function chooses: tong_options.policy, tong_policy_register() */
 };
+
+/* The longest name of a policy of your own, with the final 0. */
+#define TONG_POLICY_MAX 64
+
+/* A receiver that waits, as a policy of your own sees it. */
+typedef struct tong_waiting {
+    uint64_t order;  /* the lower, the longer it has waited */
+    uint32_t slot;   /* its number, while its handle is open; lower ones are given first */
+    uint32_t claims; /* messages it has in hand */
+    int32_t pid;     /* its process, as it says itself, in its own namespace */
+    uint32_t served; /* 1: it was the last to take a message */
+} tong_waiting;
+
+/* Choose one of waiting[0..n), n >= 1: an index; any other answer is the one who has waited longest. Called
+ * in any of the receivers, perhaps oftener than messages come. All wait for it: it calls nothing of tong. */
+typedef size_t tong_choose_fn(const tong_waiting *waiting, size_t n, void *arg);
 
 /* Whose the mailbox or region is. */
 enum tong_owner {
@@ -131,12 +148,13 @@ typedef struct tong_options {
      * second while the mailbox is used, thrown away by tong_skip() when nothing else waits. It keeps
      * its room and the memory behind it. NULL: all of them are. */
     const char *dead_letter;
+    const char *policy; /* of your own, by its name: delivery is TONG_OWN or left at 0; or NULL */
 } tong_options;
 
 #define TONG_OPTIONS_INIT                                                                          \
     {                                                                                              \
         (uint32_t)sizeof(tong_options), TONG_FIRST_COME, TONG_SYSTEM, TONG_BLOCK, TONG_UNBOUNDED,  \
-            TONG_DEFAULT, 0u, 0600u, UINT64_C(268435456), 0u, 0u, NULL                             \
+            TONG_DEFAULT, 0u, 0600u, UINT64_C(268435456), 0u, 0u, NULL, NULL                       \
     }
 
 /* A message that is being written in place: between tong_reserve() and tong_commit(). */
@@ -259,12 +277,13 @@ typedef struct tong_status {
     uint32_t set_aside;              /* messages handed out too often that it did not take */
     uint32_t max_deliveries;         /* as in tong_options */
     char dead_letter[TONG_NAME_MAX]; /* as in tong_options, "" none */
+    char policy[TONG_POLICY_MAX];    /* as in tong_options, "" none */
 } tong_status;
 
 #define TONG_STATUS_INIT                                                                           \
     {                                                                                              \
         (uint32_t)sizeof(tong_status), 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, { 0 }, { 0 }, { 0 }, 0u, 0, \
-            0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u,                    \
+            0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, { 0 },             \
         {                                                                                          \
             0                                                                                      \
         }                                                                                          \
@@ -390,6 +409,40 @@ TONG_API int tong_remove(const char *name);
  * Cost     about 20 system calls, and a wake-up of everybody who waits in it.
  */
 TONG_API int tong_give(tong_mailbox *box, const char *process);
+
+/* What tong_set() changes. */
+#define TONG_SET_DELIVERY 0x1u /* options.delivery and options.policy */
+
+/*
+ * tong_set - change what a mailbox is, while it is used. What waits stays, and so do claims.
+ *
+ * Shape    what: TONG_SET_DELIVERY; options gives the new value, its other fields are not looked at.
+ *          Who waits already waits on, under the new policy, with its place: a receive call that is
+ *          taking a message just now takes it under the old one. Made exclusive: the receiver that came
+ *          first stays, the others get -EBUSY, those that wait at once, until it is gone. A policy of your
+ *          own: a receiver whose process has not registered it gets -ENOSYS, those that wait at once,
+ *          until it registers it or another policy is set.
+ * Returns  0, or
+ *            -EINVAL     what is 0 or unknown, or such an option cannot be
+ *            -EPERM      the mailbox's user may; of a process-owned one, its process alone
+ *            -EIDRM, -EOWNERDEAD, -ECHILD, -EBUSY (somebody keeps the folder's lock), -EOPNOTSUPP,
+ *            -EACCES, -ENOMEM, -EMFILE, -ENFILE
+ * Crash    a caller that dies inside leaves the old policy or the new one; who waited then learns it at
+ *          the next message, and no message waits longer for it.
+ */
+TONG_API int tong_set(tong_mailbox *box, const tong_options *options, unsigned what);
+
+/*
+ * tong_policy_register - a delivery policy of your own, for the receivers of this process.
+ *
+ * Every process that receives from a mailbox of that policy registers it, before it opens it, for the
+ * choice is made by whichever receiver has the mailbox in hand.
+ *
+ * Returns  0, -EINVAL (no name that can be, or no function), -ENAMETOOLONG, -EEXIST (this process has it
+ *          already), -ENOMEM.
+ * Threads  any. Memory: the name is copied; function and arg stay in use to the end of the process.
+ */
+TONG_API int tong_policy_register(const char *name, tong_choose_fn *choose, void *arg);
 
 /*
  * tong_watch - wait for the death of a process that uses the mailbox.

@@ -350,6 +350,11 @@ class mailbox
     {
         detail::checked(tong_give(box_.get(), process.c_str()), "give");
     }
+    /* Another delivery policy: options.delivery, or options.policy by its name. */
+    void set_delivery(const options &wanted)
+    {
+        detail::checked(tong_set(box_.get(), &wanted, TONG_SET_DELIVERY), "set");
+    }
     void give_to_system()
     {
         detail::checked(tong_give(box_.get(), nullptr), "give");

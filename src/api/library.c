@@ -17,6 +17,11 @@ int tong_doctor(int repair, tong_doctor_fn *each, void *arg)
     return each == NULL ? -EINVAL : tg_box_doctor(repair, each, arg);
 }
 
+int tong_policy_register(const char *name, tong_choose_fn *choose, void *arg)
+{
+    return tg_policy_register(name, choose, arg);
+}
+
 int tong_folder(char *ret_path, size_t size)
 {
     return ret_path == NULL ? -EINVAL : tg_root_path(ret_path, size);

@@ -235,6 +235,11 @@ int tong_give(tong_mailbox *box, const char *process)
     return box == NULL ? -EINVAL : box->carrier->give(box->handle, process);
 }
 
+int tong_set(tong_mailbox *box, const tong_options *options, unsigned what)
+{
+    return box == NULL ? -EINVAL : box->carrier->set(box->handle, options, what);
+}
+
 int tong_watch(tong_mailbox *box, int64_t timeout_ns, tong_death *ret_death)
 {
     if (box == NULL || ret_death == NULL || ret_death->struct_size < sizeof *ret_death ||

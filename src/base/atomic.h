@@ -37,6 +37,13 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
         atomic_store_explicit((p), (v), memory_order_release);                                     \
     } while (0)
 
+/* Many bytes that a word behind them makes valid: one point before each, for a death between them. */
+#define tg_store_byte(p, v)                                                                        \
+    do {                                                                                           \
+        tg_point();                                                                                \
+        *(p) = (v);                                                                                \
+    } while (0)
+
 /* The old value. */
 #define tg_add(p, v) (tg_point(), atomic_fetch_add_explicit((p), (v), memory_order_seq_cst))
 #define tg_or(p, v) (tg_point(), atomic_fetch_or_explicit((p), (v), memory_order_seq_cst))

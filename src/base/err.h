@@ -30,6 +30,7 @@
     X(EINTR, "a signal handler ran while waiting")                                                 \
     X(ECANCELED, "interrupted")                                                                    \
     X(ENAMETOOLONG, "the name is too long")                                                        \
+    X(ENOSYS, "its delivery policy is not registered in this process")                             \
     X(EINVAL, "an argument that cannot be")                                                        \
     X(EOPNOTSUPP, "this carrier cannot do that")                                                   \
     X(EIO, "the file system failed")

@@ -20,7 +20,7 @@ static const struct row rows[] = { TG_ERRORS(ROW) };
 
 static void what_tong_never_answers_has_no_text(void)
 {
-    static const int others[] = { 0, -1, -EAGAIN, ENOSYS, EPIPE, 4095, INT_MAX, INT_MIN };
+    static const int others[] = { 0, -1, -EAGAIN, ENOTTY, EPIPE, 4095, INT_MAX, INT_MIN };
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         kit_true(tg_err_text(others[i]) == NULL);
     }

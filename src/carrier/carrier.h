@@ -56,6 +56,8 @@ struct tg_carrier {
     int (*give)(tg_handle h, const char *process);
     /* A descriptor for event loops, of the handle until it is closed; what: TONG_RECEIVE, TONG_SEND. */
     int (*fd)(tg_handle h, unsigned what);
+    /* what: TONG_SET_ bits, checked here. */
+    int (*set)(tg_handle h, const tong_options *options, unsigned what);
     /* Async-signal-safe. */
     int (*interrupt)(tg_handle h);
 

@@ -96,6 +96,11 @@ static int origin(tg_handle h, const tong_message *message, tong_origin *ret_ori
     return tg_box_origin(h, message, ret_origin);
 }
 
+static int set(tg_handle h, const tong_options *options, unsigned what)
+{
+    return tg_box_set(h, options, what);
+}
+
 static int give(tg_handle h, const char *process)
 {
     return tg_box_give(h, process);
@@ -199,6 +204,7 @@ const struct tg_carrier tg_carrier_shm = {
     .skip = skip,
     .origin = origin,
     .give = give,
+    .set = set,
     .watch = watch,
     .fd = fd_,
     .interrupt = interrupt,

@@ -22,7 +22,11 @@
 static bool options_differ(const struct tg_box *box, const tong_options *o)
 {
     const struct tg_box_head *head = box->head;
-    return o->delivery != tg_load_relaxed(&head->delivery) ||
+    char policy[TONG_POLICY_MAX];
+    uint32_t delivery = 0;
+    (void)tg_policy_check(o, &delivery);
+    return delivery != TG_DELIVERY(tg_choice_read(head, policy)) ||
+           (delivery == TONG_OWN && strcmp(o->policy, policy) != 0) ||
            (o->owner == TONG_PROCESS) != (TG_OWNER(tg_load_acquire(&head->owner)) != 0) ||
            o->full != tg_load_relaxed(&head->full) || o->mode != tg_load_relaxed(&head->mode) ||
            o->capacity != tg_load_relaxed(&head->capacity) ||
@@ -37,7 +41,7 @@ static int read_options(struct tg_box *box)
 {
     const struct tg_box_head *head = box->head;
     memcpy(box->id, head->id, 16);
-    box->policy = tg_policy_of(tg_load_relaxed(&head->delivery));
+    box->policy = tg_policy_of(TG_DELIVERY(tg_load_acquire(&head->delivery)));
     box->full = tg_load_relaxed(&head->full);
     box->mode = tg_load_relaxed(&head->mode);
     box->capacity = tg_load_relaxed(&head->capacity);
@@ -272,8 +276,9 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
     if (r == 0 && options != NULL && options_differ(box, options)) {
         r = -EEXIST;
     }
-    if (r == 0 && (box->flags & TONG_RECEIVE) != 0 && !tg_box_may_receive(box)) {
-        r = -EPERM;
+    if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {
+        r = tg_box_may_receive(box) ? tg_choice_refusal(box) : -EPERM;
+        tg_choice_refresh_slow(box);
     }
     if (r == 0) {
         r = map_room(box);
@@ -466,14 +471,15 @@ static int check_options(const tong_options *o)
     const bool bad_capacity = o->capacity > TONG_CAPACITY_MAX && o->capacity != TONG_UNBOUNDED;
     const bool bad_link =
         o->link_capacity > TONG_CAPACITY_MAX && o->link_capacity != TONG_UNBOUNDED;
-    if (o->struct_size < sizeof *o || tg_policy_of(o->delivery) == NULL ||
-        o->owner > TONG_PROCESS || o->full > TONG_DROP_NEWEST || bad_capacity || bad_link ||
-        (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 || o->max_bytes == 0 ||
-        o->reserved != 0 || o->max_deliveries >= UINT16_MAX ||
+    if (o->struct_size < sizeof *o || o->owner > TONG_PROCESS || o->full > TONG_DROP_NEWEST ||
+        bad_capacity || bad_link || (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 ||
+        o->max_bytes == 0 || o->reserved != 0 || o->max_deliveries >= UINT16_MAX ||
         (o->dead_letter != NULL && o->max_deliveries == 0)) {
         return -EINVAL;
     }
-    return o->dead_letter != NULL ? tg_name_check(o->dead_letter) : 0;
+    uint32_t delivery;
+    const int r = tg_policy_check(o, &delivery);
+    return r == 0 && o->dead_letter != NULL ? tg_name_check(o->dead_letter) : r;
 }
 
 static int check_arguments(unsigned flags, const tong_options *options)

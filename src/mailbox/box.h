@@ -143,8 +143,10 @@ struct tg_receiver {
     uint32_t spin;
     uint32_t sleeps;
     uint32_t cpu;
-    uint64_t random;  /* state of the generator, see policy/random.c */
-    const char *only; /* the present call takes from senders of this name alone; NULL: from all */
+    uint64_t random;   /* state of the generator, see policy/random.c */
+    const char *only;  /* the present call takes from senders of this name alone; NULL: from all */
+    uint32_t delivery; /* the word that policy and own were made from */
+    struct tg_own_policy own;
 };
 
 /* ---- tong_watch */
@@ -216,7 +218,8 @@ struct tg_box {
     /* as last seen, see owner.c; any thread */
     tg_a64 owner;
     tg_a32 state_seen;
-    tg_a32 state_simple;              /* the same, if nothing else is to be asked; or 0 */
+    tg_a32 state_simple; /* the same, if nothing else is to be asked; or 0 */
+    tg_a32 refused;      /* 1: its policy is not known to this process, when last asked */
     struct tg_interrupts *interrupts; /* own_interrupts, or those of the process it is opened as */
     struct tg_interrupts own_interrupts;
     struct tg_as as;
@@ -576,6 +579,26 @@ void tg_choice_renew(struct tg_box *box);
 uint32_t tg_choice_needed(struct tg_box *box, uint32_t sleepers);
 /* This receiver has taken one; before it leaves the queue. */
 void tg_choice_served(struct tg_box *box);
+/* 0, -EBUSY: others came before, and the policy lets no more receive. */
+int tg_choice_admits(struct tg_box *box);
+/* The token was just taken: which policy is it? */
+void tg_choice_refresh_slow(struct tg_box *box);
+static inline bool tg_choice_is_fresh(const struct tg_box *box)
+{
+    /* acquire: pairs with the release of a switch; the name of an own policy comes before. */
+    return tg_load_acquire(&box->head->delivery) == box->rx.delivery;
+}
+static inline void tg_choice_refresh(struct tg_box *box)
+{
+    if (!tg_choice_is_fresh(box)) {
+        tg_choice_refresh_slow(box);
+    }
+}
+/* The delivery word, and the name of the own policy or "". No token needed. */
+uint32_t tg_choice_read(const struct tg_box_head *head, char name[TONG_POLICY_MAX]);
+/* 0, -ENOSYS: this process does not know the own policy. Keeps it in box->refused. No token needed. */
+int tg_choice_refusal(struct tg_box *box);
+
 /* ---- process.c */
 
 /* The name of the handle's mailbox, which a process may change. */

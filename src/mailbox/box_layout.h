@@ -38,7 +38,9 @@ struct tg_box_head {
                      Partner: the beginning of every call */
     tg_a32 size;  /* of this file: TG_BOX_SIZE */
     uint8_t id[16];
-    tg_a32 delivery;
+    tg_a32
+        delivery; /* {own policies so far:16, enum tong_delivery:16}; the owner's user, root's lock
+                        held, release. Partner: who takes the token, and the beginning of every call */
     tg_a32 unused_;
     tg_a32 full;
     tg_a32 mode;
@@ -81,7 +83,8 @@ struct tg_box_head {
     uint8_t unused4[8];
     /* offset 320: once */
     char dead_letter[TONG_NAME_MAX]; /* name of that mailbox, "" none */
-    uint8_t unused5[128];
+    /* offset 448: of the own policy, in [own policies so far % 2]; the owner's user, root's lock held */
+    char policy[2][TONG_POLICY_MAX];
     /* offset 576: what a policy remembers; the holder */
     tg_a32 chosen; /* slot + 1 of the sleeper that may take next, 0 none chosen; see choice.c */
     tg_a32 served; /* slot + 1 of the receiver that took last, where the policy asks; 0 nobody */
@@ -98,9 +101,14 @@ _Static_assert(offsetof(struct tg_box_head, token) == 128, "format: token");
 _Static_assert(offsetof(struct tg_box_head, turn) == 192, "format: turn");
 _Static_assert(offsetof(struct tg_box_head, tickets) == 256, "format: tickets");
 _Static_assert(offsetof(struct tg_box_head, dead_letter) == 320, "format: dead letter");
+_Static_assert(offsetof(struct tg_box_head, policy) == 448, "format: policy name");
 _Static_assert(offsetof(struct tg_box_head, chosen) == 576, "format: policy");
 _Static_assert(offsetof(struct tg_box_head, process) == 704, "format: process");
 _Static_assert(sizeof(struct tg_box_head) == 768, "format: box head");
+
+/* The parts of the delivery word. */
+#define TG_DELIVERY(word) ((word)&0xffffu)
+#define TG_OWN_POLICIES(word) ((word) >> 16)
 
 /* The parts of the state word. While CHANGING state and owner may become others at any moment. */
 #define TG_STATE(word) ((word)&0xffu)

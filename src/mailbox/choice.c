@@ -18,9 +18,11 @@
  * I2  A holder gives the token back only when TURN names the one chosen, or the one chosen is awake and
  *     on its way to the token. Killed before, it is one of those whom sleepers watch: who is woken
  *     repairs and rings the first, who sets TURN when it sleeps again.
- * I3  A policy by_claims is asked at every look, for a claim is finished without the token: who was
+ * I3  Where the policy says `again` it is asked at every look, for a claim is finished without the token: who was
  *     rung and is not the least loaded any more finds it out, and rings the one that is.
  */
+#include <errno.h>
+
 #include "mailbox/box.h"
 
 static uint32_t n_slots(const struct tg_box *box)
@@ -65,7 +67,10 @@ static uint32_t list_waiting(struct tg_box *box, struct tg_waiting waiting[TG_SL
         const uint64_t ticket = tg_load_relaxed(&box->slots[i].ticket);
         if (ticket != 0) {
             const uint32_t claims = box->policy->by_claims ? claims_of(box, i) : 0;
-            waiting[n++] = (struct tg_waiting){ .ticket = ticket, .slot = i, .claims = claims };
+            waiting[n++] = (struct tg_waiting){ .ticket = ticket,
+                                                .slot = i,
+                                                .claims = claims,
+                                                .pid = tg_load_relaxed(&box->slots[i].pid) };
         }
     }
     return n;
@@ -80,7 +85,8 @@ static uint32_t choose(struct tg_box *box)
         const struct tg_choice choice = { .waiting = waiting,
                                           .n = n,
                                           .served = tg_load_relaxed(&box->head->served),
-                                          .random = &box->rx.random };
+                                          .random = &box->rx.random,
+                                          .own = &box->rx.own };
         const uint32_t index = box->policy->choose(&choice);
         slot = index < n ? waiting[index].slot : lowest_ticket(box);
     }
@@ -98,7 +104,7 @@ uint32_t tg_choice_first(struct tg_box *box)
     }
     const uint32_t slot = tg_load_relaxed(&box->head->chosen) - 1;
     const bool valid = slot < n_slots(box) && tg_load_relaxed(&box->slots[slot].ticket) != 0;
-    return valid && !box->policy->by_claims ? slot : choose(box);
+    return valid && !box->policy->again ? slot : choose(box);
 }
 
 void tg_choice_renew(struct tg_box *box)
@@ -131,4 +137,70 @@ void tg_choice_served(struct tg_box *box)
     if (box->policy->choose != NULL && tg_load_relaxed(&box->head->served) != word) {
         tg_store_relaxed(&box->head->served, word);
     }
+}
+
+/* ---- which policy it is: see set.c */
+
+/* The name of the own policy that the delivery word speaks of; false: it has changed meanwhile. */
+static bool read_name(const struct tg_box_head *head, uint32_t word, char name[TONG_POLICY_MAX])
+{
+    memcpy(name, head->policy[TG_OWN_POLICIES(word) % 2], TONG_POLICY_MAX);
+    name[TONG_POLICY_MAX - 1] = '\0';
+    /* The name before the word once more; partner: the release of the word behind a name. */
+    atomic_thread_fence(memory_order_acquire);
+    return tg_load_relaxed(&head->delivery) == word;
+}
+
+uint32_t tg_choice_read(const struct tg_box_head *head, char name[TONG_POLICY_MAX])
+{
+    for (;;) {
+        const uint32_t word = tg_load_acquire(&head->delivery);
+        name[0] = '\0';
+        if (TG_DELIVERY(word) != TONG_OWN || read_name(head, word, name)) {
+            return word;
+        }
+    }
+}
+
+void tg_choice_refresh_slow(struct tg_box *box)
+{
+    char name[TONG_POLICY_MAX];
+    const uint32_t word = tg_choice_read(box->head, name);
+    const struct tg_policy *policy = tg_policy_of(TG_DELIVERY(word));
+    if (policy != NULL) {
+        box->policy = policy;
+        box->rx.own = tg_policy_find_own(name);
+    }
+    box->rx.delivery = word;
+    if (box->rx.has_slot) {
+        tg_choice_renew(box);
+    }
+}
+
+int tg_choice_refusal(struct tg_box *box)
+{
+    char name[TONG_POLICY_MAX];
+    const uint32_t word = tg_choice_read(box->head, name);
+    const bool unknown = TG_DELIVERY(word) == TONG_OWN && tg_policy_find_own(name).choose == NULL;
+    /* A copy of this handle's: no crash point. */
+    atomic_store_explicit(&box->refused, unknown, memory_order_relaxed);
+    return unknown ? -ENOSYS : 0;
+}
+
+int tg_choice_admits(struct tg_box *box)
+{
+    if (box->policy->max_receivers == UINT32_MAX) {
+        return 0;
+    }
+    const uint32_t n = n_slots(box);
+    const uint32_t came = tg_load_relaxed(&box->slots[box->rx.slot].came);
+    const uint64_t only = tg_load_relaxed(&box->owner);
+    uint32_t before = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
+        /* One that had to give the mailbox away does not receive any more. */
+        before += owner != 0 && (only == 0 || owner == only) && i != box->rx.slot &&
+                  (int32_t)(came - tg_load_relaxed(&box->slots[i].came)) > 0;
+    }
+    return before < box->policy->max_receivers ? 0 : -EBUSY;
 }

@@ -4,6 +4,8 @@
  */
 #include "mailbox/mailbox.h"
 
+#include <errno.h>
+
 #include "kit.h"
 #include "kit_private.h"
 #include "mailbox/crash_test.h"
@@ -201,7 +203,140 @@ static void a_claim_by_load(void)
     crash_all(&scene);
 }
 
+/* ---- a switch */
+
+static size_t the_first(const tong_waiting *waiting, size_t n, void *arg)
+{
+    (void)waiting;
+    (void)n;
+    (void)arg;
+    return 0;
+}
+
+/* This process, and those it starts from now on, know it. */
+static void receiver_with_a_policy(struct crash_stage *s)
+{
+    const int r = tong_policy_register("first", the_first, NULL);
+    kit_true(r == 0 || r == -EEXIST);
+    crash_start_receiver(s);
+}
+
+static void set_delivery(tong_mailbox *box, uint32_t delivery, const char *policy)
+{
+    tong_options options = TONG_OPTIONS_INIT;
+    options.delivery = delivery;
+    options.policy = policy;
+    kit_ok(tong_set(box, &options, TONG_SET_DELIVERY));
+}
+
+static void set_round_robin(struct crash_stage *s)
+{
+    set_delivery(s->mine, TONG_ROUND_ROBIN, NULL);
+}
+
+static void set_own(struct crash_stage *s)
+{
+    set_delivery(s->mine, TONG_OWN, "first");
+}
+
+static void set_exclusive(struct crash_stage *s)
+{
+    set_delivery(s->mine, TONG_EXCLUSIVE, NULL);
+}
+
+static void a_switch(void)
+{
+    const struct crash_scene scene = { .operation = "tong_set",
+                                       .role = "setter, a receiver asleep",
+                                       .options = crash_bounded,
+                                       .before = crash_start_receiver,
+                                       .ready = crash_open_sender,
+                                       .act = set_round_robin,
+                                       .finish = crash_end_receiver };
+    crash_all(&scene);
+}
+
+static void a_switch_to_an_own_policy(void)
+{
+    const struct crash_scene scene = { .operation = "tong_set",
+                                       .role = "setter of an own policy, a receiver asleep",
+                                       .options = crash_bounded,
+                                       .before = receiver_with_a_policy,
+                                       .ready = crash_open_sender,
+                                       .act = set_own,
+                                       .finish = crash_end_receiver };
+    crash_all(&scene);
+}
+
+static void two_receivers(struct crash_stage *s)
+{
+    crash_start_receiver(s);
+    s->helper[1] = kit_spawn(crash_receiver, s);
+    kit_until_asleep(CRASH_BOX, 2);
+}
+
+/* Where the test keeps the handle it made the mailbox with, that one came first, and the helper is
+ * refused, too. */
+static void end_the_helper(struct crash_stage *s)
+{
+    kit_until(crash_has_ended(&s->helper[0]) || crash_all_received(s));
+    if (crash_has_ended(&s->helper[0])) {
+        kit_true(s->box != NULL && atomic_load(&s->world->answer[0]) == -EBUSY);
+        kit_join(&s->helper[0]);
+    } else {
+        crash_end_receiver(s);
+    }
+}
+
+/* The one that came later is refused, or has not heard of it. */
+static void end_the_first(struct crash_stage *s)
+{
+    kit_kill(&s->helper[1]);
+    end_the_helper(s);
+}
+
+static void a_switch_to_exclusive(void)
+{
+    const struct crash_scene scene = { .operation = "tong_set",
+                                       .role = "setter to exclusive, two receivers asleep",
+                                       .options = crash_bounded,
+                                       .before = two_receivers,
+                                       .ready = crash_open_sender,
+                                       .act = set_exclusive,
+                                       .finish = end_the_first };
+    crash_all(&scene);
+}
+
+static void receive_until_refused(struct crash_stage *s)
+{
+    kit_gives(crash_receive(s, s->mine, TONG_FOREVER), -EBUSY);
+}
+
+static void make_it_exclusive(struct crash_stage *s, struct kit_child *victim)
+{
+    kit_until(crash_has_ended(victim) || kit_stat(CRASH_BOX).receivers_asleep == 2);
+    s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    set_delivery(s->sender, TONG_EXCLUSIVE, NULL);
+}
+
+static void one_too_many(void)
+{
+    const struct crash_scene scene = { .operation = "tong_receive",
+                                       .role = "receiver asleep that is one too many",
+                                       .options = crash_bounded,
+                                       .before = crash_start_receiver,
+                                       .ready = crash_open_receiver,
+                                       .act = receive_until_refused,
+                                       .meanwhile = make_it_exclusive,
+                                       .finish = end_the_helper };
+    crash_all(&scene);
+}
+
 static const struct kit_test tests[] = {
+    KIT_TEST_LONG(a_switch, 240),
+    KIT_TEST_LONG(a_switch_to_an_own_policy, 240),
+    KIT_TEST_LONG(a_switch_to_exclusive, 240),
+    KIT_TEST_LONG(one_too_many, 240),
     KIT_TEST_LONG(a_receive_in_turn, 240),
     KIT_TEST_LONG(a_sleeper_in_turn, 240),
     KIT_TEST_LONG(a_sleeper_by_lot, 240),

@@ -537,7 +537,10 @@ static void write_box(struct tg_box_head *head, const tong_options *o, const str
     tg_store_relaxed(&head->version, TG_BOX_VERSION);
     tg_store_relaxed(&head->size, TG_BOX_SIZE);
     tg_store_relaxed(&head->state, (uint32_t)TG_ALIVE);
-    tg_store_relaxed(&head->delivery, o->delivery);
+    tg_store_relaxed(&head->delivery, o->policy != NULL ? (uint32_t)TONG_OWN : o->delivery);
+    if (o->policy != NULL) {
+        memcpy(head->policy[0], o->policy, strlen(o->policy) + 1);
+    }
     tg_store_relaxed(&head->full, o->full);
     tg_store_relaxed(&head->mode, o->mode);
     tg_store_relaxed(&head->capacity, o->capacity);

@@ -40,6 +40,7 @@ int tg_box_lock(struct tg_box *box, int64_t deadline)
     (void)tg_gate_enter(&box->rx.short_, TG_NEVER, NULL, 0);
     uint64_t free_ = 0;
     if (tg_cas(&box->head->token, &free_, box->me)) {
+        tg_choice_refresh(box);
         return 0;
     }
     const int64_t patience = deadline == 0 ? tg_now_ns() + PATIENCE_NS : deadline;
@@ -49,6 +50,7 @@ int tg_box_lock(struct tg_box *box, int64_t deadline)
         tg_gate_leave(&box->rx.short_);
         return r == -ETIMEDOUT && deadline == 0 ? -EAGAIN : r;
     }
+    tg_choice_refresh(box);
     if (r == 1) {
         repair_all(box);
     }
@@ -64,11 +66,13 @@ bool tg_box_lock_or_pend(struct tg_box *box)
         const uint64_t holder = seen & ~TG_TOKEN_FLAGS;
         if (holder == 0) {
             if (tg_cas(token, &seen, box->me)) {
+                tg_choice_refresh(box);
                 return true;
             }
         } else if (holder != box->me && !tg_life_is_alive_of(box->root, holder, box->dir_uid)) {
             if (tg_cas(token, &seen, box->me | (seen & TG_TOKEN_WAITERS))) {
                 tg_life_wake_watchers(box->root, holder);
+                tg_choice_refresh(box);
                 repair_all(box);
                 return true;
             }

@@ -42,6 +42,8 @@ int tg_box_interrupt(struct tg_box *box);
 int tg_box_fd(struct tg_box *box, unsigned what);
 
 int tg_box_give(struct tg_box *box, const char *process);
+int tg_box_set(struct tg_box *box, const tong_options *options, unsigned what);
+int tg_policy_register(const char *name, tong_choose_fn *choose, void *arg);
 int tg_box_origin(struct tg_box *box, const tong_message *message, tong_origin *ret_origin);
 int tg_box_watch(struct tg_box *box, int64_t timeout_ns, tong_death *ret_death);
 

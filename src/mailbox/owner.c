@@ -70,7 +70,8 @@ static void keep_owner(struct tg_box *box, uint64_t owner)
  * another user's box there is only a copy: every call asks. */
 static void keep_state(struct tg_box *box, uint32_t word, uint64_t owner)
 {
-    const bool simple = owner == 0 && box->sight.copy == NULL && box->poll == NULL;
+    const bool simple = owner == 0 && box->sight.copy == NULL && box->poll == NULL &&
+                        ((box->flags & TONG_RECEIVE) == 0 || tg_choice_refusal(box) == 0);
     atomic_store_explicit(&box->state_seen, word, memory_order_relaxed);
     atomic_store_explicit(&box->state_simple, simple ? word : 0, memory_order_relaxed);
 }

@@ -48,11 +48,19 @@ static void look_after_others(struct tg_box *box, bool idle)
 
 int tg_receive_look(struct tg_box *box, const struct tg_call *call, struct tg_take *take)
 {
+    int r = tg_choice_admits(box);
+    if (r < 0) {
+        /* One of those that came before may be dead. */
+        r = tg_slot_any_dead(box) && tg_slot_repair(box) ? tg_choice_admits(box) : r;
+        if (r < 0) {
+            return r;
+        }
+    }
     /* While one user keeps it busy another one may have come. */
     if (++box->rx.user_looks % 64 == 0) {
         tg_box_fresh_users(box);
     }
-    int r = tg_links_stale(box) ? tg_links_refresh(box) : 0;
+    r = tg_links_stale(box) ? tg_links_refresh(box) : 0;
     if (r < 0) {
         return tg_box_gone(box, r);
     }
@@ -145,7 +153,7 @@ static int queue_and_sleep(struct tg_box *box, struct tg_call *call)
     if (r == 1) {
         tg_box_unlock(box);
         r = 0;
-    } else if (tg_box_may_sleep(box, &set) && tg_box_may_receive(box) &&
+    } else if (tg_box_may_sleep(box, &set) && tg_box_may_receive(box) && tg_choice_is_fresh(box) &&
                tg_from_may_sleep(call->peer, &set) &&
                atomic_load_explicit(&box->interrupts->now, memory_order_seq_cst) ==
                    call->interrupts) {
@@ -172,7 +180,10 @@ static bool looks_closer(struct tg_box *box)
 int tg_receive_check(struct tg_box *box)
 {
     const int r = tg_box_check(box);
-    return r == 0 && !tg_box_may_receive(box) ? -EPERM : r;
+    if (r == 0 && !tg_box_may_receive(box)) {
+        return -EPERM;
+    }
+    return r == 0 && tg_load_relaxed(&box->refused) != 0 ? tg_choice_refusal(box) : r;
 }
 
 static bool has_parked(const struct tg_box *box, const struct tg_take *take)
@@ -192,12 +203,17 @@ static int why_not_sleep(struct tg_box *box, const struct tg_call *call)
     return tg_is_over(call->deadline) ? -ETIMEDOUT : 0;
 }
 
+static bool may_go_short(struct tg_box *box, const struct tg_take *take, const struct tg_call *call)
+{
+    return take->how == TG_TAKE_COPY && take->info == NULL && !call->queued &&
+           tg_load_relaxed(&box->refused) == 0 && tg_from_allows_short(box);
+}
+
 static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_call *call)
 {
     bool may_spin = call->deadline != 0 && !call->spun;
     for (;;) {
-        if (take->how == TG_TAKE_COPY && take->info == NULL && !call->queued &&
-            tg_from_allows_short(box)) {
+        if (may_go_short(box, take, call)) {
             bool spun = false;
             if (tg_receive_short(box, take, may_spin, &spun)) {
                 tg_from_tell(box, box->rx.attached[box->rx.cursor], take);
@@ -275,7 +291,10 @@ int tg_receive_begin(struct tg_box *box, int64_t deadline, struct tg_call *call)
     if (r < 0 || !box->rx.has_slot) {
         return r < 0 ? r : -EBADF;
     }
-    return tg_box_may_receive(box) ? 0 : -EPERM;
+    if (!tg_box_may_receive(box)) {
+        return -EPERM;
+    }
+    return tg_load_relaxed(&box->refused) != 0 ? tg_choice_refusal(box) : 0;
 }
 
 /* Begin, and get the gate. */

@@ -82,7 +82,7 @@ static void count_slots(struct tg_root *root, const struct tg_box_view *view, to
 static void copy_options(const struct tg_box_head *head, tong_status *s)
 {
     memcpy(s->id, head->id, 16);
-    s->delivery = tg_load_relaxed(&head->delivery);
+    s->delivery = TG_DELIVERY(tg_choice_read(head, s->policy));
     s->owner = TG_OWNER(tg_load_relaxed(&head->owner)) != 0 ? TONG_PROCESS : TONG_SYSTEM;
     s->full = tg_load_relaxed(&head->full);
     s->capacity = tg_load_relaxed(&head->capacity);

@@ -82,7 +82,8 @@ static int sleep_on_all(struct tg_box *const boxes[], size_t n, struct tg_call c
                         struct tg_waitset *all)
 {
     for (size_t i = 0; i < n; i++) {
-        if (!tg_box_may_sleep(boxes[i], all) || !tg_box_may_receive(boxes[i])) {
+        if (!tg_box_may_sleep(boxes[i], all) || !tg_box_may_receive(boxes[i]) ||
+            !tg_choice_is_fresh(boxes[i])) {
             return 0;
         }
     }
@@ -142,7 +143,7 @@ static int begin_all(struct tg_box *const boxes[], size_t n, int64_t deadline,
 {
     for (size_t i = 0; i < n; i++) {
         const int r = tg_receive_begin(boxes[i], deadline, &calls[i]);
-        if (r == -EIDRM || r == -EOWNERDEAD || r == -EPERM) {
+        if (r == -EIDRM || r == -EOWNERDEAD || r == -EPERM || r == -ENOSYS) {
             return (int)i + 1;
         }
         if (r < 0) {

@@ -59,8 +59,9 @@ static void check_init(void)
     EXPECT(receive.tag == 0 && receive.from == NULL);
     EXPECT(status.struct_size == sizeof(status) && status.name[0] == '\0');
     EXPECT(status.backstop_finds == 0);
-    EXPECT(options.max_deliveries == 0 && options.dead_letter == NULL);
+    EXPECT(options.max_deliveries == 0 && options.dead_letter == NULL && options.policy == NULL);
     EXPECT(status.max_deliveries == 0 && status.dead_letter[0] == '\0');
+    EXPECT(sizeof(status.policy) == TONG_POLICY_MAX && status.policy[0] == '\0');
     EXPECT(origin.struct_size == sizeof(origin) && origin.name[0] == '\0');
     EXPECT(death.struct_size == sizeof(death) && death.roles == 0 && death.pid == 0);
     EXPECT(party.struct_size == sizeof(party) && party.process == 0 && party.dropped == 0);
@@ -79,6 +80,7 @@ static void check_numbers(void)
     EXPECT(TONG_CAPACITY_MAX < TONG_UNBOUNDED && TONG_MESSAGE_MAX == UINT32_MAX);
     EXPECT(TONG_PRIORITY_MAX == 31u);
     EXPECT((TONG_LANE_THERE | TONG_LANE_BACK) == 3u);
+    EXPECT(TONG_SET_DELIVERY != 0);
     EXPECT(TONG_DROPPED > 0 && TONG_RECOVERED > 0 && TONG_VERIFIED_UID != 0);
 }
 

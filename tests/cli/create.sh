@@ -89,6 +89,7 @@ options_give 'delivery any' 'delivery=any' --delivery any
 options_give 'delivery exclusive' 'delivery=exclusive' --delivery exclusive
 options_give 'delivery round-robin' 'delivery=round-robin' --delivery round-robin
 options_give 'delivery random' 'delivery=random' --delivery random
+options_give 'delivery own:fair' 'delivery=own:fair' --delivery own:fair
 options_give 'delivery least-loaded' 'delivery=least-loaded' --delivery least-loaded
 options_give 'drop-newest' 'full=drop-newest' --full drop-newest
 options_give 'a mode' 'mode=0600' --mode 600
@@ -113,6 +114,8 @@ t 'a size that is no number' 2 '' '*--max-bytes: 5X is not a number; say 10, or 
     "$TONG" create box --max-bytes 5X
 t 'an unknown delivery' 2 '' '*--delivery: there is no fair; say one of first-come, any, exclusive, round-robin, random, least-loaded*' \
     "$TONG" create box --delivery fair
+t 'a policy that cannot be' 2 '' '*--delivery: .x is no name of a policy; a name has 1 to 63 of *' \
+    "$TONG" create box --delivery own:.x
 t 'an unknown full policy' 2 '' '*--full: there is no explode; say one of block, drop-newest*' \
     "$TONG" create box --full explode
 t 'a mode that is none' 2 '' '*--mode: 0688 is not a mode; say 0600 or 0660*' \

@@ -43,6 +43,18 @@ static int64_t give_to_the_system(struct fail_stage *s)
 }
 
 /* One of the two has it. */
+static int64_t set_round_robin(struct fail_stage *s)
+{
+    tong_options options = kit_options();
+    options.delivery = TONG_ROUND_ROBIN;
+    return tong_set(s->in, &options, TONG_SET_DELIVERY);
+}
+static void was_set(struct fail_stage *s, int64_t answer)
+{
+    kit_equal(kit_stat(FAIL_BOX).delivery, answer == 0 ? TONG_ROUND_ROBIN : TONG_FIRST_COME);
+    kit_ok(set_round_robin(s));
+    kit_equal(kit_stat(FAIL_BOX).delivery, TONG_ROUND_ROBIN);
+}
 static void given(struct fail_stage *s, int64_t answer)
 {
     const tong_status status = kit_stat(FAIL_BOX);
@@ -157,6 +169,7 @@ static void moved(struct fail_stage *s, int64_t answer)
     kit_ok(tong_remove(LETTERS));
 }
 
+FAIL_SCENE(setting_a_policy, "set", "tong_set", with_a_system_owned_one, set_round_robin, was_set)
 FAIL_SCENE(giving_to_a_process, "give to a process", "tong_give", with_a_system_owned_one,
            give_to_a_process, given)
 FAIL_SCENE(giving_to_the_system, "give to the system", "tong_give", with_an_owned_one,
@@ -168,9 +181,10 @@ FAIL_SCENE(a_dead_letter, "claim, max_deliveries reached", "tong_claim", with_a_
            claim_it_again, moved)
 
 static const struct kit_test tests[] = {
-    KIT_TEST_LONG(giving_to_a_process, 120), KIT_TEST_LONG(giving_to_the_system, 120),
-    KIT_TEST_LONG(the_first_watch, 120),     KIT_TEST_LONG(a_watch_in_vain, 120),
-    KIT_TEST_LONG(a_watch_of_a_death, 120),  KIT_TEST_LONG(a_dead_letter, 120),
+    KIT_TEST_LONG(setting_a_policy, 120),     KIT_TEST_LONG(giving_to_a_process, 120),
+    KIT_TEST_LONG(giving_to_the_system, 120), KIT_TEST_LONG(the_first_watch, 120),
+    KIT_TEST_LONG(a_watch_in_vain, 120),      KIT_TEST_LONG(a_watch_of_a_death, 120),
+    KIT_TEST_LONG(a_dead_letter, 120),
 };
 
 KIT_MAIN(tests)

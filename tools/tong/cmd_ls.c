@@ -18,12 +18,13 @@ static void print_row(const tong_status *s)
 {
     char capacity[16];
     char times[16];
+    char delivery[TOOL_DELIVERY_TEXT];
     snprintf(capacity, sizeof(capacity), "%u", s->capacity);
     snprintf(times, sizeof(times), "%u", s->max_deliveries);
     printf("%-24s %9s %9llu %8u %9u %8u %9u %10llu %-7s %-12s %5s %s\n", s->name,
            s->capacity == TONG_UNBOUNDED ? "unbounded" : capacity, (unsigned long long)s->waiting,
            s->claimed, s->set_aside, s->senders, s->receivers, (unsigned long long)s->bytes,
-           tool_owner_words[s->owner & 1u], tool_delivery_word(s->delivery),
+           tool_owner_words[s->owner & 1u], tool_delivery_text(s, delivery),
            s->max_deliveries ? times : "-", s->dead_letter[0] ? s->dead_letter : "-");
 }
 

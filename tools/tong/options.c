@@ -12,10 +12,20 @@
 const char *const tool_delivery_words[] = { "first-come",  "any",    "exclusive",
                                             "round-robin", "random", "least-loaded",
                                             NULL };
-const char *tool_delivery_word(uint32_t delivery)
+static const char *delivery_text(uint32_t delivery, const char *policy,
+                                 char buffer[TOOL_DELIVERY_TEXT])
 {
     const uint32_t n = sizeof(tool_delivery_words) / sizeof(tool_delivery_words[0]) - 1;
+    if (delivery == TONG_OWN) {
+        snprintf(buffer, TOOL_DELIVERY_TEXT, TOOL_OWN "%s", policy);
+        return buffer;
+    }
     return delivery < n ? tool_delivery_words[delivery] : "unknown";
+}
+
+const char *tool_delivery_text(const tong_status *s, char buffer[TOOL_DELIVERY_TEXT])
+{
+    return delivery_text(s->delivery, s->policy, buffer);
 }
 
 const char *const tool_owner_words[] = { "system", "process", NULL };
@@ -67,6 +77,27 @@ void tool_warn_dead_letter(const struct tool_args *args, const char *name,
     }
 }
 
+int tool_value_delivery(const struct tool_args *args, tong_options *options)
+{
+    const char *const word = tool_value(args, "--delivery");
+    const size_t own = sizeof(TOOL_OWN) - 1;
+    if (!word || strncmp(word, TOOL_OWN, own) != 0) {
+        return tool_value_word(args, "--delivery", tool_delivery_words, &options->delivery);
+    }
+    options->delivery = TONG_OWN;
+    options->policy = word + own;
+    const size_t len = strlen(options->policy);
+    if (len == 0 || len >= TONG_POLICY_MAX || options->policy[0] == '.' ||
+        strspn(options->policy, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                "0123456789._-") != len) {
+        return tool_wrong_usage(args,
+                                "--delivery: %s is no name of a policy; a name has 1 to %d of "
+                                "A-Z a-z 0-9 . _ -",
+                                tool_shown(options->policy), TONG_POLICY_MAX - 1);
+    }
+    return 0;
+}
+
 int tool_mailbox_options(const struct tool_args *args, uint32_t owner, tong_options *ret_options)
 {
     tong_options options = TONG_OPTIONS_INIT;
@@ -76,7 +107,7 @@ int tool_mailbox_options(const struct tool_args *args, uint32_t owner, tong_opti
         tool_value_capacity(args, "--link-capacity", false, &options.link_capacity) ||
         tool_value_size(args, "--message-size", TONG_MESSAGE_MAX, &size) ||
         tool_value_size(args, "--max-bytes", UINT64_MAX, &options.max_bytes) ||
-        tool_value_word(args, "--delivery", tool_delivery_words, &options.delivery) ||
+        tool_value_delivery(args, &options) ||
         tool_value_word(args, "--full", tool_full_words, &options.full) ||
         tool_value_mode(args, &options.mode)) {
         return TOOL_USAGE;
@@ -137,6 +168,8 @@ static bool find_difference(const tong_status *s, const tong_options *o, char *o
 {
     char a[32];
     char b[32];
+    char is[TOOL_DELIVERY_TEXT];
+    char wanted[TOOL_DELIVERY_TEXT];
     const uint32_t link = o->link_capacity != TONG_DEFAULT ? o->link_capacity
                           : o->capacity == TONG_UNBOUNDED  ? 1024u
                                                            : s->link_capacity;
@@ -148,8 +181,8 @@ static bool find_difference(const tong_status *s, const tong_options *o, char *o
                   capacity_text(link, b, sizeof(b))) ||
            differ_number(out, size, "message-size", "%llu", s->message_size, o->message_size) ||
            differ_number(out, size, "max-bytes", "%llu", s->max_bytes, o->max_bytes) ||
-           differ(out, size, "delivery", tool_delivery_word(s->delivery),
-                  tool_delivery_word(o->delivery)) ||
+           differ(out, size, "delivery", delivery_text(s->delivery, s->policy, is),
+                  delivery_text(o->delivery, o->policy, wanted)) ||
            differ(out, size, "full", s->full > 1 ? "?" : tool_full_words[s->full],
                   tool_full_words[o->full]) ||
            differ(out, size, "max-deliveries", limit_text(s->max_deliveries, a, sizeof(a)),

@@ -132,7 +132,11 @@ int tool_complete(const struct tool_command *const *commands, size_t n_commands,
 /* ------------------------------------------------------------------ options.c: what a mailbox is */
 
 extern const char *const tool_delivery_words[];
-const char *tool_delivery_word(uint32_t delivery);
+/* In front of the name of a user's policy; and room for both. */
+#define TOOL_OWN "own:"
+#define TOOL_DELIVERY_TEXT (TONG_POLICY_MAX + 8)
+/* As the command line takes it; a static text or in buffer. */
+const char *tool_delivery_text(const tong_status *s, char buffer[TOOL_DELIVERY_TEXT]);
 extern const char *const tool_owner_words[];
 extern const char *const tool_full_words[];
 
@@ -144,7 +148,7 @@ extern const char *const tool_full_words[];
         { "--max-bytes", "N", "memory the messages may take, as 256M or 2G" },                     \
         { "--delivery", "P",                                                                       \
           "who gets a message: first-come, any, exclusive, round-robin, random, "                  \
-          "least-loaded" },                                                                        \
+          "least-loaded, or own:NAME" },                                                           \
         { "--full", "F", "what a send does at a full mailbox: block, drop-newest" },               \
         { "--max-deliveries", "N", "hand a message out at most N times" },                         \
         { "--dead-letter", "NAME", "the mailbox for those that came back N times" },               \
@@ -154,6 +158,9 @@ extern const char *const tool_full_words[];
 
 /* The options on a command line of the mailbox that its first word names. Returns 0 or TOOL_USAGE. */
 int tool_mailbox_options(const struct tool_args *args, uint32_t owner, tong_options *ret_options);
+
+/* --delivery alone. Returns 0 or TOOL_USAGE. */
+int tool_value_delivery(const struct tool_args *args, tong_options *options);
 
 /* Says so if its dead-letter mailbox is not there yet. */
 void tool_warn_dead_letter(const struct tool_args *args, const char *name,
@@ -480,6 +487,7 @@ extern const struct tool_command tool_ls;
 extern const struct tool_command tool_stat;
 extern const struct tool_command tool_rm;
 extern const struct tool_command tool_give;
+extern const struct tool_command tool_set;
 extern const struct tool_command tool_watch;
 extern const struct tool_command tool_region;
 extern const struct tool_command tool_graph;

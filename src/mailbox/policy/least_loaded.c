@@ -30,6 +30,7 @@ const struct tg_policy tg_policy_least_loaded = {
     .delivery = TONG_LEAST_LOADED,
     .max_receivers = UINT32_MAX,
     .by_claims = true,
+    .again = true,
     .needed = needed,
     .choose = choose,
 };
