@@ -147,6 +147,7 @@ struct tg_receiver {
     const char *only;  /* the present call takes from senders of this name alone; NULL: from all */
     uint32_t delivery; /* the word that policy and own were made from */
     struct tg_own_policy own;
+    bool is_unknown; /* its policy is an own one that this process had not registered then */
 };
 
 /* ---- tong_watch */
@@ -590,7 +591,7 @@ static inline bool tg_choice_is_fresh(const struct tg_box *box)
 }
 static inline void tg_choice_refresh(struct tg_box *box)
 {
-    if (!tg_choice_is_fresh(box)) {
+    if (!tg_choice_is_fresh(box) || box->rx.is_unknown) {
         tg_choice_refresh_slow(box);
     }
 }

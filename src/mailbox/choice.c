@@ -170,6 +170,7 @@ void tg_choice_refresh_slow(struct tg_box *box)
     if (policy != NULL) {
         box->policy = policy;
         box->rx.own = tg_policy_find_own(name);
+        box->rx.is_unknown = policy == &tg_policy_own && box->rx.own.choose == NULL;
     }
     box->rx.delivery = word;
     if (box->rx.has_slot) {
