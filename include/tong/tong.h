@@ -187,8 +187,8 @@ typedef struct tong_send_options {
     uint64_t tag;      /* what the message is: any number of yours; 0 none */
     uint64_t key;      /* what it is about: see tong_key(); 0 none */
     uint64_t call;     /* a number that comes back with the reply; 0 none */
-    int64_t
-        expiry_ns; /* after that it is worth nothing, from the beginning of the call on; 0 never */
+    int64_t expiry_ns; /* from the beginning of the call on; then nobody is handed the message any
+                             more: who would receive it throws it away. 0 never */
     const char *reply_to; /* the mailbox for a reply, NULL none */
 } tong_send_options;
 
@@ -267,7 +267,7 @@ typedef struct tong_status {
     uint32_t claimed;                /* messages handed out and not done */
     uint64_t waiting;                /* messages to be handed out, returned ones included */
     uint64_t sent;                   /* messages ever committed */
-    uint64_t done;                   /* messages ever finished: received, done or skipped */
+    uint64_t done;                   /* messages ever finished: received, done, skipped, expired */
     uint64_t dropped;                /* messages dropped because it was full */
     uint64_t redelivered;            /* messages given back by tong_return or a death */
     uint64_t deaths;                 /* receivers found dead */
@@ -278,15 +278,13 @@ typedef struct tong_status {
     uint32_t max_deliveries;         /* as in tong_options */
     char dead_letter[TONG_NAME_MAX]; /* as in tong_options, "" none */
     char policy[TONG_POLICY_MAX];    /* as in tong_options, "" none */
+    uint64_t expired;                /* of those done, thrown away because their time was over */
 } tong_status;
 
 #define TONG_STATUS_INIT                                                                           \
     {                                                                                              \
         (uint32_t)sizeof(tong_status), 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, { 0 }, { 0 }, { 0 }, 0u, 0, \
-            0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, { 0 },             \
-        {                                                                                          \
-            0                                                                                      \
-        }                                                                                          \
+            0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, { 0 }, { 0 }, 0u   \
     }
 
 /* Where a dead letter comes from: see tong_origin_of(). */
@@ -497,6 +495,9 @@ TONG_API int tong_send(tong_mailbox *box, const void *data, size_t len, int64_t 
  *
  * Shape    with (TONG_SEND_OPTIONS_INIT); NULL: as tong_send(). The message takes 64 bytes more, with
  *          reply_to 192 at most; len is that much below TONG_MESSAGE_MAX.
+ * Rules    A message that has expired is never handed out, neither new nor returned; one claimed before
+ *          that is its receiver's to finish. It takes its room until a receiver looks. The time-out is
+ *          another matter; at capacity 0 the shorter one ends the call with -ETIMEDOUT.
  * Returns  as tong_send(); also -EINVAL: a priority, expiry or name that cannot be, and -ENAMETOOLONG.
  * Blocks, Threads, Crash, Memory   as tong_send(); all of it is copied. Cost: one look at the clock.
  */

@@ -102,7 +102,8 @@ struct tg_link_head {
     tg_a64 withdrawn; /* highest offer number taken back */
     tg_a32 offer_len; /* its length; before offer, release */
     tg_a32 offer_extension; /* bytes before it; before offer, release */
-    uint8_t unused5[104];
+    tg_a64 offer_deadline;  /* when it expires, 0 never; before offer, release */
+    uint8_t unused5[96];
     uint8_t unused6[128];
     /* offset 640: the name of the sending process; "": it is none's. See from.c */
     tg_a32 from_now; /* names given: from[from_now % 2] is the present one. release, behind it */

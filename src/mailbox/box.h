@@ -130,6 +130,7 @@ struct tg_receiver {
     uint32_t want_note;             /* sleeps of the senders' front already rung for */
     bool retry;                     /* this collect lets those set aside be tried again */
     int64_t parked_ns;              /* when one that was set aside was tried again */
+    struct tg_box_entry *too_often; /* found by this look, for dead_letter.c */
     uint32_t polls;                 /* calls that must not wait and saw nothing */
     uint32_t looks;                 /* calls since the others' lives were looked at */
     uint32_t user_looks;            /* calls since the others' bells were read */
@@ -423,8 +424,14 @@ void tg_sender_watch_receivers(struct tg_box *box, struct tg_waitset *set);
 
 /* ---- rendezvous.c */
 
-/* The reservation is whole, len bytes, an extension among them: offer it and wait for the verdict. */
-int tg_rendezvous_send(struct tg_box *box, uint64_t len, uint32_t extension, int64_t deadline,
+struct tg_offering {
+    uint64_t len;         /* of the whole reservation */
+    uint32_t extension;   /* bytes of it, at its beginning */
+    uint64_t deadline_ns; /* as in tg_attributes */
+};
+
+/* The reservation is whole: offer it and wait for the verdict. */
+int tg_rendezvous_send(struct tg_box *box, const struct tg_offering *o, int64_t deadline,
                        uint32_t interrupts);
 /* Whether every message taken from the own link is finished. */
 bool tg_rendezvous_all_finished(struct tg_box *box);
@@ -549,8 +556,8 @@ static inline int tg_take_copy(const struct tg_take *take, void *to)
 
 /* What the record of a message found says of it, taken under the token. 0, -EPROTO, ... */
 int tg_take_said(const struct tg_take *take, struct tg_said *ret_said);
-/* The same, told to who wants to know. */
-int tg_take_tell(const struct tg_take *take);
+/* All of it to who wants to know; said: what that gave, if there is an extension. */
+void tg_take_tell(const struct tg_take *take, const struct tg_said *said);
 
 /* Next comes one that was handed out too often: dead_letter.c moves it out of the way. */
 #define TG_TAKE_TOO_OFTEN 2

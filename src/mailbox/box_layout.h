@@ -80,7 +80,7 @@ struct tg_box_head {
     tg_a32 n_parked;    /* entries in state PARKED */
     uint8_t unused3[4];
     tg_a64 dead_letters; /* messages moved to the dead-letter mailbox; receivers, atomic add */
-    uint8_t unused4[8];
+    tg_a64 expired;      /* messages thrown away because their time was over; the holder */
     /* offset 320: once */
     char dead_letter[TONG_NAME_MAX]; /* name of that mailbox, "" none */
     /* offset 448: of the own policy, in [own policies so far % 2]; the owner's user, root's lock held */

@@ -137,10 +137,56 @@ static void a_receiver_that_is_told(void)
     crash_all(&scene);
 }
 
+/* Four that nobody gets, before, between and behind three that are promised; all of the room is taken. */
+static tong_options seven(void)
+{
+    return kit_capacity(7);
+}
+
+static void send_expired(tong_mailbox *box)
+{
+    tong_send_options with = TONG_SEND_OPTIONS_INIT;
+    with.expiry_ns = 1;
+    kit_ok(tong_send_with(box, "too late", 8, &with, 0));
+}
+
+static void send_three_and_four_expired(struct crash_stage *s)
+{
+    s->sender = kit_open(CRASH_BOX, TONG_SEND, NULL);
+    for (uint32_t id = 8; id < 11; id++) {
+        send_expired(s->sender);
+        kit_ok(send_about(s, s->sender, id, 0));
+    }
+    send_expired(s->sender);
+    kit_gives(tong_send(s->sender, "", 0, 0), -EAGAIN);
+}
+
+static void receive_all_about(struct crash_stage *s)
+{
+    receive_two_about(s);
+    kit_gives(receive_about(s, s->mine, 0), 10);
+    kit_gives(receive_about(s, s->mine, 0), -EAGAIN);
+}
+
+static void a_receiver_that_throws_expired_ones_away(void)
+{
+    const struct crash_scene scene = { .operation = "tong_receive_with",
+                                       .role = "receiver among expired messages, capacity n",
+                                       .options = seven,
+                                       .lost = 1,
+                                       .before = send_three_and_four_expired,
+                                       .ready = crash_open_receiver,
+                                       .act = receive_all_about,
+                                       .second = uses_them_too,
+                                       .finish = all_is_said };
+    crash_all(&scene);
+}
+
 static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_sender_that_says_something, 240),
     KIT_TEST_LONG(a_sender_that_says_something_at_a_rendezvous, 240),
     KIT_TEST_LONG(a_receiver_that_is_told, 240),
+    KIT_TEST_LONG(a_receiver_that_throws_expired_ones_away, 240),
 };
 
 KIT_MAIN(tests)

@@ -140,13 +140,14 @@ static bool somebody_waits(struct tg_box *box)
     return false;
 }
 
-static void make_offer(struct tg_box *box, uint64_t len, uint32_t extension)
+static void make_offer(struct tg_box *box, const struct tg_offering *o)
 {
     struct tg_writer *w = &box->tx.writer;
     const uint32_t next = box->tx.offer + 1;
     box->tx.offer = next != 0 ? next : 1;
-    tg_store_release(&w->head->offer_len, (uint32_t)(len - extension));
-    tg_store_release(&w->head->offer_extension, extension);
+    tg_store_release(&w->head->offer_len, (uint32_t)(o->len - o->extension));
+    tg_store_release(&w->head->offer_extension, o->extension);
+    tg_store_release(&w->head->offer_deadline, o->deadline_ns);
     /* release: record and lengths are whole first. */
     tg_store_release(&w->head->offer, tg_place(box->tx.offer, tg_writer_reserved_offset(w)));
     tg_sender_ring(box, false);
@@ -177,7 +178,18 @@ static int wait_for_verdict(struct tg_box *box, int64_t deadline, uint32_t inter
     }
 }
 
-int tg_rendezvous_send(struct tg_box *box, uint64_t len, uint32_t extension, int64_t deadline,
+/* Nobody takes it behind its deadline, so nobody needs to wait longer. */
+static int64_t sooner(int64_t deadline, uint64_t deadline_ns)
+{
+    if (deadline_ns == 0) {
+        return deadline;
+    }
+    const int64_t left = (int64_t)deadline_ns - tg_boot_ns();
+    const int64_t end = tg_now_ns() + (left > 0 ? left : 0);
+    return end < deadline ? end : deadline;
+}
+
+int tg_rendezvous_send(struct tg_box *box, const struct tg_offering *o, int64_t deadline,
                        uint32_t interrupts)
 {
     struct tg_writer *w = &box->tx.writer;
@@ -189,11 +201,12 @@ int tg_rendezvous_send(struct tg_box *box, uint64_t len, uint32_t extension, int
         }
         deadline = tg_now_ns() + TRY_NS;
     }
-    make_offer(box, len, extension);
+    deadline = sooner(deadline, o->deadline_ns);
+    make_offer(box, o);
     const int r = wait_for_verdict(box, deadline, interrupts);
     const bool taken = r == 0 ? is_taken(box, box->tx.offer) : withdraw(box, box->tx.offer);
     if (taken) {
-        tg_writer_taken(w, len);
+        tg_writer_taken(w, o->len);
         return 0;
     }
     tg_writer_abort(w);
@@ -216,8 +229,10 @@ bool tg_rendezvous_hint(const struct tg_attached *at)
     if (tg_reader_refresh(&at->reader) < 0) {
         return true; /* who looks says what is wrong */
     }
-    const uint32_t s = number_of(tg_load_relaxed(&head->offer));
-    return is_later(s, number_of(tg_load_relaxed(&at->row->verdict))) &&
+    const uint32_t s = number_of(tg_load_acquire(&head->offer));
+    /* acquire, behind the offer: the deadline is not an older one's. */
+    return !tg_said_is_over(tg_load_acquire(&head->offer_deadline)) &&
+           is_later(s, number_of(tg_load_relaxed(&at->row->verdict))) &&
            is_later(s, (uint32_t)tg_load_relaxed(&head->withdrawn));
 }
 
@@ -271,14 +286,17 @@ static bool decide(struct tg_box *box, struct tg_attached *at, struct tg_box_ent
  * user's bytes that are no more there. */
 static int consume(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
 {
-    int r = tg_take_tell(take);
+    struct tg_said said;
+    int r = take->extension != 0 ? tg_take_said(take, &said) : 0;
     if (take->how == TG_TAKE_CLAIM) {
         r = r == 0 ? tg_take_fill(take) : r;
         if (r == 0) {
+            tg_take_tell(take, &said);
             return r;
         }
         tg_take_drop(take);
     } else if (r == 0 && take->how == TG_TAKE_COPY) {
+        tg_take_tell(take, &said);
         if (take->len >= LONG_COPY) {
             return r;
         }
@@ -312,11 +330,15 @@ static int see_offer(const struct tg_attached *at, struct offer *ret_offer)
         }
         const uint32_t len = tg_load_acquire(&head->offer_len);
         const uint32_t extension = tg_load_acquire(&head->offer_extension);
+        const uint64_t deadline_ns = tg_load_acquire(&head->offer_deadline);
         const uint32_t s = number_of(offer);
         if (!is_later(s, number_of(tg_load_relaxed(&at->row->verdict)))) {
             return 0;
         }
         if (is_later(s, (uint32_t)tg_load_acquire(&head->withdrawn))) {
+            if (tg_said_is_over(deadline_ns)) {
+                return 0;
+            }
             *ret_offer = (struct offer){ .word = offer, .len = len, .extension = extension };
             return extension <= TG_EXTENSION_MOST && extension % 16 == 0 &&
                            extension <= UINT32_MAX - len
@@ -361,8 +383,8 @@ int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_tak
             /* Of one that is not taken its length and its sender alone are known (I3). */
             take->len = offer.len;
             take->extension = 0;
-            r = tg_take_tell(take);
-            return r < 0 ? r : -EMSGSIZE;
+            tg_take_tell(take, NULL);
+            return -EMSGSIZE;
         }
         struct tg_box_entry *entry = NULL;
         r = prepare(box, take, &offer, &entry);

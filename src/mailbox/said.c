@@ -105,6 +105,11 @@ uint32_t tg_said_write(const struct tg_said *said, uint8_t ret_bytes[TG_EXTENSIO
     return (uint32_t)len;
 }
 
+bool tg_said_is_over(uint64_t deadline_ns)
+{
+    return deadline_ns != 0 && (uint64_t)tg_boot_ns() >= deadline_ns;
+}
+
 int tg_said_from(const tong_send_options *with, struct tg_said *ret_said)
 {
     if (with->priority >= TG_PRIORITIES || with->expiry_ns < 0) {

@@ -25,6 +25,8 @@ struct tg_said {
 int tg_said_parse(const uint8_t *bytes, size_t len, struct tg_said *ret_said);
 /* Write it down. Returns the length, a multiple of 16. */
 uint32_t tg_said_write(const struct tg_said *said, uint8_t ret_bytes[TG_EXTENSION_MOST]);
+/* Whether a deadline, 0 none, is past. */
+bool tg_said_is_over(uint64_t deadline_ns);
 /* What a send was given. 0, -EINVAL, -ENAMETOOLONG. */
 int tg_said_from(const tong_send_options *with, struct tg_said *ret_said);
 /* Into what a receiver is told. said NULL: the message has no extension. */

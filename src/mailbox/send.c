@@ -469,7 +469,8 @@ struct parts {
     uint32_t extension_len;   /* 0: none */
     const void *data;
     size_t len;
-    bool is_kept; /* refused, it is not lost: a dead letter is set aside then */
+    uint64_t deadline_ns; /* as in tg_attributes */
+    bool is_kept;         /* refused, it is not lost: a dead letter is set aside then */
 };
 
 static int send_one(struct tg_box *box, const struct parts *parts, const struct call *call)
@@ -485,8 +486,10 @@ static int send_one(struct tg_box *box, const struct parts *parts, const struct 
     if (box->capacity == 0) {
         const bool drop = box->full == TONG_DROP_NEWEST;
         note_cpu(box);
-        r = tg_rendezvous_send(box, len, parts->extension_len, drop ? 0 : call->deadline,
-                               call->interrupts);
+        const struct tg_offering o = { .len = len,
+                                       .extension = parts->extension_len,
+                                       .deadline_ns = parts->deadline_ns };
+        r = tg_rendezvous_send(box, &o, drop ? 0 : call->deadline, call->interrupts);
         return drop && r == -EAGAIN ? TONG_DROPPED : r;
     }
     commit(box, len, parts->extension_len);
@@ -530,6 +533,7 @@ int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void 
                                  .extension_len = tg_said_write(said, extension),
                                  .data = data,
                                  .len = len,
+                                 .deadline_ns = said->attributes.deadline_ns,
                                  .is_kept = said->has_origin };
     const int r = check_length(box, len);
     if (r < 0 || len > TONG_MESSAGE_MAX - parts.extension_len) {
@@ -683,8 +687,8 @@ int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len)
         tg_writer_abort(&box->tx.writer);
     } else if (box->capacity == 0) {
         note_cpu(box);
-        r = tg_rendezvous_send(box, len, 0, tg_deadline(box->tx.timeout_ns),
-                               tg_box_interrupts(box));
+        const struct tg_offering o = { .len = len };
+        r = tg_rendezvous_send(box, &o, tg_deadline(box->tx.timeout_ns), tg_box_interrupts(box));
     } else {
         commit(box, len, 0);
         tell(box);

@@ -151,13 +151,11 @@ int tg_take_said(const struct tg_take *take, struct tg_said *ret_said)
     return r == 0 ? tg_said_parse(bytes, len, ret_said) : r;
 }
 
-int tg_take_tell(const struct tg_take *take)
+void tg_take_tell(const struct tg_take *take, const struct tg_said *said)
 {
-    struct tg_said said;
-    const int r = take->extension != 0 ? tg_take_said(take, &said) : 0;
     tong_message *info = take->info;
-    if (r < 0 || info == NULL) {
-        return r;
+    if (info == NULL) {
+        return;
     }
     const struct tg_reader *reader = &take->at->reader;
     info->deliveries = take->deliveries;
@@ -168,8 +166,31 @@ int tg_take_tell(const struct tg_take *take)
     info->pid = (int32_t)take->pid;
     info->verified = TONG_VERIFIED_UID;
     info->sender[0] = '\0';
-    tg_said_tell(take->extension != 0 ? &said : NULL, info);
-    return 0;
+    tg_said_tell(take->extension != 0 ? said : NULL, info);
+}
+
+/* What is to become of a message that was found. */
+enum verdict {
+    WANTED = 0,
+    EXPIRED = 1,
+};
+
+/* One that expires while it is handed out is a moment too late for that. */
+static int judge(const struct tg_take *take, struct tg_said *ret_said)
+{
+    if (take->extension == 0) {
+        return WANTED;
+    }
+    const int r = tg_take_said(take, ret_said);
+    if (r < 0) {
+        return r;
+    }
+    return tg_said_is_over(ret_said->attributes.deadline_ns) ? EXPIRED : WANTED;
+}
+
+static void note_expired(struct tg_box *box)
+{
+    tg_store_relaxed(&box->head->expired, tg_load_relaxed(&box->head->expired) + 1);
 }
 
 /* ---- returned ones */
@@ -266,17 +287,11 @@ static int view_entry(struct tg_box *box, struct tg_take *take, const struct tg_
         return -EPROTO;
     }
     const uint64_t offset = (uint64_t)tg_load_relaxed(&entry->offset) << 4;
-    int r = tg_reader_find(&at->reader, offset, (uint32_t)len, &take->data);
+    const int r = tg_reader_find(&at->reader, offset, (uint32_t)len, &take->data);
     if (r == 0) {
         take->from = offset + TG_RECORD_HEAD + take->extension;
         take->data = take->data != NULL ? take->data + take->extension : NULL;
-        r = tg_take_tell(take);
     }
-    if (r == 0 && take->how == TG_TAKE_COPY && take->len > take->size) {
-        return -EMSGSIZE;
-    }
-    r = r == 0 ? make_private(box, take) : r;
-    at->reader.damaged = at->reader.damaged || r == -EPROTO;
     return r;
 }
 
@@ -298,23 +313,54 @@ static bool is_too_often(const struct tg_box *box, uint32_t state)
 static int take_entry(struct tg_box *box, struct tg_take *take, struct tg_box_entry *entry,
                       uint32_t state)
 {
-    int r = view_entry(box, take, entry, state);
-    if (r == 0 && take->how == TG_TAKE_CLAIM) {
-        r = move_here(box, take, entry, state);
-    } else if (r == 0 && take->how == TG_TAKE_COPY) {
-        r = tg_take_copy(take, take->buf);
+    if (take->how == TG_TAKE_COPY) {
+        return take->len > take->size ? -EMSGSIZE : tg_take_copy(take, take->buf);
     }
-    if (r < 0) {
-        tg_take_drop(take);
+    int r = 0;
+    if (take->how == TG_TAKE_CLAIM) {
+        r = make_private(box, take);
+        r = r == 0 ? move_here(box, take, entry, state) : r;
+        if (r < 0) {
+            tg_take_drop(take);
+        }
+    }
+    return r;
+}
+
+/* 1 taken, 0 it was nothing, TG_TAKE_TOO_OFTEN, -errno. */
+static int serve_entry(struct tg_box *box, struct tg_take *take, struct tg_box_entry *entry,
+                       uint32_t state)
+{
+    struct tg_said said;
+    int r = view_entry(box, take, entry, state);
+    r = r == 0 ? judge(take, &said) : r;
+    if (r != EXPIRED && take->how != TG_TAKE_SKIP && is_too_often(box, state)) {
+        return TG_TAKE_TOO_OFTEN;
+    }
+    const bool expired = r == EXPIRED;
+    if (r == WANTED) {
+        if (take->how == TG_TAKE_LOOK) {
+            return 1;
+        }
+        r = take_entry(box, take, entry, state);
+        if (r == 0 || r == -EMSGSIZE) {
+            tg_take_tell(take, &said);
+        }
+    }
+    if (r < 0 && r != -EPROTO) {
+        return r;
     }
     /* What its sender made unreadable is no message any more. */
-    if (r == -EPROTO || (r == 0 && take->how != TG_TAKE_CLAIM)) {
+    take->at->reader.damaged = take->at->reader.damaged || r == -EPROTO;
+    if (r < 0 || expired || take->how != TG_TAKE_CLAIM) {
         free_entry(box, take, entry);
     }
-    if (r == -EPROTO || r == 0) {
-        one_returned_less(box);
+    one_returned_less(box);
+    if (expired) {
+        note_expired(box);
+        return 0;
     }
-    return r == 0 ? 1 : r;
+    return r < 0 ? r : 1;
 }
 
 /* The trouble of one is not the others': what cannot be read just now is passed over, and told
@@ -324,18 +370,17 @@ static int take_returned(struct tg_box *box, struct tg_take *take, int *ret_erro
     uint32_t state;
     struct tg_box_entry *entry;
     for (uint32_t skip = 0; (entry = find_entry(box, TG_RETURNED, skip, false, &state)) != NULL;) {
-        if (take->how != TG_TAKE_SKIP && is_too_often(box, state)) {
-            return TG_TAKE_TOO_OFTEN;
+        const int r = serve_entry(box, take, entry, state);
+        if (r == TG_TAKE_TOO_OFTEN) {
+            box->rx.too_often = entry;
         }
-        if (take->how == TG_TAKE_LOOK) {
-            return 1;
-        }
-        const int r = take_entry(box, take, entry, state);
-        if (r == 1 || r == -EMSGSIZE || r == -ENOBUFS) {
+        if (r > 0 || r == -EMSGSIZE || r == -ENOBUFS) {
             return r;
         }
-        *ret_error = r;
-        skip += r == -EPROTO ? 0 : 1;
+        if (r < 0) {
+            *ret_error = r;
+            skip += r == -EPROTO ? 0 : 1;
+        }
     }
     const int r = *ret_error == 0 ? drop_orphans(box) : 0;
     *ret_error = r < 0 ? r : *ret_error;
@@ -344,13 +389,16 @@ static int take_returned(struct tg_box *box, struct tg_take *take, int *ret_erro
 
 int tg_take_too_often(struct tg_box *box, struct tg_take *take)
 {
-    uint32_t state;
-    struct tg_box_entry *entry = find_entry(box, TG_RETURNED, 0, false, &state);
-    if (entry == NULL || !is_too_often(box, state)) {
+    struct tg_box_entry *entry = box->rx.too_often;
+    const uint32_t state = entry != NULL ? tg_load_relaxed(&entry->state) : 0;
+    box->rx.too_often = NULL;
+    if (entry == NULL || TG_ENTRY_STATE(state) != TG_RETURNED ||
+        tg_claims_link_of(box, entry) == NULL) {
         return 0;
     }
     box->rx.parked_ns = tg_now_ns();
     int r = view_entry(box, take, entry, state);
+    r = r == 0 ? make_private(box, take) : r;
     if (r == 0) {
         r = move_here(box, take, entry, state);
     }
@@ -374,7 +422,6 @@ static int skip_parked(struct tg_box *box, struct tg_take *take)
         return 0;
     }
     (void)view_entry(box, take, entry, state);
-    tg_take_drop(take);
     free_entry(box, take, entry);
     tg_claims_collect(box, false); /* counts the rest */
     return 1;
@@ -403,15 +450,11 @@ static int claim_fresh(struct tg_box *box, struct tg_take *take, const struct tg
     return 1;
 }
 
-static int consume_fresh(struct tg_box *box, struct tg_take *take,
-                         const struct tg_message_view *view)
+static void consume_fresh(struct tg_box *box, struct tg_take *take,
+                          const struct tg_message_view *view)
 {
     struct tg_box_row *row = take->at->row;
     const bool nothing_out = tg_load_relaxed(&row->head) == tg_load_relaxed(&row->next);
-    const int r = take->how == TG_TAKE_COPY ? tg_take_copy(take, take->buf) : 0;
-    if (r < 0) {
-        return r;
-    }
     /* The consumption. release: the copy comes first. */
     tg_store_release(&row->next, view->next);
     tg_reader_advance(&take->at->reader, view);
@@ -420,7 +463,49 @@ static int consume_fresh(struct tg_box *box, struct tg_take *take,
     } else {
         tg_claims_collect_one(box, take->at);
     }
+}
+
+/* 1 taken, -errno. */
+static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_message_view *view)
+{
+    int r = 0;
+    if (take->how == TG_TAKE_COPY && view->len > take->size) {
+        return -EMSGSIZE;
+    }
+    if (take->how == TG_TAKE_CLAIM) {
+        r = make_private(box, take);
+        r = r == 0 ? claim_fresh(box, take, view) : r;
+        if (r < 0) {
+            tg_take_drop(take);
+        }
+        return r;
+    }
+    if (take->how == TG_TAKE_COPY && view->len >= LONG_COPY) {
+        /* Without an entry it is copied under the token. */
+        r = claim_fresh(box, take, view);
+        if (r == 1) {
+            return r;
+        }
+    }
+    r = take->how == TG_TAKE_COPY ? tg_take_copy(take, take->buf) : 0;
+    if (r < 0) {
+        return r;
+    }
+    consume_fresh(box, take, view);
     return 1;
+}
+
+static void know_fresh(struct tg_attached *at, struct tg_take *take,
+                       const struct tg_message_view *view)
+{
+    take->at = at;
+    take->len = view->len;
+    take->data = view->data;
+    take->from = tg_place_offset(view->place) + TG_RECORD_HEAD + view->extension;
+    take->extension = view->extension;
+    take->sequence = view->sequence;
+    take->pid = view->pid;
+    take->deliveries = 1;
 }
 
 static int take_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
@@ -428,42 +513,29 @@ static int take_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take
     if (box->capacity == 0) {
         return tg_rendezvous_take(box, at, take);
     }
-    struct tg_message_view view;
-    int r = tg_reader_look(&at->reader, tg_load_relaxed(&at->row->next), &view);
-    if (r != 1 || take->how == TG_TAKE_LOOK) {
-        return r;
-    }
-    take->at = at;
-    take->len = view.len;
-    take->data = view.data;
-    take->from = tg_place_offset(view.place) + TG_RECORD_HEAD + view.extension;
-    take->extension = view.extension;
-    take->sequence = view.sequence;
-    take->pid = view.pid;
-    take->deliveries = 1;
-    r = tg_take_tell(take);
-    if (r < 0) {
-        return r;
-    }
-    if (take->how == TG_TAKE_COPY && view.len > take->size) {
-        return -EMSGSIZE;
-    }
-    if (take->how == TG_TAKE_CLAIM) {
-        r = make_private(box, take);
-        r = r == 0 ? claim_fresh(box, take, &view) : r;
-        if (r < 0) {
-            tg_take_drop(take);
-        }
-        return r;
-    }
-    if (take->how == TG_TAKE_COPY && view.len >= LONG_COPY) {
-        /* Without an entry it is copied under the token. */
-        r = claim_fresh(box, take, &view);
-        if (r == 1) {
+    for (;;) {
+        struct tg_message_view view;
+        int r = tg_reader_look(&at->reader, tg_load_relaxed(&at->row->next), &view);
+        if (r != 1) {
             return r;
         }
+        know_fresh(at, take, &view);
+        struct tg_said said;
+        r = judge(take, &said);
+        if (r == EXPIRED) {
+            consume_fresh(box, take, &view);
+            note_expired(box);
+            continue;
+        }
+        if (r < 0 || take->how == TG_TAKE_LOOK) {
+            return r < 0 ? r : 1;
+        }
+        r = hand_out(box, take, &view);
+        if (r == 1 || r == -EMSGSIZE) {
+            tg_take_tell(take, &said);
+        }
+        return r;
     }
-    return consume_fresh(box, take, &view);
 }
 
 static void note_served(struct tg_receiver *rx, uint32_t index)

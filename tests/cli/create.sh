@@ -43,6 +43,7 @@ dropped 0
 redelivered 0
 set-aside 0
 dead-letters 0
+expired 0
 deaths 0
 backstop-finds 0'
 is 'the owner is this user' "$(field plain owner-uid)" "$(id -u)"

@@ -48,7 +48,7 @@ t 'an object a line' 0 '{*"data":"one"}
 "$TONG" create dead
 "$TONG" create jobs --max-deliveries 2 --dead-letter dead
 t 'stat --json has the limit of deliveries' 0 \
-    '*"max_deliveries":2,"dead_letter":"dead",*"set_aside":0,"dead_letters":0,*' '' \
+    '*"max_deliveries":2,"dead_letter":"dead",*"set_aside":0,"dead_letters":0,"expired":0,*' '' \
     "$TONG" stat jobs --json
 t 'which is null where there is none' 0 '*"max_deliveries":null,"dead_letter":null,*' '' \
     "$TONG" stat dead --json

@@ -86,6 +86,7 @@ for box in dead jobs full quiet; do
 tong_done_messages_total done
 tong_redelivered_messages_total redelivered
 tong_dead_letter_messages_total dead-letters
+tong_expired_messages_total expired
 tong_receiver_deaths_total deaths
 tong_sent_messages sent
 tong_dropped_messages dropped
@@ -106,7 +107,7 @@ END
 done
 is 'the numbers are those of tong stat' "$seen" ''
 is 'no family is left out of this test' \
-    "$(grep -c '^# TYPE tong_[a-z_]* [cg]' "$work/text") $(grep -c '^[^#].*name="jobs"' "$work/text")" '22 20'
+    "$(grep -c '^# TYPE tong_[a-z_]* [cg]' "$work/text") $(grep -c '^[^#].*name="jobs"' "$work/text")" '23 21'
 is 'what a mailbox is stands in its labels' "$(grep '_info{name="jobs"' "$work/text")" \
     "tong_mailbox_info{name=\"jobs\",carrier=\"shm\",id=\"$(field jobs id)\",delivery=\"any\",owner=\"system\",full=\"block\"} 1"
 is 'regions, too' "$(sample tong_region_size_bytes shelf) $(sample tong_region_locked shelf)" '8192 0'

@@ -41,6 +41,8 @@ static const struct family mailbox_families[] = {
       "Given back by a receiver or its death, to be handed out again.", U64, MAILBOX(redelivered) },
     { "tong_dead_letter_messages", "counter", "messages",
       "Handed out too often and moved to the dead-letter mailbox.", U64, MAILBOX(dead_letters) },
+    { "tong_expired_messages", "counter", "messages", "Thrown away because their time was over.",
+      U64, MAILBOX(expired) },
     { "tong_receiver_deaths", "counter", "", "Receivers found dead.", U64, MAILBOX(deaths) },
     { "tong_sent_messages", "gauge", "messages",
       "Ever sent; while messages move it may be short by those between two words.", U64,
