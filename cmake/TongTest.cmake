@@ -149,6 +149,16 @@ function(tong_add_abi_tests)
     endforeach()
 endfunction()
 
+# The Python package on the library of this build.
+function(tong_add_python_tests)
+    if(TONG_SANITIZE OR NOT TARGET tong)
+        return()
+    endif()
+    tong_register(python.package LABELS python TIMEOUT 300 COMMAND
+        "${PROJECT_SOURCE_DIR}/bindings/python/tests/run")
+    set_property(TEST python.package APPEND PROPERTY ENVIRONMENT "TONG_LIBRARY=$<TARGET_FILE:tong>")
+endfunction()
+
 # docs/security.md against the tests, and what the sources must not hold.
 function(tong_add_security_tests)
     foreach(name table source)
@@ -222,6 +232,7 @@ function(tong_add_all_tests)
     tong_add_format_tests()
     tong_add_security_tests()
     tong_add_cli_tests()
+    tong_add_python_tests()
     tong_add_example_tests()
     tong_add_model_tests()
     find_package(PkgConfig QUIET)
