@@ -58,17 +58,40 @@ static int each(const tong_status *status, int error, void *arg)
     return 0;
 }
 
+static int each_link(const tong_link *link, void *arg)
+{
+    const struct list *const list = arg;
+    const struct tool_field fields[] = {
+        { .name = "a", .kind = TOOL_TEXT, .text = link->a },
+        { .name = "b", .kind = TOOL_TEXT, .text = link->b },
+        { .name = "waiting_at_b", .kind = TOOL_NUMBER, .number = link->waiting[0] },
+        { .name = "waiting_at_a", .kind = TOOL_NUMBER, .number = link->waiting[1] },
+    };
+    if (tool_given(list->args, "--json")) {
+        tool_print_fields(list->args, fields, sizeof(fields) / sizeof(fields[0]));
+    } else {
+        printf("%s <-> %s\n", link->a, link->b);
+    }
+    return 0;
+}
+
 static int run(const struct tool_args *args)
 {
     static const char *const forms[] = { "-l", "--json", NULL };
+    static const char *const kinds[] = { "-l", "--links", NULL };
     struct list list = { .args = args };
-    if (tool_need_words(args, 0, "") || tool_only_one_of(args, forms)) {
+    const bool links = tool_given(args, "--links");
+    if (tool_only_one_of(args, kinds) || tool_need_words(args, 0, "") ||
+        tool_only_one_of(args, forms)) {
         return TOOL_USAGE;
     }
     if (tool_given(args, "--json") && tool_json_need(args)) {
         return TOOL_FAILED;
     }
-    const int r = tong_list(each, &list);
+    int r = links ? 0 : tong_list(each, &list);
+    if (r == 0 && (links || !tool_given(args, "--json"))) {
+        r = tong_links(each_link, &list);
+    }
     if (r < 0) {
         return tool_error(args, NULL, r, NULL);
     }
@@ -78,14 +101,17 @@ static int run(const struct tool_args *args)
 const struct tool_command tool_ls = {
     .name = "ls",
     .line = "list the mailboxes",
-    .usage = "ls [-l | --json]",
+    .usage = "ls [-l | --links] [--json]",
     .examples = "tong ls                          the names, one a line\n"
-                "tong ls -l                       and what they hold, who is there",
+                "tong ls -l                       and what they hold, who is there\n"
+                "tong ls --links                  which processes have sent to each other",
+    .about = "Behind the mailboxes stand the links of processes that name each other: P <-> Q.",
     .options =
         (const struct tool_option[]){
             { "-l", NULL,
               "capacity, messages, who is there, memory, owner, delivery, dead letters" },
-            { "--json", NULL, "an object a line, as `tong stat --json`" },
+            { "--links", NULL, "the links between processes alone" },
+            { "--json", NULL, "an object a line, as `tong stat --json`; of links with --links" },
             { NULL, NULL, NULL },
         },
     .run = run,

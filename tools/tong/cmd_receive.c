@@ -21,6 +21,9 @@ static int check_usage(const struct tool_args *args)
 static int run(const struct tool_args *args)
 {
     struct tool_receive rx = { .count = 1 };
+    if (tool_given(args, "--as") || tool_given(args, "--from")) {
+        return tool_direct_receive(args);
+    }
     if (check_usage(args) || tool_value_size(args, "--count", UINT64_MAX - 1, &rx.count)) {
         return TOOL_USAGE;
     }
@@ -53,12 +56,14 @@ const struct tool_command tool_receive = {
     .name = "receive",
     .line = "take a message out of a mailbox",
     .usage = "receive NAME [--count N | --follow | --stream] [--timeout S] [--ack] [--exec CMD]\n"
-             "                    [--lines | --null | --json] [--output F] [--no-create]",
+             "                    [--lines | --null | --json] [--output F] [--no-create]\n"
+             "               receive --as Q [--from P] [--count N | --follow] [--timeout S]",
     .examples = "tong receive hello                       wait for one message and print it\n"
                 "tong receive numbers --follow --lines    all that come, each on a line\n"
                 "tong receive jobs --follow --exec 'sh'   run each message as a script\n"
                 "tong receive jobs --follow --ack --exec './work'\n"
-                "                                         a worker: what fails comes again",
+                "                                         a worker: what fails comes again\n"
+                "tong receive --as Q --from P             what process P sends to process Q",
     .about =
         "Bytes are written as they came; a terminal gets a newline after each message.\n"
         "A message that cannot be written, or whose CMD fails, goes back into the mailbox, and\n"
@@ -66,7 +71,10 @@ const struct tool_command tool_receive = {
         "another worker, and ends up as a dead letter (`tong create --max-deliveries`); N of\n"
         "--count are then deliveries. CMD finds TONG_MAILBOX, TONG_SEQUENCE, TONG_DELIVERIES,\n"
         "TONG_SENDER_PID and TONG_SENDER_UID, of a dead letter TONG_ORIGIN_MAILBOX and others.\n"
-        "A mailbox that is not there is made.",
+        "A mailbox that is not there is made.\n"
+        "With --as this is the process Q while it runs; it prints who sent: P: text. With --from "
+        "it\n"
+        "takes what P sent, the rest waits; it ends when P is dead and all of it was received.",
     .options =
         (const struct tool_option[]){
             { "--count", "N", "N messages instead of one" },
@@ -80,6 +88,8 @@ const struct tool_command tool_receive = {
             { "--json", NULL, "an object a line: data (or data_base64), len, uid, pid, ..." },
             { "--output", "F", "write to this file instead of standard output" },
             { "--no-create", NULL, "fail if there is no mailbox of that name" },
+            { "--as", "Q", "receive as the process of this name" },
+            { "--from", "P", "with --as: from the process of this name alone" },
             { NULL, NULL, NULL },
         },
     .run = run,

@@ -130,6 +130,9 @@ static int run(const struct tool_args *args)
 {
     static const char *const ways[] = { "--lines", "--null", "--stream", NULL };
     const char *const text = args->n_words == 2 ? args->words[1] : NULL;
+    if (tool_given(args, "--as") || tool_given(args, "--to")) {
+        return tool_direct_send(args);
+    }
     if (tool_only_one_of(args, ways)) {
         return TOOL_USAGE;
     }
@@ -158,12 +161,17 @@ const struct tool_command tool_send = {
     .name = "send",
     .line = "put a message into a mailbox",
     .usage = "send NAME [TEXT] [--file F] [--lines | --null | --stream] [--timeout S]\n"
-             "                 [--no-create]",
+             "                 [--no-create]\n"
+             "            send --as P --to Q [TEXT] [--file F] [--timeout S]",
     .examples = "tong send hello \"Hi there\"            one message, the text\n"
                 "seq 100 | tong send numbers --lines   a message for each line\n"
-                "tar c . | tong send files --stream    a pipe of any length, in pieces",
-    .about = "Without TEXT and --file, standard input is the message. Bytes are sent as they are.\n"
-             "A mailbox that is not there is made. A full one is waited for.",
+                "tar c . | tong send files --stream    a pipe of any length, in pieces\n"
+                "tong send --as P --to Q hello         from process P to process Q, by their names",
+    .about =
+        "Without TEXT and --file, standard input is the message. Bytes are sent as they are.\n"
+        "A mailbox that is not there is made. A full one is waited for.\n"
+        "With --as and --to there is no mailbox to name: this is the process P while it runs, and\n"
+        "Q is waited for.",
     .options =
         (const struct tool_option[]){
             { "--file", "F", "the bytes of this file instead of standard input" },
@@ -173,6 +181,8 @@ const struct tool_command tool_send = {
             { "--timeout", "S",
               "wait at most S seconds for room for each message; 0: do not wait" },
             { "--no-create", NULL, "fail if there is no mailbox of that name" },
+            { "--as", "P", "send as the process of this name" },
+            { "--to", "Q", "to the process of this name" },
             { NULL, NULL, NULL },
         },
     .run = run,

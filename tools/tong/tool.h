@@ -479,6 +479,12 @@ void tool_scene_program(const struct tool_scene_process *process, char ret_name[
 
 /* ------------------------------------------------------------------ the commands */
 
+/* ---- direct.c: processes that name each other */
+
+/* `send --as P --to Q` and `receive --as Q [--from P]`. Exit codes. */
+int tool_direct_send(const struct tool_args *args);
+int tool_direct_receive(const struct tool_args *args);
+
 extern const struct tool_command tool_create;
 extern const struct tool_command tool_hold;
 extern const struct tool_command tool_send;
