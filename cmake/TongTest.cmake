@@ -149,6 +149,19 @@ function(tong_add_abi_tests)
     endforeach()
 endfunction()
 
+# The manual: its text against tong.h and the command, and its examples, which have to work.
+function(tong_add_man_tests)
+    if(TONG_SANITIZE OR NOT TARGET tong_tool)
+        return()
+    endif()
+    foreach(name text examples)
+        tong_register(man.${name} LABELS man TIMEOUT 300 COMMAND
+            "${PROJECT_SOURCE_DIR}/tests/man/${name}.sh")
+        set_property(TEST man.${name} APPEND PROPERTY ENVIRONMENT
+            "MAN_SOURCE=${PROJECT_SOURCE_DIR}" "MAN_BUILD=${PROJECT_BINARY_DIR}" "CC=${CMAKE_C_COMPILER}")
+    endforeach()
+endfunction()
+
 # The Python package on the library of this build.
 function(tong_add_python_tests)
     if(TONG_SANITIZE OR NOT TARGET tong)
@@ -233,6 +246,7 @@ function(tong_add_all_tests)
     tong_add_security_tests()
     tong_add_cli_tests()
     tong_add_python_tests()
+    tong_add_man_tests()
     tong_add_example_tests()
     tong_add_model_tests()
     find_package(PkgConfig QUIET)

@@ -25,6 +25,9 @@ installs() {
         for page in "$ABI_SOURCE"/man/*.[1-8]; do
             [ ! -e "$page" ] || ls "share/man/man${page##*.}/$(basename "$page")" || return 1
         done
+    for page in $(public_functions | sed 's/$/.3/') tong-send.1 tong-receive.1 tong-ls.1; do
+        ls "share/man/man${page##*.}/$page" || return 1
+    done
 }
 
 only_the_headers_for_c_and_cpp_are_installed() {
