@@ -111,12 +111,14 @@ enum tong_owner {
 enum tong_full {
     TONG_BLOCK = 0, /* wait for room, up to the time-out */
     TONG_DROP_NEWEST =
-        1 /* drop the message being sent, count it, return TONG_DROPPED; at capacity 0
+        1, /* drop the message being sent, count it, return TONG_DROPPED; at capacity 0
                             that is: unless a receiver waits */
+    TONG_DROP_OLDEST =
+        2 /* drop the sender's oldest, count it, send this one, return TONG_DROPPED */
 };
 
 /* Positive answers. */
-#define TONG_DROPPED 1   /* tong_send: the mailbox was full and the message was dropped */
+#define TONG_DROPPED 1   /* tong_send: the mailbox was full and a message was dropped */
 #define TONG_RECOVERED 1 /* tong_region_lock: yours, but its last holder died inside */
 
 typedef struct tong_mailbox tong_mailbox;
@@ -266,7 +268,8 @@ typedef struct tong_status {
     uint32_t receivers_asleep;       /* of these, asleep waiting for a message */
     uint32_t claimed;                /* messages handed out and not done */
     uint64_t waiting;                /* messages to be handed out, returned ones included */
-    uint64_t sent;                   /* messages ever committed */
+    uint64_t sent;                   /* messages ever committed; TONG_DROP_OLDEST: those dropped,
+                                        too: done + dropped + what is still there */
     uint64_t done;                   /* messages ever finished: received, done, skipped, expired */
     uint64_t dropped;                /* messages dropped because it was full */
     uint64_t redelivered;            /* messages given back by tong_return or a death */
@@ -471,8 +474,14 @@ TONG_API int tong_watch(tong_mailbox *box, int64_t timeout_ns, tong_death *ret_d
  * Shape    data[0..len), 0 <= len <= TONG_MESSAGE_MAX; NULL is allowed for len 0.
  * Blocks   while there is no room, until timeout_ns; at capacity 0 until a receiver has taken it.
  * Returns  0: promised, it will be received whatever happens to this process; or
- *            TONG_DROPPED   full, and the mailbox is TONG_DROP_NEWEST
- *            -EAGAIN        no room (at capacity 0: no receiver waiting) and timeout_ns 0
+ *            TONG_DROPPED   full, and the mailbox is TONG_DROP_NEWEST: the message was dropped; or it
+ *                           is TONG_DROP_OLDEST: the message is in the mailbox as for 0, and the oldest
+ *                           of this sender (several, where memory was short) was dropped for it, unless
+ *                           a receiver took that one at this moment. At capacity 0 either drops the
+ *                           message, unless a receiver waits
+ *            -EAGAIN        no room (at capacity 0: no receiver waiting) and timeout_ns 0; or, without
+ *                           waiting, TONG_DROP_OLDEST in a mailbox that other senders keep full, also
+ *                           if they took what it made room by dropping its own
  *            -ETIMEDOUT     the time is over; the message will never be delivered
  *            -EMSGSIZE      the mailbox has a fixed size and len is another, or len is too long
  *            -ENOSPC        max_bytes is reached or the memory is full; what was accepted is intact
@@ -514,7 +523,8 @@ TONG_API uint64_t tong_key(const void *bytes, size_t len);
  *
  * Shape    messages[i] is iov_base[0..iov_len). Each is a message of its own.
  * Blocks   for room for the first one only; the others go as far as there is room. Where the mailbox
- *          is TONG_DROP_NEWEST, those without room are dropped and counted, and it goes on.
+ *          is TONG_DROP_NEWEST, those without room are dropped and counted, and it goes on; where it is
+ *          TONG_DROP_OLDEST, all are sent, and tong_stat() tells what was dropped.
  * Returns  how many were sent (0 only if all were dropped, or for n 0), or an error of tong_send()
  *          that met the first.
  * Cost     one fence and at most one wake-up for all.
@@ -538,7 +548,8 @@ TONG_API int tong_reserve(tong_mailbox *box, size_t len, int64_t timeout_ns, ton
  * tong_commit - send what was written into a reservation; len bytes of it, at most what was reserved.
  *
  * Blocks   no; at capacity 0 as tong_send(), with the timeout_ns of the reservation.
- * Returns  0, -EINVAL (no such reservation, len too long), -EMSGSIZE (fixed size), -EIDRM,
+ * Returns  0, TONG_DROPPED (TONG_DROP_OLDEST: sent, the reservation had to drop an older one), -EINVAL
+ *          (no such reservation, len too long), -EMSGSIZE (fixed size), -EIDRM,
  *          -EOWNERDEAD, -ECHILD; at capacity 0 also -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED. The
  *          reservation is over in every case but -EINVAL and -EMSGSIZE.
  */
@@ -609,7 +620,9 @@ TONG_API ssize_t tong_receive_many(tong_mailbox *box, const struct iovec *buffer
  * Blocks   as tong_receive().
  * Returns  0, an error of tong_receive(), or -ENOBUFS: this handle has 64 claims already.
  * Memory   data belongs to the mailbox; read only. Another process of the sender's user could change
- *          it while you read: copy what you check before you trust it.
+ *          it while you read: copy what you check before you trust it. Where the mailbox is
+ *          TONG_DROP_OLDEST it is a copy of this process, whose room in the mailbox is free: given back
+ *          or left by a death it may be dropped as others are.
  */
 TONG_API int tong_claim(tong_mailbox *box, int64_t timeout_ns, tong_message *ret_message);
 

@@ -79,7 +79,10 @@ struct tg_writer {
     uint64_t keep;     /* how many of those may be */
     uint32_t pid;
     bool is_reserved;
-    bool borrowed; /* the memory is somebody else's (tests) */
+    bool borrowed;           /* the memory is somebody else's (tests) */
+    bool keeps_oldest;       /* set before it is made or taken over: the head says `oldest` */
+    uint64_t oldest;         /* what it says, */
+    uint32_t oldest_segment; /* and the segment with it */
     /* Asked before bytes are added to the file. 0 or -ENOSPC. */
     int (*may_grow)(void *arg, uint64_t bytes);
     void *arg;
@@ -165,6 +168,15 @@ int tg_writer_reserve_offer(struct tg_writer *w, uint64_t len, bool all_finished
 void tg_writer_taken(struct tg_writer *w, uint64_t len);
 /* Give the memory of one-shot segments that were left back, if readers could not. */
 void tg_writer_trim(struct tg_writer *w, int fd, const struct tg_link_place *place);
+
+/* ---- oldest.c: what the sender itself takes away */
+
+/* Move `oldest` up to a message's number, the next one's at most; never back. Readers that stand before
+ * it are overtaken. On 0 it is stored and everything before it may be written over: a place for
+ * tg_writer_reserve. -EPROTO: damaged, ... */
+int tg_writer_raise_oldest(struct tg_writer *w, uint32_t sequence);
+/* Whether giving up messages may make room for one of len bytes. */
+bool tg_writer_can_give_up(const struct tg_writer *w, uint64_t len);
 
 /* Place behind the last committed record of a sender that is dead or closed: walks on from tail, or
  * from next where the box is further. Reads the file and does not touch its memory, which a receiver

@@ -133,7 +133,7 @@ static bool in_window(const struct tg_writer_segment *segment)
 }
 
 /* Map a segment that lies outside of the window. fd < 0: open the file for it. */
-static int map_segment(struct tg_writer *w, uint32_t index, int fd)
+int tg_writer_map(struct tg_writer *w, uint32_t index, int fd)
 {
     struct tg_writer_segment *segment = &w->segments[index];
     if (in_window(segment) || segment->map != NULL) {
@@ -333,7 +333,7 @@ static int grow(struct tg_writer *w, uint64_t need, uint32_t *ret_index)
     }
     int r = find_left(w, need, ret_index) ? 0 : append(w, fd, need, ret_index);
     if (r == 0) {
-        r = map_segment(w, *ret_index, fd);
+        r = tg_writer_map(w, *ret_index, fd);
     }
     return r;
 }
@@ -358,7 +358,7 @@ static bool find_kept(const struct tg_writer *w, uint64_t need, uint32_t *ret_in
 static int find_segment(struct tg_writer *w, uint64_t need, uint32_t *ret_index)
 {
     if (find_kept(w, need, ret_index)) {
-        return map_segment(w, *ret_index, -1);
+        return tg_writer_map(w, *ret_index, -1);
     }
     return grow(w, need, ret_index);
 }
@@ -415,6 +415,11 @@ static void write_birth(struct tg_writer *w, const struct tg_link_birth *birth)
     tg_store_relaxed(&head->link_id, w->link_id);
     tg_store_relaxed(&head->first, first);
     tg_store_relaxed(&head->tail, first);
+    if (w->keeps_oldest) {
+        tg_store_relaxed(&head->oldest, first);
+        w->oldest = first;
+        w->oldest_segment = 0;
+    }
     tg_store_relaxed(&head->high, (uint64_t)birth->sequence);
     tg_store_relaxed(&head->pid, (uint32_t)getpid());
     tg_store_relaxed(&head->gid, (uint32_t)getegid());
@@ -520,14 +525,20 @@ static int stand_at_tail(struct tg_writer *w, int fd, tg_link_place_fn *place, v
     }
     if (r == 0) {
         const struct tg_link_place now = place(arg);
-        r = read_chain(w, now.known ? now.head : tg_load_relaxed(&w->head->first), tail);
+        uint64_t head = now.known ? now.head : tg_load_relaxed(&w->head->first);
+        if (w->keeps_oldest) {
+            /* Everything from there on stands as it was written, and perhaps nothing before it. */
+            w->oldest = head = tg_load_relaxed(&w->head->oldest);
+        }
+        r = read_chain(w, head, tail);
+        w->oldest_segment = r == 0 ? w->chain[w->chain_first] : 0;
     }
     uint32_t index = 0;
     if (r == 0) {
         r = tg_segment_find(w->head, tg_place_offset(tail), &index);
     }
     if (r == 0) {
-        r = map_segment(w, index, fd);
+        r = tg_writer_map(w, index, fd);
     }
     if (r == 0) {
         w->sequence = tg_place_sequence(tail);

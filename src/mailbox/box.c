@@ -45,6 +45,8 @@ static int read_options(struct tg_box *box)
     box->full = tg_load_relaxed(&head->full);
     box->mode = tg_load_relaxed(&head->mode);
     box->capacity = tg_load_relaxed(&head->capacity);
+    box->lossy = box->full == TONG_DROP_OLDEST && box->capacity != 0;
+    box->goes_long = box->capacity == 0 || box->lossy;
     box->link_capacity = tg_load_relaxed(&head->link_capacity);
     box->message_size = tg_load_relaxed(&head->message_size);
     box->max_bytes = tg_load_relaxed(&head->max_bytes);
@@ -57,7 +59,7 @@ static int read_options(struct tg_box *box)
     const bool bad_capacity = box->capacity > TONG_CAPACITY_MAX && box->capacity != TONG_UNBOUNDED;
     const bool bad_link = box->link_capacity == 0 || (box->link_capacity > TONG_CAPACITY_MAX &&
                                                       box->link_capacity != TONG_UNBOUNDED);
-    return box->policy == NULL || box->full > TONG_DROP_NEWEST || bad_capacity || bad_link ||
+    return box->policy == NULL || box->full > TONG_DROP_OLDEST || bad_capacity || bad_link ||
                    bad_name
                ? -EPROTO
                : 0;
@@ -471,7 +473,7 @@ static int check_options(const tong_options *o)
     const bool bad_capacity = o->capacity > TONG_CAPACITY_MAX && o->capacity != TONG_UNBOUNDED;
     const bool bad_link =
         o->link_capacity > TONG_CAPACITY_MAX && o->link_capacity != TONG_UNBOUNDED;
-    if (o->struct_size < sizeof *o || o->owner > TONG_PROCESS || o->full > TONG_DROP_NEWEST ||
+    if (o->struct_size < sizeof *o || o->owner > TONG_PROCESS || o->full > TONG_DROP_OLDEST ||
         bad_capacity || bad_link || (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 ||
         o->max_bytes == 0 || o->reserved != 0 || o->max_deliveries >= UINT16_MAX ||
         (o->dead_letter != NULL && o->max_deliveries == 0)) {

@@ -73,6 +73,7 @@ struct tg_sender {
     uint32_t done_seen;       /* of the row; never ahead of it */
     uint32_t done_total_seen; /* of the box; never ahead of it */
     uint32_t want;            /* room to be rung for */
+    uint32_t given_up;        /* messages the present call dropped for its own */
     uint32_t quota;           /* rooms it may take beside a queue */
     uint32_t since_wake;      /* messages sent since the last sleep for room */
     uint64_t note;            /* the turn rung for last */
@@ -214,6 +215,8 @@ struct tg_box {
     uint32_t link_capacity;
     uint32_t message_size;
     uint32_t full;
+    bool lossy;     /* full is TONG_DROP_OLDEST: a sender may overtake a receiver */
+    bool goes_long; /* a receive never goes the short way */
     uint32_t mode;
     uint32_t max_deliveries;
     uint64_t max_bytes;
@@ -421,6 +424,35 @@ int tg_sender_sleep(struct tg_box *box, int64_t deadline, uint32_t interrupts,
                     bool (*ready)(struct tg_box *box));
 /* Living receivers, into a waitset. */
 void tg_sender_watch_receivers(struct tg_box *box, struct tg_waitset *set);
+
+/* ---- give_up.c: TONG_DROP_OLDEST, the sender's side */
+
+/* Room for one more message, made if need be. 0; -EAGAIN: nothing of its own to drop; -errno. */
+int tg_give_up_for_room(struct tg_box *box);
+/* A place for one, where memory is short: after -ENOSPC. */
+int tg_give_up_for_memory(struct tg_box *box, uint64_t len, uint8_t **ret_data);
+/* Where the writer may go on, as the box and the own drops have it. */
+struct tg_link_place tg_give_up_place(struct tg_box *box);
+
+/* ---- overtaken.c: TONG_DROP_OLDEST, the receiving side; token held unless said */
+
+/* Whether the sender has given up what lies at a place; whatever was copied from there before this call
+ * may be torn then. */
+bool tg_overtaken(const struct tg_attached *at, uint64_t place);
+/* The same of a message that was found where it lies. */
+bool tg_overtaken_message(const struct tg_attached *at, uint32_t sequence);
+/* Go on where the sender has given up; count what was. 0; 1: overtaken again and again; -errno. */
+int tg_overtaken_settle(struct tg_box *box, struct tg_attached *at);
+/* Before next is stored: up to there it is handed out. */
+void tg_overtaken_hand_out(struct tg_attached *at, uint32_t next);
+/* The number of the first message never handed out. */
+uint32_t tg_overtaken_next(const struct tg_box_row *row);
+/* One that was given back and is gone meanwhile: counted, its entry freed. True: it was. */
+bool tg_overtaken_entry(struct tg_box *box, struct tg_box_entry *entry);
+/* How many wait; 0 also where the link is damaged. */
+uint32_t tg_overtaken_count(struct tg_box *box, struct tg_attached *at);
+/* Whether something may be there; a hint, no token needed. */
+bool tg_overtaken_hint(const struct tg_attached *at);
 
 /* ---- rendezvous.c */
 

@@ -276,8 +276,8 @@ struct tg_room_row {
     tg_a32 sent;   /* messages committed: a copy of the link's own number; its sender */
     tg_a32 ticket; /* place in the queue of blocked senders, 0 none; its sender */
     tg_a32 nudge;  /* its sender waits here; any sender, atomic add */
-    tg_a32 unused0;
-    tg_a64 owner; /* record number of its sender's process; its sender */
+    tg_a32 oldest; /* TONG_DROP_OLDEST: number of the oldest message kept; its sender */
+    tg_a64 owner;  /* record number of its sender's process; its sender */
     uint8_t unused1[32];
 };
 

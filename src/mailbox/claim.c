@@ -45,7 +45,7 @@ void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t he
     if (head == old_head && done == old_done) {
         return;
     }
-    if (box->capacity != 0) {
+    if (box->capacity != 0 && !box->lossy) {
         tg_reader_leave(&at->reader, old_head, head);
     }
     /* release: what was read there is read; pairs with the sender's acquire before it overwrites. */
@@ -246,6 +246,17 @@ static uint32_t handed_out(const struct tg_box *box, const struct tg_attached *a
     return tg_place_sequence(tg_load_relaxed(&at->row->next));
 }
 
+/* A receiver that died may have left a place behind its number. */
+static void settle_all(struct tg_box *box)
+{
+    for (uint32_t i = 0; i < box->rx.n_attached; i++) {
+        struct tg_attached *at = box->rx.attached[i];
+        if (!at->reader.damaged && tg_links_is_current(box, at)) {
+            (void)tg_overtaken_settle(box, at);
+        }
+    }
+}
+
 void tg_claims_collect(struct tg_box *box, bool all)
 {
     struct tg_receiver *rx = &box->rx;
@@ -253,6 +264,9 @@ void tg_claims_collect(struct tg_box *box, bool all)
         (void)tg_links_refresh(box);
     }
     rx->dirty = false;
+    if (all && box->lossy) {
+        settle_all(box);
+    }
     for (uint32_t i = 0; i < rx->n_attached; i++) {
         rx->attached[i]->touched = all;
     }

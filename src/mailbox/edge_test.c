@@ -45,7 +45,7 @@ static void options_that_cannot_be_are_refused(void)
     o.delivery = 77;
     refuse(o);
     o = kit_options();
-    o.full = TONG_DROP_NEWEST + 1;
+    o.full = TONG_DROP_OLDEST + 1;
     refuse(o);
     o = kit_options();
     o.owner = TONG_PROCESS + 1;

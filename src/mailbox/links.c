@@ -81,7 +81,8 @@ static void set_row(struct tg_box *box, struct tg_attached *at)
     tg_store_relaxed(&row->head, head);
     tg_store_relaxed(&row->grant, UINT64_C(0));
     tg_store_relaxed(&row->verdict, UINT64_C(0));
-    tg_store_relaxed(&row->dropped, UINT64_C(0));
+    /* What was dropped on the links before stays counted. */
+    tg_store_relaxed(&row->dropped, first >> 32 << 32 | (uint32_t)tg_load_relaxed(&row->dropped));
     tg_store_relaxed(&row->done, done);
     if (box->capacity != 0 && (int32_t)(done - old) > 0) {
         tg_claims_note_done(box, done - old);

@@ -29,14 +29,32 @@ static void count_offers(const struct tg_box_view *view, const struct tg_link_he
     look->done = offer - (open ? 1u : 0u);
 }
 
+/* What was dropped and no receiver has passed yet neither waits nor is unfinished. */
+static void pass_dropped(const struct tg_box_view *view, const struct tg_link_head *head,
+                         uint32_t row, bool known, uint32_t *next, uint32_t *done,
+                         struct tg_link_look *look)
+{
+    const uint32_t oldest = tg_place_sequence(tg_load_relaxed(&head->oldest));
+    *next = known ? tg_overtaken_next(&view->rows[row]) : *next;
+    const int32_t ahead = (int32_t)(oldest - *next);
+    if (ahead > 0) {
+        look->dropped += (uint32_t)ahead;
+        *next += (uint32_t)ahead;
+        *done += (uint32_t)ahead;
+    }
+}
+
 static void count_records(const struct tg_box_view *view, const struct tg_link_head *head, int fd,
                           uint32_t row, const struct tg_link_place *place,
                           struct tg_link_look *look)
 {
     const uint64_t first = tg_load_relaxed(&head->first);
-    const uint32_t next = tg_place_sequence(place->known ? place->next : first);
-    const uint32_t done =
+    uint32_t next = tg_place_sequence(place->known ? place->next : first);
+    uint32_t done =
         place->known ? tg_load_relaxed(&view->rows[row].done) : tg_place_sequence(first);
+    if (tg_load_relaxed(&view->head->full) == TONG_DROP_OLDEST) {
+        pass_dropped(view, head, row, place->known, &next, &done, look);
+    }
     uint32_t sent = 0;
     if (tg_link_sent(fd, &sent) < 0) {
         return;

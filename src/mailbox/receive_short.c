@@ -91,7 +91,7 @@ static inline struct tg_attached *short_link(struct tg_box *box)
 {
     struct tg_receiver *rx = &box->rx;
     if (rx->cursor >= rx->n_attached || rx->served >= SHORT_MOST || box->threads ||
-        box->capacity == 0) {
+        box->goes_long) {
         return NULL;
     }
     struct tg_attached *at = rx->attached[rx->cursor];

@@ -135,6 +135,40 @@ static int look_at_holder(struct tg_box *box, uint32_t link, uint64_t seen,
     return 0;
 }
 
+/* Rooms of what senders gave up and no receiver has passed yet. done_total was read before: what is
+ * passed meanwhile is counted in one of the two at most, so the error is to refuse. */
+static uint32_t given_up_rooms(struct tg_box *box)
+{
+    uint32_t sum = 0;
+    const uint32_t n = tg_load_acquire(&box->room->n_rows);
+    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
+        if (tg_sight_fetch_row(&box->sight, i) < 0) {
+            continue;
+        }
+        const bool known = i < tg_load_acquire(&box->head->n_rows);
+        const uint32_t next =
+            known ? tg_place_sequence(tg_load_acquire(&box->rows[i].next)) : UINT32_C(0);
+        const int32_t ahead = (int32_t)(tg_load_acquire(&box->room_rows[i].oldest) - next);
+        sum += ahead > 0 ? (uint32_t)ahead : 0;
+    }
+    return sum;
+}
+
+/* Whether the mailbox is full, as its word was read. */
+static bool is_full(struct tg_box *box, struct word w)
+{
+    uint32_t *done = &box->tx.done_total_seen;
+    /* An old one will do (I3): the word is asked only when that one says full. */
+    if (box->lossy || difference(w.total, *done) >= (int32_t)box->capacity) {
+        if (tg_sight_fetch_head(&box->sight) < 0) {
+            return true;
+        }
+        *done = (uint32_t)tg_load_acquire(&box->head->done_total);
+    }
+    const uint32_t free_ = *done + (box->lossy ? given_up_rooms(box) : 0);
+    return difference(w.total, free_) >= (int32_t)box->capacity;
+}
+
 int tg_room_take(struct tg_box *box, struct tg_waitset *watch)
 {
     tg_a64 *word = &box->room->word;
@@ -144,14 +178,7 @@ int tg_room_take(struct tg_box *box, struct tg_waitset *watch)
         uint64_t seen = tg_load_acquire(word);
         const struct word w = unpack(seen);
         help(box, w);
-        /* An old one will do (I3): the word is asked only when that one says full. */
-        if (difference(w.total, box->tx.done_total_seen) >= (int32_t)box->capacity) {
-            if (tg_sight_fetch_head(&box->sight) < 0) {
-                return -EAGAIN;
-            }
-            box->tx.done_total_seen = (uint32_t)tg_load_acquire(&box->head->done_total);
-        }
-        if (difference(w.total, box->tx.done_total_seen) < (int32_t)box->capacity) {
+        if (!is_full(box, w)) {
             const uint32_t got = count_of(&mine->got, w, me, GOT);
             if (tg_cas(word, &seen, pack(w.total + 1, got + 1, me, GOT))) {
                 return 0;
@@ -353,6 +380,9 @@ int tg_room_enter(struct tg_box *box, uint32_t row)
     }
     struct tg_room_row *mine = &box->room_rows[row];
     tg_store_release(&mine->sent, box->tx.writer.sequence);
+    if (box->lossy) {
+        tg_store_release(&mine->oldest, tg_place_sequence(box->tx.writer.oldest));
+    }
     give_unused_back(box, box->tx.writer.sequence);
     const bool queued = tg_load_relaxed(&mine->ticket) != 0;
     tg_store_release(&mine->owner, box->me);

@@ -303,6 +303,9 @@ static int wait_for_room(struct tg_box *box, int64_t deadline, uint32_t interrup
 
 static int get_room(struct tg_box *box, int64_t deadline, uint32_t interrupts)
 {
+    if (box->lossy) {
+        return tg_give_up_for_room(box);
+    }
     const bool at_once = deadline == 0 || box->full == TONG_DROP_NEWEST;
     if (at_once ? has_room_now(box) : has_room(box)) {
         return 0;
@@ -332,9 +335,10 @@ static int place(struct tg_box *box, uint64_t len, uint8_t **ret_data)
     }
     struct tg_link_place row = { .known = false };
     if (!tg_writer_fits(&tx->writer, len)) {
-        row = tg_sender_place(box);
+        row = box->lossy ? tg_give_up_place(box) : tg_sender_place(box);
     }
-    return tg_writer_reserve(&tx->writer, len, &row, ret_data);
+    const int r = tg_writer_reserve(&tx->writer, len, &row, ret_data);
+    return r == -ENOSPC && box->lossy ? tg_give_up_for_memory(box, len, ret_data) : r;
 }
 
 /* Room and a place for a message. 0, TONG_DROPPED, -errno. */
@@ -342,6 +346,7 @@ static int prepare(struct tg_box *box, uint64_t len, int64_t deadline, uint32_t 
                    uint8_t **ret_data)
 {
     struct tg_sender *tx = &box->tx;
+    tx->given_up = 0;
     int r = tx->has_link ? 0 : tg_box_gone(box, tg_sender_get_link(box));
     if (r == 0 && box->capacity != 0) {
         r = get_room(box, deadline, interrupts);
@@ -484,7 +489,7 @@ static int send_one(struct tg_box *box, const struct parts *parts, const struct 
     tg_box_copy(to, parts->extension, parts->extension_len);
     tg_box_copy(to + parts->extension_len, parts->data, parts->len);
     if (box->capacity == 0) {
-        const bool drop = box->full == TONG_DROP_NEWEST;
+        const bool drop = box->full != TONG_BLOCK;
         note_cpu(box);
         const struct tg_offering o = { .len = len,
                                        .extension = parts->extension_len,
@@ -496,9 +501,17 @@ static int send_one(struct tg_box *box, const struct parts *parts, const struct 
     return 0;
 }
 
+/* What a send that put its message into the mailbox answers. */
+static int answer(const struct tg_box *box)
+{
+    return box->tx.given_up != 0 ? TONG_DROPPED : 0;
+}
+
+/* 0: it is in the mailbox, see answer(). TONG_DROPPED: it is not. */
 static int send_or_drop(struct tg_box *box, const struct parts *parts, const struct call *call)
 {
     if (parts->extension_len == 0 && send_short(box, parts->data, parts->len)) {
+        box->tx.given_up = 0;
         return 0;
     }
     const int r = send_one(box, parts, call);
@@ -520,6 +533,7 @@ static int send_parts(struct tg_box *box, const struct parts *parts, int64_t tim
     r = send_or_drop(box, parts, &call);
     if (r == 0 && box->capacity != 0) {
         tell(box);
+        r = parts->is_kept ? 0 : answer(box);
     }
     tg_gate_leave(&box->tx.gate);
     return r;
@@ -692,6 +706,7 @@ int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len)
     } else {
         commit(box, len, 0);
         tell(box);
+        r = answer(box);
     }
     end_reservation(box, slot);
     leave_reservation(box);

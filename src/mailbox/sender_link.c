@@ -184,14 +184,21 @@ struct search {
 
 static int may_grow(void *arg, uint64_t bytes);
 
+static void prepare_writer(struct tg_box *box)
+{
+    struct tg_writer *w = &box->tx.writer;
+    memset(w, 0, sizeof *w);
+    w->may_grow = may_grow;
+    w->arg = box;
+    w->keeps_oldest = box->lossy;
+}
+
 static int take_over(struct tg_box *box, int fd, const char *name, const struct brief *brief)
 {
     struct tg_sender *tx = &box->tx;
     const int row = tg_link_row(name);
     struct row_of row_of = { box->head, box->rows, (uint32_t)row, brief->link_id, &box->sight };
-    memset(&tx->writer, 0, sizeof tx->writer);
-    tx->writer.may_grow = may_grow;
-    tx->writer.arg = box;
+    prepare_writer(box);
     int r = tg_writer_take_over(&tx->writer, box->dir, fd, box->me, row_place, &row_of);
     if (r == 0 && box->capacity == 0) {
         r = tg_writer_hold_all(&tx->writer);
@@ -303,9 +310,7 @@ static int make_link(struct tg_box *box, uint32_t row, const char *from)
     char name[TG_LINK_NAME_SIZE];
     (void)snprintf(temp, sizeof temp, ".new.%016llx.%p", (unsigned long long)box->me, (void *)box);
     tg_link_name(row, name);
-    memset(&tx->writer, 0, sizeof tx->writer);
-    tx->writer.may_grow = may_grow;
-    tx->writer.arg = box;
+    prepare_writer(box);
     int r = tg_writer_make(&tx->writer, box->dir, temp, &birth);
     if (r == 0) {
         r = tg_sys_rename(box->dir, temp, name, false);
@@ -363,6 +368,9 @@ int tg_sender_get_link(struct tg_box *box)
     /* Bounded, a link holds no more than that anyway; unbounded, it shall fall back to little. */
     const bool bounded = box->link_capacity != TONG_UNBOUNDED || box->capacity != TONG_UNBOUNDED;
     tx->writer.keep = bounded ? UINT64_C(4) << 20 : UINT64_C(512) << 10;
+    if (box->lossy) {
+        tx->writer.keep = UINT64_MAX / 2; /* I4 of give_up.c */
+    }
     tx->has_link = true;
     tg_from_linked(box);
     tx->is_plain = box->capacity == TONG_UNBOUNDED;
@@ -372,7 +380,8 @@ int tg_sender_get_link(struct tg_box *box)
     tx->want = 1;
     tx->since_wake = UINT32_MAX / 2;
     tx->cpu = UINT32_MAX;
-    tx->done_seen = tg_place_sequence(tg_load_relaxed(&tx->writer.head->first));
+    const uint64_t first = tg_load_relaxed(&tx->writer.head->first);
+    tx->done_seen = tg_place_sequence(box->lossy ? tx->writer.oldest : first);
     tx->offer = (uint32_t)(tg_load_relaxed(&tx->writer.head->offer) >> 32);
     if (box->capacity != 0 && box->capacity != TONG_UNBOUNDED) {
         r = tg_room_enter(box, tx->writer.row);
@@ -503,7 +512,8 @@ static void sweep_left(struct links_sweep *sweep, int fd, const char *name,
     const struct tg_box_view *view = sweep->view;
     const uint32_t row = (uint32_t)tg_link_row(name);
     struct row_of row_of = { view->head, view->rows, row, brief->link_id, &view->sight };
-    struct tg_writer w = { 0 };
+    struct tg_writer w = { .keeps_oldest = tg_load_relaxed(&view->head->full) == TONG_DROP_OLDEST &&
+                                           tg_load_relaxed(&view->head->capacity) != 0 };
     /* As a successor would: what was committed and not counted is found, and then it is left. */
     if (brief->state == TG_LINK_GONE) {
         sweep->found++;

@@ -71,8 +71,10 @@ static bool is_void(const struct tg_box *box, const struct tg_box_entry *entry)
         const int32_t past = (int32_t)((uint32_t)(verdict >> 32) - sequence);
         return past < 0 || (past == 0 && (uint32_t)verdict != TG_TAKEN);
     }
-    const uint64_t next = tg_load_relaxed(&box->rows[row].next);
-    return (int32_t)(sequence - tg_place_sequence(next)) >= 0;
+    const struct tg_box_row *r = &box->rows[row];
+    const uint32_t next =
+        box->lossy ? tg_overtaken_next(r) : tg_place_sequence(tg_load_relaxed(&r->next));
+    return (int32_t)(sequence - next) >= 0;
 }
 
 static void give_back(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)

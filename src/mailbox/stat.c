@@ -102,6 +102,17 @@ static void copy_options(const struct tg_box_head *head, tong_status *s)
     s->dead_letter[sizeof s->dead_letter - 1] = '\0';
 }
 
+/* What receivers found dropped; passed, too, but not done. */
+static void count_dropped(const struct tg_box_view *view, tong_status *s)
+{
+    const uint32_t n = tg_load_acquire(&view->head->n_rows);
+    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
+        const uint32_t dropped = (uint32_t)tg_load_relaxed(&view->rows[i].dropped);
+        s->dropped += dropped;
+        s->done -= dropped < s->done ? dropped : s->done;
+    }
+}
+
 static int look(struct tg_root *root, const char *name, tong_status *s)
 {
     struct tg_box_view view;
@@ -117,6 +128,10 @@ static int look(struct tg_root *root, const char *name, tong_status *s)
     count_slots(root, &view, s);
     (void)tg_sys_list(view.dir, count_file, &count);
     s->sent = s->done + s->claimed + s->set_aside + (s->capacity == 0 ? 0 : s->waiting);
+    if (s->full == TONG_DROP_OLDEST && s->capacity != 0) {
+        count_dropped(&view, s);
+        s->sent = s->done + s->dropped + s->claimed + s->set_aside + s->waiting;
+    }
     tg_box_view_close(&view);
     return dead ? -ENOENT : 0;
 }

@@ -26,6 +26,15 @@ static bool hint_of_users(struct tg_box *box)
     return tg_links_stale(box);
 }
 
+static bool hint_of_link(const struct tg_box *box, const struct tg_attached *at)
+{
+    if (box->capacity == 0) {
+        return tg_rendezvous_hint(at);
+    }
+    return box->lossy ? tg_overtaken_hint(at)
+                      : tg_reader_hint(&at->reader, tg_load_relaxed(&at->row->next));
+}
+
 bool tg_take_hint(struct tg_box *box)
 {
     if (tg_from_count_returned(box) != 0 || tg_links_stale(box)) {
@@ -36,8 +45,7 @@ bool tg_take_hint(struct tg_box *box)
         if (at->reader.damaged || !tg_from_is_wanted(box, at)) {
             continue;
         }
-        if (box->capacity == 0 ? tg_rendezvous_hint(at)
-                               : tg_reader_hint(&at->reader, tg_load_relaxed(&at->row->next))) {
+        if (hint_of_link(box, at)) {
             return true;
         }
     }
@@ -51,6 +59,9 @@ static uint32_t count_link(struct tg_box *box, struct tg_attached *at)
     }
     if (box->capacity == 0) {
         return tg_rendezvous_hint(at) ? 1 : 0;
+    }
+    if (box->lossy) {
+        return tg_overtaken_count(box, at);
     }
     const uint64_t next = tg_load_relaxed(&at->row->next);
     struct tg_message_view view;
@@ -82,14 +93,14 @@ int tg_take_copy_slow(const struct tg_take *take, void *to)
 }
 
 /*
- * A claimed message of another user is read into memory of this process, that neither changes nor
- * vanishes while the receiver works on it, extension and all. Nobody sends more than max_bytes: a record
+ * A claimed message of another user, or one that its sender may give up, is read into memory of this
+ * process, that neither changes nor vanishes while the receiver works on it, extension and all. Nobody sends more than max_bytes: a record
  * that says so is not worth the memory.
  */
 int tg_take_reserve(const struct tg_box *box, struct tg_take *take)
 {
     const size_t len = take->extension + take->len;
-    if (take->at->reader.foreign == NULL || take->how != TG_TAKE_CLAIM) {
+    if ((take->at->reader.foreign == NULL && !box->lossy) || take->how != TG_TAKE_CLAIM) {
         return 0;
     }
     if (len > box->max_bytes) {
@@ -173,7 +184,11 @@ void tg_take_tell(const struct tg_take *take, const struct tg_said *said)
 enum verdict {
     WANTED = 0,
     EXPIRED = 1,
+    PASSED = 2,    /* one that had expired, look again */
+    OVERTAKEN = 3, /* its sender gave it up meanwhile, what was read may be torn */
 };
+
+#define OVERTAKEN_MOST 16 /* so often in a row, then the call looks whether its time is over */
 
 /* One that expires while it is handed out is a moment too late for that. */
 static int judge(const struct tg_take *take, struct tg_said *ret_said)
@@ -313,16 +328,19 @@ static bool is_too_often(const struct tg_box *box, uint32_t state)
 static int take_entry(struct tg_box *box, struct tg_take *take, struct tg_box_entry *entry,
                       uint32_t state)
 {
-    if (take->how == TG_TAKE_COPY) {
-        return take->len > take->size ? -EMSGSIZE : tg_take_copy(take, take->buf);
-    }
     int r = 0;
-    if (take->how == TG_TAKE_CLAIM) {
+    if (take->how == TG_TAKE_COPY) {
+        r = take->len > take->size ? -EMSGSIZE : tg_take_copy(take, take->buf);
+    } else if (take->how == TG_TAKE_CLAIM) {
         r = make_private(box, take);
-        r = r == 0 ? move_here(box, take, entry, state) : r;
-        if (r < 0) {
-            tg_take_drop(take);
-        }
+    }
+    if (tg_overtaken_entry(box, entry)) {
+        r = OVERTAKEN;
+    } else if (r == 0 && take->how == TG_TAKE_CLAIM) {
+        r = move_here(box, take, entry, state);
+    }
+    if (r != 0) {
+        tg_take_drop(take);
     }
     return r;
 }
@@ -334,6 +352,10 @@ static int serve_entry(struct tg_box *box, struct tg_take *take, struct tg_box_e
     struct tg_said said;
     int r = view_entry(box, take, entry, state);
     r = r == 0 ? judge(take, &said) : r;
+    if (tg_overtaken_entry(box, entry)) {
+        one_returned_less(box);
+        return 0;
+    }
     if (r != EXPIRED && take->how != TG_TAKE_SKIP && is_too_often(box, state)) {
         return TG_TAKE_TOO_OFTEN;
     }
@@ -343,6 +365,10 @@ static int serve_entry(struct tg_box *box, struct tg_take *take, struct tg_box_e
             return 1;
         }
         r = take_entry(box, take, entry, state);
+        if (r == OVERTAKEN) {
+            one_returned_less(box);
+            return 0;
+        }
         if (r == 0 || r == -EMSGSIZE) {
             tg_take_tell(take, &said);
         }
@@ -399,6 +425,11 @@ int tg_take_too_often(struct tg_box *box, struct tg_take *take)
     box->rx.parked_ns = tg_now_ns();
     int r = view_entry(box, take, entry, state);
     r = r == 0 ? make_private(box, take) : r;
+    if (tg_overtaken_entry(box, entry)) {
+        tg_take_drop(take);
+        one_returned_less(box);
+        return 0;
+    }
     if (r == 0) {
         r = move_here(box, take, entry, state);
     }
@@ -443,6 +474,9 @@ static int claim_fresh(struct tg_box *box, struct tg_take *take, const struct tg
     tg_store_relaxed(&entry->pid, view->pid);
     tg_store_relaxed(&entry->extension, view->extension);
     tg_store_release(&entry->state, TG_ENTRY(TG_CLAIMED, 1));
+    if (box->lossy) {
+        tg_overtaken_hand_out(take->at, view->sequence + 1);
+    }
     /* The hand-out. release: the entry comes first, or a repair would take it for void. */
     tg_store_release(&take->at->row->next, view->next);
     tg_reader_advance(&take->at->reader, view);
@@ -455,6 +489,9 @@ static void consume_fresh(struct tg_box *box, struct tg_take *take,
 {
     struct tg_box_row *row = take->at->row;
     const bool nothing_out = tg_load_relaxed(&row->head) == tg_load_relaxed(&row->next);
+    if (box->lossy) {
+        tg_overtaken_hand_out(take->at, view->sequence + 1);
+    }
     /* The consumption. release: the copy comes first. */
     tg_store_release(&row->next, view->next);
     tg_reader_advance(&take->at->reader, view);
@@ -465,7 +502,13 @@ static void consume_fresh(struct tg_box *box, struct tg_take *take,
     }
 }
 
-/* 1 taken, -errno. */
+/* Asked behind all that was read of a message, and before anything is made of it. */
+static bool is_overtaken(const struct tg_box *box, const struct tg_take *take)
+{
+    return box->lossy && tg_overtaken_message(take->at, take->sequence);
+}
+
+/* 1 taken, OVERTAKEN, -errno. */
 static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_message_view *view)
 {
     int r = 0;
@@ -474,13 +517,16 @@ static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_me
     }
     if (take->how == TG_TAKE_CLAIM) {
         r = make_private(box, take);
+        if (is_overtaken(box, take)) {
+            r = OVERTAKEN;
+        }
         r = r == 0 ? claim_fresh(box, take, view) : r;
-        if (r < 0) {
+        if (r != 1) {
             tg_take_drop(take);
         }
         return r;
     }
-    if (take->how == TG_TAKE_COPY && view->len >= LONG_COPY) {
+    if (take->how == TG_TAKE_COPY && view->len >= LONG_COPY && !box->lossy) {
         /* Without an entry it is copied under the token. */
         r = claim_fresh(box, take, view);
         if (r == 1) {
@@ -488,6 +534,9 @@ static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_me
         }
     }
     r = take->how == TG_TAKE_COPY ? tg_take_copy(take, take->buf) : 0;
+    if (is_overtaken(box, take)) {
+        return OVERTAKEN;
+    }
     if (r < 0) {
         return r;
     }
@@ -508,34 +557,60 @@ static void know_fresh(struct tg_attached *at, struct tg_take *take,
     take->deliveries = 1;
 }
 
+/* Find the next one. 1, 0, OVERTAKEN, -errno. */
+static int find_fresh(struct tg_box *box, struct tg_attached *at, struct tg_message_view *ret_view)
+{
+    if (box->lossy) {
+        const int r = tg_overtaken_settle(box, at);
+        if (r != 0) {
+            return r == 1 ? OVERTAKEN : r;
+        }
+    }
+    const uint64_t next = tg_load_relaxed(&at->row->next);
+    const int r = tg_reader_look(&at->reader, next, ret_view);
+    return box->lossy && r != 0 && tg_overtaken(at, next) ? OVERTAKEN : r;
+}
+
+/* One try. 1, 0, PASSED, OVERTAKEN, -errno. */
+static int try_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
+{
+    struct tg_message_view view;
+    int r = find_fresh(box, at, &view);
+    if (r != 1) {
+        return r;
+    }
+    know_fresh(at, take, &view);
+    struct tg_said said;
+    r = judge(take, &said);
+    if (r != WANTED && is_overtaken(box, take)) {
+        return OVERTAKEN;
+    }
+    if (r == EXPIRED) {
+        consume_fresh(box, take, &view);
+        note_expired(box);
+        return PASSED;
+    }
+    if (r < 0 || take->how == TG_TAKE_LOOK) {
+        return r < 0 ? r : 1;
+    }
+    r = hand_out(box, take, &view);
+    if (r == 1 || r == -EMSGSIZE) {
+        tg_take_tell(take, &said);
+    }
+    return r;
+}
+
 static int take_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
 {
     if (box->capacity == 0) {
         return tg_rendezvous_take(box, at, take);
     }
-    for (;;) {
-        struct tg_message_view view;
-        int r = tg_reader_look(&at->reader, tg_load_relaxed(&at->row->next), &view);
-        if (r != 1) {
-            return r;
-        }
-        know_fresh(at, take, &view);
-        struct tg_said said;
-        r = judge(take, &said);
-        if (r == EXPIRED) {
-            consume_fresh(box, take, &view);
-            note_expired(box);
-            continue;
-        }
-        if (r < 0 || take->how == TG_TAKE_LOOK) {
-            return r < 0 ? r : 1;
-        }
-        r = hand_out(box, take, &view);
-        if (r == 1 || r == -EMSGSIZE) {
-            tg_take_tell(take, &said);
-        }
-        return r;
+    int r = PASSED;
+    for (int tries = 0; (r == PASSED || r == OVERTAKEN) && tries < OVERTAKEN_MOST;) {
+        r = try_fresh(box, at, take);
+        tries += r == OVERTAKEN;
     }
+    return r == OVERTAKEN ? 0 : r;
 }
 
 static void note_served(struct tg_receiver *rx, uint32_t index)

@@ -93,6 +93,7 @@ options_give 'delivery random' 'delivery=random' --delivery random
 options_give 'delivery own:fair' 'delivery=own:fair' --delivery own:fair
 options_give 'delivery least-loaded' 'delivery=least-loaded' --delivery least-loaded
 options_give 'drop-newest' 'full=drop-newest' --full drop-newest
+options_give 'drop-oldest' 'full=drop-oldest' --full drop-oldest
 options_give 'a mode' 'mode=0600' --mode 600
 options_give 'a limit of deliveries' 'max-deliveries=5 dead-letter=-' --max-deliveries 5
 "$TONG" create failed
@@ -117,7 +118,7 @@ t 'an unknown delivery' 2 '' '*--delivery: there is no fair; say one of first-co
     "$TONG" create box --delivery fair
 t 'a policy that cannot be' 2 '' '*--delivery: .x is no name of a policy; a name has 1 to 63 of *' \
     "$TONG" create box --delivery own:.x
-t 'an unknown full policy' 2 '' '*--full: there is no explode; say one of block, drop-newest*' \
+t 'an unknown full policy' 2 '' '*--full: there is no explode; say one of block, drop-newest, drop-oldest*' \
     "$TONG" create box --full explode
 t 'a mode that is none' 2 '' '*--mode: 0688 is not a mode; say 0600 or 0660*' \
     "$TONG" create box --mode 0688

@@ -145,6 +145,15 @@ t 'lines that are dropped are counted' 3 '' \
     sh -c '"$TONG" send lossy --lines <"$0"' "$work/xy"
 t 'what was there stays' 0 "1${nl}2" '' "$TONG" receive lossy --count 2 --lines
 
+# Full, and the oldest gives way.
+"$TONG" create ring --capacity 2 --full drop-oldest
+t 'a ring takes more than fit' 0 '' '' sh -c 'for i in 1 2 3 4; do "$TONG" send ring $i || exit; done'
+t 'it counts' 0 2 '' field ring dropped
+t 'also lines' 0 '' '' sh -c '"$TONG" send ring --lines <"$0"' "$work/xy"
+t 'the newest are there' 0 "x${nl}y" '' "$TONG" receive ring --count 2 --lines
+t 'what was dropped stays counted' 0 4 '' field ring dropped
+t 'and so does what was received' 0 2 '' field ring done
+
 # Fixed size.
 "$TONG" create fixed --message-size 4
 t 'the right size' 0 '' '' "$TONG" send fixed abcd

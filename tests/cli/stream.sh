@@ -141,6 +141,10 @@ t 'messages too short for a stream' 1 '' \
 t 'a mailbox that drops breaks a stream' 1 '' \
     'tong: send lossy: the stream is broken, the mailbox was full and drops what comes then; *' \
     "$TONG" send lossy --stream --file "$work/some"
+"$TONG" create ring --capacity 1 --full drop-oldest
+t 'so does one that drops the oldest' 1 '' \
+    'tong: send ring: the stream is broken, the mailbox was full and drops what comes then; *' \
+    "$TONG" send ring --stream --file "$work/some"
 t 'a removed mailbox breaks a stream' 1 '*' '*' sh -c '
     "$TONG" receive gone --stream & pid=$!
     { echo x; until [ "$("$TONG" stat gone | awk "\$1 == \"done\" { print \$2 }")" = 1 ]; do sleep 0.02; done

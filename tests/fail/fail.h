@@ -52,6 +52,7 @@ struct fail_stage {
         uint32_t sender;
     } waiting[FAIL_MOST]; /* promised and not received; those of one sender in their order */
     size_t n_waiting;
+    bool pushes_out; /* TONG_DROP_OLDEST */
     uint64_t next_id;
     uint32_t sender; /* whose messages are written now */
     tong_message message[4];
@@ -451,7 +452,11 @@ static int fail_send(struct fail_stage *s, tong_mailbox *box, size_t len, int64_
 {
     const uint64_t id = fail_write(s, len);
     const int r = tong_send(box, s->data, len, timeout_ns);
-    if (r == 0) {
+    if (r == TONG_DROPPED && s->pushes_out) {
+        s->n_waiting--; /* the oldest of its sender, the only one */
+        memmove(s->waiting, s->waiting + 1, s->n_waiting * sizeof(s->waiting[0]));
+    }
+    if (r == 0 || (r == TONG_DROPPED && s->pushes_out)) {
         fail_promise(s, id, len);
     }
     return r;

@@ -102,6 +102,17 @@ static void with_a_full_one_that_drops(struct fail_stage *s)
     }
 }
 
+static void with_a_ring(struct fail_stage *s)
+{
+    tong_options options = kit_capacity(3);
+    options.full = TONG_DROP_OLDEST;
+    with(s, &options);
+    s->pushes_out = true;
+    for (int i = 0; i < 3; i++) {
+        kit_ok(fail_send(s, s->out, 100, 0));
+    }
+}
+
 static void with_a_rendezvous(struct fail_stage *s)
 {
     const tong_options options = kit_capacity(0);
@@ -310,6 +321,8 @@ FAIL_QUIET(a_send_to_a_full_one, "send, full, timeout 0", "tong_send", with_a_fu
            refused)
 FAIL_QUIET(a_send_that_drops, "send, full, drop-newest", "tong_send", with_a_full_one_that_drops,
            send_one, dropped)
+FAIL_QUIET(a_send_that_drops_its_oldest, "send, full, drop-oldest", "tong_send", with_a_ring,
+           send_one, dropped)
 FAIL_SCENE(a_send_that_waits, "send, full, 2 ms", "tong_send", with_a_full_one, send_waiting,
            refused)
 FAIL_SCENE(a_send_that_waits_for_its_link, "send, link full, 2 ms", "tong_send", with_a_full_link,
@@ -343,6 +356,7 @@ static const struct kit_test tests[] = {
     KIT_TEST_LONG(sends_to_max_bytes, 120),
     KIT_TEST_LONG(a_send_to_a_full_one, 120),
     KIT_TEST_LONG(a_send_that_drops, 120),
+    KIT_TEST_LONG(a_send_that_drops_its_oldest, 120),
     KIT_TEST_LONG(a_send_that_waits, 120),
     KIT_TEST_LONG(a_send_that_waits_for_its_link, 120),
     KIT_TEST_LONG(a_send_that_gets_room, 120),

@@ -125,6 +125,7 @@ static void fill_head(struct forge *f)
     atomic_store(&head->link_id, UINT64_C(0x666f7267656421));
     atomic_store(&head->first, first);
     atomic_store(&head->tail, first);
+    atomic_store(&head->oldest, first);
     atomic_store(&head->owner, f->life_id);
     atomic_store(&table(f)[0].page, TG_LINK_DATA_PAGE);
     atomic_store(&table(f)[0].pages, UINT32_C(1));
@@ -316,6 +317,14 @@ static void jump_to(struct forge *f, uint32_t page, uint32_t pages, uint32_t fla
     f->n_segments++;
     atomic_store(&record_at(f, f->tail)->commit, UINT32_C(0));
     atomic_store(&from->commit, TG_COMMITTED | TG_JUMP);
+}
+
+/* Everything before a place that may be right is given up. */
+static void give_up(struct forge *f, const struct fuzz_bytes *bytes)
+{
+    if (f->link.map != NULL) {
+        atomic_store(&link_head(f)->oldest, value_of_chain(f, bytes));
+    }
 }
 
 void forge_message(struct forge *f, uint32_t len)
@@ -542,8 +551,10 @@ void forge_strike_receiver(struct forge *f, const struct fuzz_bytes *bytes)
         forge_message(f, fuzz_u16(bytes));
         break;
     case 3:
-    case 4:
         strike_chain(f, bytes);
+        break;
+    case 4:
+        give_up(f, bytes);
         break;
     case 5:
         make_offer(f, bytes);

@@ -59,7 +59,8 @@ static tong_options options(struct play *p)
     tong_options o = TONG_OPTIONS_INIT;
     o.capacity = capacities[how % 4];
     o.link_capacity = how / 4 % 4 == 0 ? 2 : TONG_DEFAULT;
-    o.full = how / 16 % 4 == 0 ? TONG_DROP_NEWEST : TONG_BLOCK;
+    static const uint32_t full[] = { TONG_DROP_NEWEST, TONG_DROP_OLDEST, TONG_BLOCK, TONG_BLOCK };
+    o.full = full[how / 16 % 4];
     o.max_bytes = how / 64 % 2 == 0 ? UINT64_C(8) << 20 : UINT64_C(200000);
     return o;
 }

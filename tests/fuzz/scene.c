@@ -302,7 +302,10 @@ static tong_options options(struct scene *s)
     tong_options o = TONG_OPTIONS_INIT;
     o.capacity = capacities[how % 4];
     o.delivery = how / 4 % 2 == 0 ? TONG_FIRST_COME : TONG_ANY;
-    o.full = how / 8 % 2 == 0 ? TONG_BLOCK : TONG_DROP_NEWEST;
+    o.full = how / 8 % 2 == 0 ? TONG_BLOCK : how / 128 == 0 ? TONG_DROP_NEWEST : TONG_DROP_OLDEST;
+    if (o.full == TONG_DROP_OLDEST && o.capacity != 0) {
+        o.capacity = TONG_UNBOUNDED; /* nothing honest is dropped */
+    }
     o.max_deliveries = how / 16 % 4 == 0 ? 2 : 0;
     if (o.max_deliveries != 0 && how / 64 % 2 == 0) {
         tong_mailbox *dead;

@@ -29,7 +29,7 @@ const char *tool_delivery_text(const tong_status *s, char buffer[TOOL_DELIVERY_T
 }
 
 const char *const tool_owner_words[] = { "system", "process", NULL };
-const char *const tool_full_words[] = { "block", "drop-newest", NULL };
+const char *const tool_full_words[] = { "block", "drop-newest", "drop-oldest", NULL };
 
 static int dead_letter_options(const struct tool_args *args, tong_options *options)
 {

@@ -149,7 +149,7 @@ extern const char *const tool_full_words[];
         { "--delivery", "P",                                                                       \
           "who gets a message: first-come, any, exclusive, round-robin, random, "                  \
           "least-loaded, or own:NAME" },                                                           \
-        { "--full", "F", "what a send does at a full mailbox: block, drop-newest" },               \
+        { "--full", "F", "what a send does at a full mailbox: block, drop-newest, drop-oldest" },  \
         { "--max-deliveries", "N", "hand a message out at most N times" },                         \
         { "--dead-letter", "NAME", "the mailbox for those that came back N times" },               \
     {                                                                                              \
