@@ -623,14 +623,14 @@ void tg_choice_served(struct tg_box *box);
 int tg_choice_admits(struct tg_box *box);
 /* The token was just taken: which policy is it? */
 void tg_choice_refresh_slow(struct tg_box *box);
-static inline bool tg_choice_is_fresh(const struct tg_box *box)
+static inline bool tg_choice_is(const struct tg_box *box, uint32_t delivery)
 {
     /* acquire: pairs with the release of a switch; the name of an own policy comes before. */
-    return tg_load_acquire(&box->head->delivery) == box->rx.delivery;
+    return tg_load_acquire(&box->head->delivery) == delivery;
 }
 static inline void tg_choice_refresh(struct tg_box *box)
 {
-    if (!tg_choice_is_fresh(box) || box->rx.is_unknown) {
+    if (!tg_choice_is(box, box->rx.delivery) || box->rx.is_unknown) {
         tg_choice_refresh_slow(box);
     }
 }

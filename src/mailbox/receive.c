@@ -149,12 +149,13 @@ static int queue_and_sleep(struct tg_box *box, struct tg_call *call)
         tg_life_watch_begin(call->peer->root);
     }
     struct tg_waitset set;
+    call->delivery = box->rx.delivery;
     int r = tg_queue_prepare(box, &set);
     if (r == 1) {
         tg_box_unlock(box);
         r = 0;
-    } else if (tg_box_may_sleep(box, &set) && tg_box_may_receive(box) && tg_choice_is_fresh(box) &&
-               tg_from_may_sleep(call->peer, &set) &&
+    } else if (tg_box_may_sleep(box, &set) && tg_box_may_receive(box) &&
+               tg_choice_is(box, call->delivery) && tg_from_may_sleep(call->peer, &set) &&
                atomic_load_explicit(&box->interrupts->now, memory_order_seq_cst) ==
                    call->interrupts) {
         /* Both were asked after the bell was read: who ends the mailbox or interrupts rings it. */

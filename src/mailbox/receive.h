@@ -11,6 +11,7 @@ struct tg_call {
     bool queued;
     bool spun;
     uint32_t sleeps;
+    uint32_t delivery; /* the word under which its sleep was prepared */
 };
 
 /* ---- receive_short.c */

@@ -17,7 +17,8 @@
  *     two never act on two policies in turn but in the order of the switch. A hold that began before 3
  *     ends under the old one.
  * I3  A sleeper reads its bells under the token, and the word once more behind it and the state: if it
- *     is the old one still, 5 rings it. So nobody sleeps on under an old policy.
+ *     is the old one still, 5 rings it. So nobody sleeps on under an old policy. It compares with the
+ *     word of its own hold: another thread of the handle may have brought the copy forward meanwhile.
  * I4  Killed before 5, those asleep stand where the old policy put them, and TURN names one of them: it
  *     is rung by the next message, finds the new policy, and makes the choice anew or leaves the queue,
  *     which rings the next. Nothing waits for a ring that does not come.

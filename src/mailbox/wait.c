@@ -58,6 +58,7 @@ static int look_at_all(struct tg_box *const boxes[], size_t n, struct tg_call ca
                 call->queued = true;
             }
             struct tg_waitset one;
+            call->delivery = box->rx.delivery;
             if (tg_queue_prepare(box, &one) == 0) {
                 tg_waitset_merge(all, &one);
                 break;
@@ -83,7 +84,7 @@ static int sleep_on_all(struct tg_box *const boxes[], size_t n, struct tg_call c
 {
     for (size_t i = 0; i < n; i++) {
         if (!tg_box_may_sleep(boxes[i], all) || !tg_box_may_receive(boxes[i]) ||
-            !tg_choice_is_fresh(boxes[i])) {
+            !tg_choice_is(boxes[i], calls[i].delivery)) {
             return 0;
         }
     }

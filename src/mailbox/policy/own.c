@@ -2,10 +2,11 @@
  * A policy of the user: a function that this process has registered under the name that stands in the
  * mailbox. Who comes leaves to each sleeper its message, as with first-come.
  *
- * The list of them only grows, so what was found once may be called without the lock.
+ * The list of them only grows at its front, by compare-and-swap: it is read without a lock, also by
+ * a child that was forked meanwhile.
  */
 #include <errno.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,26 +22,21 @@ struct entry {
     char name[TONG_POLICY_MAX];
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct entry *first;
+static struct entry *_Atomic first;
 
-/* Lock held. */
-static struct entry *find(const char *name)
+static struct entry *find(struct entry *from, const char *name)
 {
-    struct entry *e = first;
-    while (e != NULL && strcmp(e->name, name) != 0) {
-        e = e->next;
+    while (from != NULL && strcmp(from->name, name) != 0) {
+        from = from->next;
     }
-    return e;
+    return from;
 }
 
 struct tg_own_policy tg_policy_find_own(const char *name)
 {
-    pthread_mutex_lock(&lock);
-    const struct entry *e = find(name);
-    const struct tg_own_policy own = e != NULL ? e->own : (struct tg_own_policy){ .choose = NULL };
-    pthread_mutex_unlock(&lock);
-    return own;
+    /* acquire: pairs with the compare-and-swap; the entry comes before. */
+    const struct entry *e = find(atomic_load_explicit(&first, memory_order_acquire), name);
+    return e != NULL ? e->own : (struct tg_own_policy){ .choose = NULL };
 }
 
 int tg_policy_register(const char *name, tong_choose_fn *choose, void *arg)
@@ -52,25 +48,22 @@ int tg_policy_register(const char *name, tong_choose_fn *choose, void *arg)
     if (len == TONG_POLICY_MAX) {
         return -ENAMETOOLONG;
     }
-    int r = tg_name_check(name);
+    const int r = tg_name_check(name);
     struct entry *e = r == 0 ? calloc(1, sizeof *e) : NULL;
     if (e == NULL) {
         return r < 0 ? r : -ENOMEM;
     }
     e->own = (struct tg_own_policy){ .choose = choose, .arg = arg };
     memcpy(e->name, name, len + 1);
-    pthread_mutex_lock(&lock);
-    if (find(name) != NULL) {
-        r = -EEXIST;
-    } else {
-        e->next = first;
-        first = e;
-    }
-    pthread_mutex_unlock(&lock);
-    if (r < 0) {
-        free(e);
-    }
-    return r;
+    e->next = atomic_load_explicit(&first, memory_order_acquire);
+    do {
+        if (find(e->next, name) != NULL) {
+            free(e);
+            return -EEXIST;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&first, &e->next, e, memory_order_acq_rel,
+                                                    memory_order_acquire));
+    return 0;
 }
 
 static uint32_t needed(const struct tg_arrival *arrival)
