@@ -47,7 +47,8 @@ const struct tool_command tool_create = {
     .about =
         "If it is there with the same options, this does nothing. A message comes back when its\n"
         "receiver returns it (as `tong receive --exec` does when its command fails) or dies.\n"
-        "What the mailbox of --dead-letter does not take is set aside, see `tong stat`.",
+        "What the mailbox of --dead-letter does not take is set aside, see `tong stat`.\n"
+        "--delivery own:NAME is a policy that the programs which receive have registered.",
     .options =
         (const struct tool_option[]){
             TOOL_MAILBOX_OPTIONS,
