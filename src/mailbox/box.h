@@ -589,7 +589,7 @@ static inline int tg_take_copy(const struct tg_take *take, void *to)
 /* What the record of a message found says of it, taken under the token. 0, -EPROTO, ... */
 int tg_take_said(const struct tg_take *take, struct tg_said *ret_said);
 /* All of it to who wants to know; said: what that gave, if there is an extension. */
-void tg_take_tell(const struct tg_take *take, const struct tg_said *said);
+void tg_take_tell(struct tg_box *box, const struct tg_take *take, const struct tg_said *said);
 
 /* Next comes one that was handed out too often: dead_letter.c moves it out of the way. */
 #define TG_TAKE_TOO_OFTEN 2

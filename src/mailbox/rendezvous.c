@@ -291,12 +291,12 @@ static int consume(struct tg_box *box, struct tg_attached *at, struct tg_take *t
     if (take->how == TG_TAKE_CLAIM) {
         r = r == 0 ? tg_take_fill(take) : r;
         if (r == 0) {
-            tg_take_tell(take, &said);
+            tg_take_tell(box, take, &said);
             return r;
         }
         tg_take_drop(take);
     } else if (r == 0 && take->how == TG_TAKE_COPY) {
-        tg_take_tell(take, &said);
+        tg_take_tell(box, take, &said);
         if (take->len >= LONG_COPY) {
             return r;
         }
@@ -383,7 +383,7 @@ int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_tak
             /* Of one that is not taken its length and its sender alone are known (I3). */
             take->len = offer.len;
             take->extension = 0;
-            tg_take_tell(take, NULL);
+            tg_take_tell(box, take, NULL);
             return -EMSGSIZE;
         }
         struct tg_box_entry *entry = NULL;

@@ -162,7 +162,7 @@ int tg_take_said(const struct tg_take *take, struct tg_said *ret_said)
     return r == 0 ? tg_said_parse(bytes, len, ret_said) : r;
 }
 
-void tg_take_tell(const struct tg_take *take, const struct tg_said *said)
+void tg_take_tell(struct tg_box *box, const struct tg_take *take, const struct tg_said *said)
 {
     tong_message *info = take->info;
     if (info == NULL) {
@@ -176,7 +176,7 @@ void tg_take_tell(const struct tg_take *take, const struct tg_said *said)
     info->gid = tg_load_relaxed(&reader->head->gid);
     info->pid = (int32_t)take->pid;
     info->verified = TONG_VERIFIED_UID;
-    info->sender[0] = '\0';
+    tg_from_tell_slow(box, take->at, info->sender);
     tg_said_tell(take->extension != 0 ? said : NULL, info);
 }
 
@@ -370,7 +370,7 @@ static int serve_entry(struct tg_box *box, struct tg_take *take, struct tg_box_e
             return 0;
         }
         if (r == 0 || r == -EMSGSIZE) {
-            tg_take_tell(take, &said);
+            tg_take_tell(box, take, &said);
         }
     }
     if (r < 0 && r != -EPROTO) {
@@ -595,7 +595,7 @@ static int try_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take 
     }
     r = hand_out(box, take, &view);
     if (r == 1 || r == -EMSGSIZE) {
-        tg_take_tell(take, &said);
+        tg_take_tell(box, take, &said);
     }
     return r;
 }

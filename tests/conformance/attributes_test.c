@@ -335,6 +335,29 @@ static void a_dead_letter_keeps_it(void)
     kit_end(dead, kit_name("dead"));
 }
 
+static void a_named_sender_is_told(void)
+{
+    tong_process *p = NULL;
+    tong_process *q = NULL;
+    kit_ok(tong_process_open("p", NULL, &p));
+    kit_ok(tong_process_open("q", NULL, &q));
+    tong_message info = TONG_MESSAGE_INIT;
+    char back[8];
+    kit_ok(tong_send_to(p, "q", "one", 3, 0));
+    kit_ok(tong_send_to(p, "q", "two", 3, 0));
+    kit_gives(tong_receive_with(tong_process_mailbox(q), back, 2, NULL, 0, &info), -EMSGSIZE);
+    kit_true(strcmp(info.sender, "p") == 0);
+    info.sender[0] = '\0';
+    kit_gives(tong_receive_with(tong_process_mailbox(q), back, 8, NULL, 0, &info), 3);
+    kit_true(strcmp(info.sender, "p") == 0);
+    kit_ok(tong_rename(p, "r"));
+    kit_ok(tong_claim(tong_process_mailbox(q), 0, &info));
+    kit_true(strcmp(info.sender, "r") == 0);
+    kit_ok(tong_done(tong_process_mailbox(q), &info));
+    kit_ok(tong_process_close(q));
+    kit_ok(tong_process_close(p));
+}
+
 static void long_streams_keep_their_order_and_what_is_said(void)
 {
     tong_mailbox *box = kit_create(BOX, NULL);
@@ -375,6 +398,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(full_is_full_and_drops_are_counted),
     KIT_TEST(a_rendezvous_says_it_as_well),
     KIT_TEST(a_dead_letter_keeps_it),
+    KIT_TEST(a_named_sender_is_told),
     KIT_TEST(long_streams_keep_their_order_and_what_is_said),
 };
 
