@@ -4,7 +4,7 @@
 t 'tong alone shows the two commands that matter' 0 \
     'tong *: processes talk through mailboxes*tong receive hello*tong send hello "Hi there"*' '' "$TONG"
 t 'help lists every command' 0 \
-    '*create *hold *send *receive *ls *stat *rm *region *graph *metrics *doctor *help *version *Exit: 0*' '' \
+    '*create *hold *send *receive *ls *stat *rm *region *graph *metrics *tour *doctor *help *version *Exit: 0*' '' \
     "$TONG" help
 t '--help is help' 0 'tong *tong create *' '' "$TONG" --help
 t '-h is help' 0 'tong *tong create *' '' "$TONG" -h
@@ -12,7 +12,7 @@ t 'version is one line' 0 'tong [0-9]*.[0-9]*.[0-9]*' '' "$TONG" version
 t '--version is version' 0 "$out" '' "$TONG" --version
 t '-V is version' 0 "$out" '' "$TONG" -V
 
-for command in create hold send receive ls stat rm region graph metrics doctor help version; do
+for command in create hold send receive ls stat rm region graph metrics tour doctor help version; do
     t "help $command begins with two examples" 0 \
         "tong $command - *$nl$nl  *tong $command*$nl  *tong *usage: tong $command*" '' \
         "$TONG" help "$command"

@@ -498,6 +498,7 @@ extern const struct tool_command tool_watch;
 extern const struct tool_command tool_region;
 extern const struct tool_command tool_graph;
 extern const struct tool_command tool_metrics;
+extern const struct tool_command tool_tour;
 extern const struct tool_command tool_doctor;
 
 #endif
