@@ -154,7 +154,7 @@ static int open_peer(tong_process *me, const char *name, struct peer **ret_peer)
         me->peers = peer;
     }
     memset(peer->name, 0, sizeof peer->name);
-    memcpy(peer->name, name, strlen(name));
+    memcpy(peer->name, name, strlen(name) + 1);
     *ret_peer = peer;
     return 0;
 }
@@ -205,12 +205,18 @@ static int hold(tong_process *me, const char *name, bool or_new, struct peer **r
     const bool died = is_end(r);
     if (r == -ENOENT || (died && or_new)) {
         struct peer *known = died ? peer : NULL;
+        if (known != NULL) {
+            known->uses++; /* it is looked at once more */
+        }
+        close_idle(me);
         r = open_peer(me, name, &peer);
+        if (known != NULL) {
+            known->uses--;
+        }
         if (r == 0 && known != NULL) {
             known->name[0] = '\0';
         }
         r = r == -ENOENT && died ? -EOWNERDEAD : r;
-        close_idle(me);
     }
     if (r == 0) {
         *ret_peer = use(me, peer);
@@ -395,7 +401,7 @@ static ssize_t receive_once(tong_process *me, const char *from, void *buf, size_
     if (r == -EOWNERDEAD) {
         return receive_last(me, from, buf, size, w);
     }
-    if (r < 0) {
+    if (r < 0 || peer == NULL) {
         return r == -ENOENT ? receive_of_nobody(me, from, buf, size, w) : r;
     }
     const int64_t rest = w->nth == 0 ? w->timeout_ns : rest_of(w->timeout_ns, w->deadline);

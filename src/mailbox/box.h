@@ -120,7 +120,6 @@ struct tg_receiver {
     struct tg_gate gate;   /* the right to wait, held asleep too */
     struct tg_gate short_; /* held with the token; guards all below against other threads */
     uint32_t slot;
-    bool has_slot;
     struct tg_attached **attached; /* in the order in which they were found */
     uint32_t n_attached;
     uint32_t attached_room;
@@ -129,7 +128,6 @@ struct tg_receiver {
     uint32_t served;             /* messages taken from it in a row */
     uint32_t users_seen;
     uint32_t want_note;             /* sleeps of the senders' front already rung for */
-    bool retry;                     /* this collect lets those set aside be tried again */
     int64_t parked_ns;              /* when one that was set aside was tried again */
     struct tg_box_entry *too_often; /* found by this look, for dead_letter.c */
     uint32_t polls;                 /* calls that must not wait and saw nothing */
@@ -137,6 +135,9 @@ struct tg_receiver {
     uint32_t user_looks;            /* calls since the others' bells were read */
     uint8_t *copies[TG_CLAIMS_MAX]; /* of claimed messages of other users, by entry */
     struct tg_attached *ring_one;   /* the only one with ring_due, or NULL */
+    bool has_slot;
+    bool retry;      /* this collect lets those set aside be tried again */
+    bool is_unknown; /* its policy is an own one that this process had not registered then */
     bool ring_due;
     bool ring_always;        /* a new holder rings without condition */
     bool dirty;              /* a collect could not see every link */
@@ -145,11 +146,10 @@ struct tg_receiver {
     uint32_t spin;
     uint32_t sleeps;
     uint32_t cpu;
+    uint32_t delivery; /* the word that policy and own were made from */
     uint64_t random;   /* state of the generator, see policy/random.c */
     const char *only;  /* the present call takes from senders of this name alone; NULL: from all */
-    uint32_t delivery; /* the word that policy and own were made from */
     struct tg_own_policy own;
-    bool is_unknown; /* its policy is an own one that this process had not registered then */
 };
 
 /* ---- tong_watch */
@@ -182,7 +182,7 @@ struct tg_as {
     struct tg_gate gate;      /* never held asleep; guards the rest, and the box's own name */
     bool is_linked;           /* the link bears the name */
     char name[TONG_NAME_MAX]; /* "": as nobody */
-    uint32_t renames;         /* of the other side, when its name was looked up; any thread */
+    tg_a32 renames;           /* of the other side, when its name was looked up; any thread */
 };
 
 struct tg_box {

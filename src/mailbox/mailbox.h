@@ -52,14 +52,14 @@ int tg_box_watch(struct tg_box *box, int64_t timeout_ns, tong_death *ret_death);
 /* A process's own mailbox. -EBUSY: the name is a process's; -EEXIST: a mailbox's. */
 int tg_process_open(const char *name, const tong_options *options, struct tg_box **ret_box);
 /* Give it another name; the links to others are told by tg_peer_rename(). */
-int tg_process_rename(struct tg_box *me, const char *name);
+int tg_process_rename(struct tg_box *box, const char *name);
 /* Wait, until deadline_ns or tong_interrupt: 0, -EINTR, -ECANCELED, the end of the own mailbox. */
 int tg_process_pause(struct tg_box *me, int64_t deadline_ns);
-ssize_t tg_box_receive_any(struct tg_box *me, void *buf, size_t size, int64_t timeout_ns,
+ssize_t tg_box_receive_any(struct tg_box *box, void *buf, size_t size, int64_t timeout_ns,
                            char ret_from[TONG_NAME_MAX]);
 /* peer: the process of that name, whose end ends the call, or NULL: not watched. Also -ENOENT: it has
  * another name now. */
-ssize_t tg_box_receive_from(struct tg_box *me, const char *from, struct tg_box *peer, void *buf,
+ssize_t tg_box_receive_from(struct tg_box *box, const char *from, struct tg_box *peer, void *buf,
                             size_t size, int64_t timeout_ns);
 
 /* Another process's mailbox, to send to it as me, which must outlive it. -ENOENT; -EINVAL: what has the
