@@ -85,6 +85,7 @@ static int ann_talks(void *arg)
     gets_any(me, "B2", 102); /* sent when it was called B */
     gets_any(me, "B2", 103);
     kit_gives(get_from(me, "B", 0), -ENOENT);
+    kit_gives(get_from(me, "B2", 0), -EAGAIN); /* it is known: its death is told */
     kit_event_set(&scene->event[1]);
     kit_gives(get_from(me, "B2", KIT_PATIENCE), -EOWNERDEAD);
     kit_gives(get_from(me, "B2", 0), -ENOENT);
