@@ -6,12 +6,12 @@
 
 struct tg_call {
     int64_t deadline;
-    uint32_t interrupts; /* as the call began */
     struct tg_box *peer; /* whose messages are waited for: its end ends the call; NULL nobody's */
-    bool queued;
-    bool spun;
+    uint32_t interrupts; /* as the call began */
     uint32_t sleeps;
     uint32_t delivery; /* the word under which its sleep was prepared */
+    bool queued;
+    bool spun;
 };
 
 /* ---- receive_short.c */

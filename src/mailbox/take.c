@@ -196,6 +196,7 @@ static int judge(const struct tg_take *take, struct tg_said *ret_said)
     if (take->extension == 0) {
         return WANTED;
     }
+    ret_said->attributes.deadline_ns = 0;
     const int r = tg_take_said(take, ret_said);
     if (r < 0) {
         return r;

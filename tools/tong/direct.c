@@ -74,7 +74,7 @@ int tool_direct_send(const struct tool_args *args)
     const char *const to = tool_value(args, "--to");
     const char *const text = args->n_words == 1 ? args->words[0] : NULL;
     struct tool_file input;
-    struct direct d;
+    struct direct d = { 0 };
     if (!to || !tool_value(args, "--as")) {
         return tool_wrong_usage(args, "--as P and --to Q go together");
     }
@@ -174,7 +174,7 @@ int tool_direct_receive(const struct tool_args *args)
     static const char *const others[] = { "--stream", "--exec", "--ack",    "--lines",
                                           "--null",   "--json", "--output", "--no-create" };
     uint64_t count = 1;
-    struct direct d;
+    struct direct d = { 0 };
     if (!tool_value(args, "--as")) {
         return tool_wrong_usage(args, "--from P needs --as Q: who receives");
     }
