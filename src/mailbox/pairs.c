@@ -19,7 +19,7 @@ struct lane {
 
 struct lanes {
     struct tg_root *root;
-    const struct tg_box_view *view; /* of the mailbox looked at */
+    struct tg_box_view view; /* of the mailbox looked at */
     const char *to;
     struct lane *lane;
     size_t n;
@@ -66,7 +66,7 @@ static int look_at_link(const char *name, unsigned char type, void *arg)
     if (row < 0) {
         return 0;
     }
-    tg_fd fd = tg_sys_open(lanes->view->dir, name, O_RDONLY | O_NONBLOCK, 0);
+    tg_fd fd = tg_sys_open(lanes->view.dir, name, O_RDONLY | O_NONBLOCK, 0);
     struct tg_link_head head;
     char from[TONG_NAME_MAX];
     if (fd < 0 || tg_sys_pread(fd, &head, sizeof head, 0) < 0 ||
@@ -78,22 +78,21 @@ static int look_at_link(const char *name, unsigned char type, void *arg)
     if (from[0] == '\0') {
         return 0;
     }
-    return add_lane(lanes, from, count_waiting(lanes->view, fd, &head, (uint32_t)row));
+    return add_lane(lanes, from, count_waiting(&lanes->view, fd, &head, (uint32_t)row));
 }
 
 static int look_at_mailbox(struct lanes *lanes, const char *name)
 {
-    struct tg_box_view view;
-    if (tg_box_view_open(lanes->root, name, false, &view) < 0) {
+    struct tg_box_view *view = &lanes->view;
+    if (tg_box_view_open(lanes->root, name, false, view) < 0) {
         return 0; /* gone by now, or not to be looked at: tong_list() tells why */
     }
     int r = 0;
-    if (tg_load_relaxed(&view.head->process) != 0 && !tg_box_view_is_dead(lanes->root, &view)) {
-        lanes->view = &view;
+    if (tg_load_relaxed(&view->head->process) != 0 && !tg_box_view_is_dead(lanes->root, view)) {
         lanes->to = name;
-        r = tg_sys_list(view.dir, look_at_link, lanes);
+        r = tg_sys_list(view->dir, look_at_link, lanes);
     }
-    tg_box_view_close(&view);
+    tg_box_view_close(view);
     return r;
 }
 
