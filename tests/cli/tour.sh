@@ -61,7 +61,9 @@ shows() {
     "$TONG" tour "$1" | grep -e "$2" >/dev/null
 }
 holds 'who has no room waits' shows bounded 'P --4--> \[A\]   there is room'
-holds 'n - 1 of n slots are used' shows 2.1 'P + 3  |###\.|'
+"$TONG" tour 2.1 >"$work/one"
+is 'all items go through, and never are all slots in use' \
+    "$(grep -c 'P + [1-6]  |' "$work/one") $(grep -c 'C - [1-6]  |' "$work/one") $(grep -c '|####|' "$work/one")" '6 6 0'
 holds 'a consumer waits' shows problem 'EAGAIN, now C waits'
 holds 'a fixed size is kept' shows 3 '"abcdefgh"--| \[fixed\]      -EMSGSIZE'
 holds 'who renames itself is not found' shows 3.2.3 'P --"2"--| Q    -ENOENT'

@@ -1,8 +1,4 @@
-/*
- * tour_messages.c - the steps of `tong tour` about messages: section 3 of the textbook.
- *
- * A process that is addressed by its name is the owner of a mailbox of that name: it alone receives there.
- */
+/* tour_messages.c - the steps of `tong tour` about messages: section 3 of the textbook. */
 #include "tour.h"
 
 #include <errno.h>
@@ -87,35 +83,27 @@ static void links(struct tour *tour)
 
 /* ---- processes that have a name */
 
-/* A process called so: the mailbox that it owns. */
-static tong_mailbox *be(struct tour *tour, const char *name)
+static tong_process *be(struct tour *tour, const char *name)
 {
-    tong_options options = TONG_OPTIONS_INIT;
-    options.owner = TONG_PROCESS;
-    return tour_open(tour, name, TONG_RECEIVE | TONG_CREATE, &options);
+    tong_process *me = NULL;
+    tour_check(tour, name, tong_process_open(name, NULL, &me), 0);
+    return me;
 }
 
-/* Says that it is there, in the mailbox "ready" of the step. */
-static void be_ready(struct tour *tour)
+static void tell(struct tour *tour, tong_process *me, const char *to, const char *text)
 {
-    tong_mailbox *const ready = tour_open(tour, "ready", TONG_SEND, NULL);
-    tour_send(tour, ready, "r");
-    tong_close(ready);
+    tour_check(tour, to, tong_send_to(me, to, text, strlen(text), PATIENCE), 0);
 }
 
-static void await_ready(struct tour *tour, int n)
+static void hear(struct tour *tour, tong_process *me, const char *from, char ret_text[32])
 {
-    char text[32];
-    tong_mailbox *const ready = tour_open(tour, "ready", TONG_RECEIVE, NULL);
-    for (int i = 0; i < n; i++) {
-        tour_receive(tour, ready, text);
-    }
-    tong_close(ready);
+    const long n = tour_check(tour, from, tong_receive_from(me, from, ret_text, 31, PATIENCE), 0);
+    ret_text[n] = '\0';
 }
 
-static void send_to(struct tour *tour, const char *to, const char *text)
+static void send_to_box(struct tour *tour, const char *name, const char *text)
 {
-    tong_mailbox *const box = tour_open(tour, to, TONG_SEND, NULL);
+    tong_mailbox *const box = tour_open(tour, name, TONG_SEND, NULL);
     tour_send(tour, box, text);
     tong_close(box);
 }
@@ -125,105 +113,112 @@ static void send_to(struct tour *tour, const char *to, const char *text)
 static void named_both_ways(struct tour *tour)
 {
     char text[32];
-    tong_mailbox *const me = be(tour, "Q");
+    tong_process *const me = be(tour, "Q");
     tong_mailbox *const box = tour_open(tour, "A", TONG_RECEIVE, NULL);
-    be_ready(tour);
-    tour_receive(tour, me, text);
+    hear(tour, me, "P", text);
     tour_say(tour, "              --\"%s\"--> Q", text);
     tour_receive(tour, box, text);
     tour_say(tour, "          [A] --\"%s\"--> Q", text);
     tong_close(box);
-    tong_close(me);
+    tong_process_close(me);
 }
 
 static void send_both_ways(struct tour *tour)
 {
-    await_ready(tour, 1);
+    tong_process *const me = be(tour, "P");
     tour_say(tour, "P --\"to Q\"-->         %s",
              tour_in(tour, "direct: the name of Q", "직접: Q의 이름"));
-    send_to(tour, "Q", "to Q");
+    tell(tour, me, "Q", "to Q");
     tour_say(tour, "P --\"to A\"--> [A]     %s",
              tour_in(tour, "indirect: the name of A", "간접: 메일박스 A의 이름"));
-    send_to(tour, "A", "to A");
+    send_to_box(tour, "A", "to A");
+    tong_process_close(me);
 }
 
 static void naming(struct tour *tour)
 {
     tour_create(tour, "A", TONG_UNBOUNDED);
-    tour_create(tour, "ready", TONG_UNBOUNDED);
     tour_start(tour, named_both_ways);
     tour_start(tour, send_both_ways);
 }
 
 /* ---- 3.2.1: both name each other */
 
+static int count_link(const tong_link *link, void *arg)
+{
+    int *const n = arg;
+    *n += strcmp(link->a, "P") == 0 && strcmp(link->b, "Q") == 0 ? 1 : 100;
+    return 0;
+}
+
 static void p_asks_q(struct tour *tour)
 {
     char text[32];
-    tong_mailbox *const me = be(tour, "P");
-    be_ready(tour);
-    await_ready(tour, 2);
+    int n = 0;
+    tong_process *const me = be(tour, "P");
     tour_say(tour, "P --\"2 + 3?\"--> Q     send(Q, message)");
-    send_to(tour, "Q", "2 + 3?");
-    tour_receive(tour, me, text);
+    tell(tour, me, "Q", "2 + 3?");
+    hear(tour, me, "Q", text);
     tour_say(tour, "P <--\"%s\"-- Q          receive(Q, message)", text);
-    tong_close(me);
+    tour_check(tour, "links", tong_links(count_link, &n), 0);
+    tour_check(tour, "links", n == 1 ? 0 : -EPROTO, 0);
+    tour_say(tour, "P <-> Q                %s: %d",
+             tour_in(tour, "links, made by themselves", "저절로 생긴 링크"), n);
+    tell(tour, me, "Q", "bye");
+    tong_process_close(me);
 }
 
 static void q_answers_p(struct tour *tour)
 {
     char text[32];
-    tong_mailbox *const me = be(tour, "Q");
-    be_ready(tour);
-    tour_receive(tour, me, text);
+    tong_process *const me = be(tour, "Q");
+    hear(tour, me, "P", text);
     tour_check(tour, "question", strcmp(text, "2 + 3?") == 0 ? 0 : -EPROTO, 0);
-    send_to(tour, "P", "5");
-    tong_close(me);
+    tell(tour, me, "P", "5");
+    hear(tour, me, "P", text);
+    tong_process_close(me);
 }
 
 static void symmetric(struct tour *tour)
 {
-    tour_create(tour, "ready", TONG_UNBOUNDED);
     tour_start(tour, q_answers_p);
     tour_start(tour, p_asks_q);
 }
 
 /* ---- 3.2.2: the receiver learns who it was */
 
-static void send_own_pid(struct tour *tour)
+static void be_p1(struct tour *tour)
 {
-    char text[32];
-    snprintf(text, sizeof(text), "%d", (int)getpid());
-    await_ready(tour, 1);
-    send_to(tour, "Q", text);
+    tong_process *const me = be(tour, "P1");
+    tell(tour, me, "Q", "from P1");
+    tong_process_close(me);
+}
+
+static void be_p2(struct tour *tour)
+{
+    tong_process *const me = be(tour, "P2");
+    tell(tour, me, "Q", "from P2");
+    tong_process_close(me);
 }
 
 static void receive_and_learn(struct tour *tour)
 {
-    tong_mailbox *const me = be(tour, "Q");
-    be_ready(tour);
-    be_ready(tour);
+    tong_process *const me = be(tour, "Q");
     for (int i = 0; i < 2; i++) {
         char text[32] = "";
-        tong_message message = TONG_MESSAGE_INIT;
-        tour_check(tour, "claim", tong_claim(me, PATIENCE, &message), 0);
-        memcpy(text, message.data, message.len < 31 ? message.len : 31);
-        char pid[32];
-        snprintf(pid, sizeof(pid), "%d", message.pid);
-        tour_check(tour, "sender", strcmp(text, pid) == 0 ? 0 : -EPROTO, 0);
-        tour_say(tour, "? --\"%s\"--> Q     receive(id, message): id = pid %s, uid %u", text, pid,
-                 message.uid);
-        tour_check(tour, "done", tong_done(me, &message), 0);
+        char id[TONG_NAME_MAX] = "";
+        tour_check(tour, "receive", tong_receive_any(me, text, 31, PATIENCE, id), 0);
+        tour_check(tour, "sender", strcmp(text + strlen("from "), id) == 0 ? 0 : -EPROTO, 0);
+        tour_say(tour, "? --\"%s\"--> Q     receive(id, message): id = %s", text, id);
     }
-    tong_close(me);
+    tong_process_close(me);
 }
 
 static void asymmetric(struct tour *tour)
 {
-    tour_create(tour, "ready", TONG_UNBOUNDED);
     tour_start(tour, receive_and_learn);
-    tour_start(tour, send_own_pid);
-    tour_start(tour, send_own_pid);
+    tour_start(tour, be_p1);
+    tour_start(tour, be_p2);
 }
 
 /* ---- 3.2.3: the trouble with names */
@@ -231,34 +226,32 @@ static void asymmetric(struct tour *tour)
 static void rename_itself(struct tour *tour)
 {
     char text[32];
-    tong_mailbox *me = be(tour, "Q");
-    be_ready(tour);
-    tour_receive(tour, me, text);
+    tong_process *const me = be(tour, "Q");
+    hear(tour, me, "P", text);
     tour_say(tour, "P --\"%s\"--> Q", text);
-    tong_close(me);
-    me = be(tour, "Q2");
-    tour_say(tour, "            Q %s Q2", tour_in(tour, "is now called", "의 이름이 바뀜:"));
-    be_ready(tour);
-    tour_receive(tour, me, text);
-    tour_say(tour, "P --\"%s\"--> Q2   %s", text,
+    tour_check(tour, "rename", tong_rename(me, "R"), 0);
+    tour_say(tour, "            Q %s R", tour_in(tour, "is now called", "의 이름이 바뀜:"));
+    tell(tour, me, "P", "go");
+    hear(tour, me, "P", text);
+    tour_say(tour, "P --\"%s\"--> R   %s", text,
              tour_in(tour, "P had to be changed, and all others", "P도, 다른 모두도 고쳐야 했다"));
-    tong_close(me);
+    tong_process_close(me);
 }
 
 static void send_to_old_name(struct tour *tour)
 {
-    tong_mailbox *box = NULL;
-    await_ready(tour, 1);
-    send_to(tour, "Q", "1");
-    await_ready(tour, 1);
-    tour_check(tour, "Q", tong_open("Q", TONG_SEND, NULL, &box), -ENOENT);
+    char text[32];
+    tong_process *const me = be(tour, "P");
+    tell(tour, me, "Q", "1");
+    hear(tour, me, "R", text);
+    tour_check(tour, "Q", tong_send_to(me, "Q", "2", 1, 0), -ENOENT);
     tour_say(tour, "P --\"2\"--| Q    -ENOENT");
-    send_to(tour, "Q2", "2");
+    tell(tour, me, "R", "2");
+    tong_process_close(me);
 }
 
 static void renaming(struct tour *tour)
 {
-    tour_create(tour, "ready", TONG_UNBOUNDED);
     tour_start(tour, rename_itself);
     tour_start(tour, send_to_old_name);
 }
@@ -268,7 +261,7 @@ static void renaming(struct tour *tour)
 static void be_one_p(struct tour *tour)
 {
     tour_say(tour, "P (pid %d) --\"hello\"--> [A]", (int)getpid());
-    send_to(tour, "A", "hello");
+    send_to_box(tour, "A", "hello");
 }
 
 static void hear_both(struct tour *tour)
@@ -294,20 +287,24 @@ static void indirect(struct tour *tour)
 
 static void use_one(struct tour *tour)
 {
-    send_to(tour, "A", "x");
-    be_ready(tour);
+    send_to_box(tour, "A", "x");
+    send_to_box(tour, "ready", "r");
 }
 
 static void use_two(struct tour *tour)
 {
+    char text[32];
+    tong_mailbox *const ready = tour_open(tour, "ready", TONG_RECEIVE, NULL);
     tong_mailbox *const a = tour_open(tour, "A", TONG_SEND, NULL);
     tong_mailbox *const b = tour_open(tour, "B", TONG_SEND, NULL);
     tour_send(tour, a, "x");
     tour_send(tour, b, "x");
-    await_ready(tour, 2);
+    tour_receive(tour, ready, text);
+    tour_receive(tour, ready, text);
     tour_say(tour, "P1 -+-> [A] <-- P2, P3   %s: 3", tour_in(tour, "processes", "프로세스"));
     tour_say(tour, "    +-> [B]              %s: 2", tour_in(tour, "links of P1", "P1의 링크"));
     tour_check(tour, "links", links_of(tour, "B") == 1 ? 0 : -EPROTO, 0);
+    tong_close(ready);
     tong_close(a);
     tong_close(b);
 }
@@ -427,8 +424,10 @@ static void three_processes(struct tour *tour)
 
 static void own_and_be_killed(struct tour *tour)
 {
+    tong_options options = TONG_OPTIONS_INIT;
+    options.owner = TONG_PROCESS;
     tong_mailbox *const ours = tour_open(tour, "system", TONG_SEND | TONG_CREATE, NULL);
-    (void)be(tour, "mine");
+    (void)tour_open(tour, "mine", TONG_RECEIVE | TONG_CREATE, &options);
     tour_send(tour, ours, "still here");
     tour_say(tour, "P: [mine] [system <- \"still here\"]   kill -9 P");
     (void)raise(SIGKILL);
@@ -482,32 +481,32 @@ const struct tour_step tour_steps_messages[] = {
       { "Naming", "명명" },
       { "One names either the other process, or a mailbox that both know.",
         "상대 프로세스의 이름을 부르거나, 둘이 아는 메일박스의 이름을 부른다." },
-      "tong hold Q; tong create A",
-      "tong_options.owner",
+      "tong send --as P --to Q hello; tong send A hello",
+      "tong_send_to, tong_send",
       "mailbox",
       naming },
     { "3.2.1",
       { "Direct communication 1", "Direct Communication 1" },
       { "Symmetric: each names the other one.", "대칭: 서로 상대의 이름을 명시한다." },
-      "tong hold Q",
-      "TONG_PROCESS",
-      "ownership",
+      "tong send --as P --to Q '2 + 3?'",
+      "tong_send_to, tong_receive_from",
+      "direct_symmetric",
       symmetric },
     { "3.2.2",
       { "Direct communication 2", "Direct Communication 2" },
       { "Asymmetric: only the sender names; the receiver learns who it was.",
         "비대칭: 보내는 쪽만 이름을 명시하고, 받는 쪽은 누구인지 알게 된다." },
-      "tong hold Q --json",
-      "tong_claim, tong_message.pid",
-      "log_collector",
+      "tong receive --as Q",
+      "tong_receive_any",
+      "direct_asymmetric",
       asymmetric },
     { "3.2.3",
       { "The trouble with direct communication", "Direct Communication의 문제점" },
       { "When a name changes, everybody who says it must change.",
         "이름이 바뀌면 그 이름을 쓰던 모두를 고쳐야 한다." },
-      "tong hold Q2",
-      "-ENOENT",
-      "mailbox",
+      "tong receive --as R",
+      "tong_rename",
+      "renaming",
       renaming },
     { "3.2.4",
       { "Indirect communication", "Indirect Communication" },
@@ -532,7 +531,7 @@ const struct tour_step tour_steps_messages[] = {
         "누가 받을지는 메일박스가 정한 방식(delivery)에 따른다." },
       "tong create C --delivery round-robin",
       "tong_options.delivery",
-      "workers",
+      "policies",
       three_processes },
     { "3.2.7",
       { "Whose is the mailbox?", "메일박스의 소유권" },
