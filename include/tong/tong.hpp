@@ -12,9 +12,10 @@
  * All can be moved and not copied. A claim, slot or guard must not outlive its mailbox or region.
  *
  * A call that may run out of time gives an empty optional, or false, when it did; also a send that the
- * mailbox dropped is false. Everything else that goes wrong is a tong::error, which is a
- * std::system_error: e.code() == std::errc::message_size. Times are durations of <chrono>, 0 does not
- * wait, tong::forever, which is what they are if you don't say, has no limit.
+ * mailbox dropped is false, and with TONG_DROP_OLDEST one that was sent in an older one's place.
+ * Everything else that goes wrong is a tong::error, which is a std::system_error: e.code() ==
+ * std::errc::message_size. Times are durations of <chrono>, 0 does not wait, tong::forever, which is
+ * what they are if you don't say, has no limit.
  */
 #ifndef TONG_TONG_HPP
 #define TONG_TONG_HPP
@@ -268,7 +269,8 @@ class mailbox
         detail::checked(tong_close(box_.release()), "close");
     }
 
-    /* False: the time is over, or the mailbox was full and drops. */
+    /* False: the time is over, or the mailbox was full and drops: this message, or with
+     * TONG_DROP_OLDEST an older one, and this one was sent. */
     bool send(const void *data, std::size_t len, timeout limit = forever)
     {
         const int r = tong_send(box_.get(), data, len, limit.count());

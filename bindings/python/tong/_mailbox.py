@@ -412,7 +412,8 @@ class Mailbox(Handle):
     # ---- send
 
     def send(self, data: Bytes, timeout: Optional[float] = None, **what: Any) -> bool:
-        """Puts one message in. False: the mailbox was full, and it is one that drops then.
+        """Puts one message in. False: the mailbox was full, and it is one that drops then: this message, or
+        with drop-oldest an older one, and this one was sent.
 
         What its receiver shall know of it: priority (0 to 31), tag, key (a number, or bytes), call,
         expiry (seconds), reply_to (a name)."""
