@@ -75,6 +75,16 @@ static inline void tg_fence(void)
 }
 #endif
 
+/* A load before it and a load behind it keep their order. */
+static inline void tg_fence_acquire(void)
+{
+#if defined(__SANITIZE_THREAD__)
+    tg_fence();
+#else
+    atomic_thread_fence(memory_order_acquire);
+#endif
+}
+
 /* Tell the processor that this is a spin loop. */
 static inline void tg_pause(void)
 {

@@ -71,7 +71,7 @@ static int read_all(const struct tg_reader *r, void *to, uint64_t len, uint64_t 
         at += piece;
     }
     /* What the next call reads is not older than this (I2). */
-    atomic_thread_fence(memory_order_acquire);
+    tg_fence_acquire();
     return e;
 }
 

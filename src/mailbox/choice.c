@@ -147,7 +147,7 @@ static bool read_name(const struct tg_box_head *head, uint32_t word, char name[T
     memcpy(name, head->policy[TG_OWN_POLICIES(word) % 2], TONG_POLICY_MAX);
     name[TONG_POLICY_MAX - 1] = '\0';
     /* The name before the word once more; partner: the release of the word behind a name. */
-    atomic_thread_fence(memory_order_acquire);
+    tg_fence_acquire();
     return tg_load_relaxed(&head->delivery) == word;
 }
 

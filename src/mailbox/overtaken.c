@@ -32,7 +32,7 @@ uint32_t tg_overtaken_next(const struct tg_box_row *row)
 static uint64_t read_oldest(const struct tg_attached *at)
 {
     /* I1. What is loaded below is not older than what was copied before. */
-    atomic_thread_fence(memory_order_acquire);
+    tg_fence_acquire();
     return tg_reader_refresh(&at->reader) < 0 ? 0 : tg_load_acquire(&at->reader.head->oldest);
 }
 

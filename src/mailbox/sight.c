@@ -61,7 +61,7 @@ int tg_sight_fetch_slow(const struct tg_sight *s, const volatile void *in_copy, 
     const size_t off = (size_t)((const volatile uint8_t *)in_copy - s->copy);
     const int r = tg_sys_pread(s->fd, s->copy + off, len, off);
     /* What is read next is not older (I1). */
-    atomic_thread_fence(memory_order_acquire);
+    tg_fence_acquire();
     return r;
 }
 

@@ -367,10 +367,13 @@ static void take_two(struct tour *tour, const char *name)
 {
     char text[32];
     tong_mailbox *const box = tour_open(tour, "C", TONG_RECEIVE, NULL);
+    tong_mailbox *const said = tour_open(tour, "said", TONG_SEND, NULL);
     for (int i = 0; i < 2; i++) {
         tour_receive(tour, box, text);
         tour_say(tour, "            [C] --\"%s\"--> %s", text, name);
+        tour_send(tour, said, text);
     }
+    tong_close(said);
     tong_close(box);
 }
 
@@ -386,8 +389,9 @@ static void second_in_turn(struct tour *tour)
 
 static void send_in_turn(struct tour *tour)
 {
-    char text[8];
+    char text[32];
     tong_mailbox *const box = tour_open(tour, "C", TONG_SEND, NULL);
+    tong_mailbox *const said = tour_open(tour, "said", TONG_RECEIVE, NULL);
     tour_say(tour, "P1 --\"1\" ... \"4\"--> [C]   %s",
              tour_in(tour, "the system chooses: in turn", "시스템이 고른다: 차례대로"));
     for (int i = 1; i <= 4; i++) {
@@ -395,7 +399,9 @@ static void send_in_turn(struct tour *tour)
         tour_until_asleep(tour, "C", i < 4 ? 2 : 1);
         snprintf(text, sizeof(text), "%d", i);
         tour_send(tour, box, text);
+        tour_receive(tour, said, text);
     }
+    tong_close(said);
     tong_close(box);
 }
 
@@ -413,6 +419,7 @@ static void three_processes(struct tour *tour)
     tour_start(tour, send_two);
     tour_check(tour, "processes", tour_join(tour) ? 0 : -ECHILD, 0);
 
+    tour_create(tour, "said", TONG_UNBOUNDED);
     in_turn.delivery = TONG_ROUND_ROBIN;
     tong_close(tour_open(tour, "C", TONG_SEND | TONG_CREATE, &in_turn));
     tour_start(tour, first_in_turn);

@@ -340,7 +340,7 @@ static void unbounded_buffer(struct tour *tour)
 
 static void put_five(struct tour *tour)
 {
-    char text[8];
+    char text[16];
     tong_mailbox *const box = tour_open(tour, "A", TONG_SEND, NULL);
     tong_mailbox *const go = tour_open(tour, "go", TONG_SEND, NULL);
     for (int i = 1; i <= 5; i++) {
