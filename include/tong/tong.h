@@ -424,7 +424,8 @@ TONG_API int tong_give(tong_mailbox *box, const char *process);
  *          own: a receiver whose process has not registered it gets -ENOSYS, those that wait at once,
  *          until it registers it or another policy is set.
  * Returns  0, or
- *            -EINVAL     what is 0 or unknown, or such an option cannot be
+ *            -EINVAL     what is 0 or unknown, such an option cannot be, or the mailbox is a process's own
+ *                        (tong_process_open), from which it alone receives
  *            -EPERM      the mailbox's user may; of a process-owned one, its process alone
  *            -EIDRM, -EOWNERDEAD, -ECHILD, -EBUSY (somebody keeps the folder's lock), -EOPNOTSUPP,
  *            -EACCES, -ENOMEM, -EMFILE, -ENFILE

@@ -345,6 +345,10 @@ uint32_t tg_box_link_capacity(const tong_options *o);
 int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct tg_box_view *view);
 void tg_box_view_close(struct tg_box_view *view);
 bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view);
+/* How a give and a set begin: may the caller change whose the mailbox is, or what? No for that of a
+ * process, whose name it has: -EINVAL. Then the root's lock, and the mailbox as it is under it. */
+int tg_box_may_change(struct tg_box *box);
+int tg_box_lock_view(struct tg_box *box, int *ret_lock, struct tg_box_view *ret_view);
 /* End a mailbox by name under the root's lock; id, if not NULL, must be its. */
 enum tg_end {
     TG_END_ANY,

@@ -257,32 +257,44 @@ static int give(struct tg_box *box, const struct tg_box_view *view, uint64_t own
     return r;
 }
 
-int tg_box_give(struct tg_box *box, const char *process)
+int tg_box_may_change(struct tg_box *box)
 {
-    uint64_t owner = 0;
-    uint32_t pid = 0;
     int r = tg_box_begin(box);
     if (r == 0 && tg_load_relaxed(&box->head->process) != 0) {
-        r = -EINVAL; /* its name is its process's */
+        r = -EINVAL;
     }
     if (r == 0 && box->dir_uid != geteuid() && geteuid() != 0) {
         r = -EPERM;
     }
+    return r;
+}
+
+int tg_box_lock_view(struct tg_box *box, int *ret_lock, struct tg_box_view *ret_view)
+{
+    int r = tg_root_lock(box->root, true, ret_lock);
+    if (r < 0) {
+        return r;
+    }
+    r = tg_box_view_open(box->root, box->name, true, ret_view);
+    return r == -ENOENT ? -EIDRM : r;
+}
+
+int tg_box_give(struct tg_box *box, const char *process)
+{
+    uint64_t owner = 0;
+    uint32_t pid = 0;
+    tg_fd lock = -1;
+    struct tg_box_view view;
+    int r = tg_box_may_change(box);
     if (r == 0 && process != NULL) {
         r = find_process(box, process, &owner, &pid);
     }
     if (r < 0) {
         return r;
     }
-    tg_fd lock = -1;
-    r = tg_root_lock(box->root, true, &lock);
+    r = tg_box_lock_view(box, &lock, &view);
     if (r < 0) {
         return r;
-    }
-    struct tg_box_view view;
-    r = tg_box_view_open(box->root, box->name, true, &view);
-    if (r < 0) {
-        return r == -ENOENT ? -EIDRM : r;
     }
     r = give(box, &view, owner, pid);
     tg_box_view_close(&view);

@@ -25,7 +25,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "mailbox/box.h"
 
@@ -69,28 +68,21 @@ static int set(struct tg_box *box, const struct tg_box_view *view, uint32_t deli
 int tg_box_set(struct tg_box *box, const tong_options *options, unsigned what)
 {
     uint32_t delivery = 0;
+    tg_fd lock = -1;
+    struct tg_box_view view;
     if (what != TONG_SET_DELIVERY || options == NULL || options->struct_size < sizeof *options) {
         return -EINVAL;
     }
     int r = tg_policy_check(options, &delivery);
     if (r == 0) {
-        r = tg_box_begin(box);
-    }
-    if (r == 0 && box->dir_uid != geteuid() && geteuid() != 0) {
-        r = -EPERM;
+        r = tg_box_may_change(box);
     }
     if (r < 0) {
         return r;
     }
-    tg_fd lock = -1;
-    r = tg_root_lock(box->root, true, &lock);
+    r = tg_box_lock_view(box, &lock, &view);
     if (r < 0) {
         return r;
-    }
-    struct tg_box_view view;
-    r = tg_box_view_open(box->root, box->name, true, &view);
-    if (r < 0) {
-        return r == -ENOENT ? -EIDRM : r;
     }
     r = set(box, &view, delivery, options->policy);
     tg_box_view_close(&view);

@@ -98,6 +98,8 @@ static void of_several_at_once_one_gets_it(void)
 
 static void its_mailbox_is_its_own(void)
 {
+    tong_options any = TONG_OPTIONS_INIT;
+    any.delivery = TONG_ANY;
     tong_process *me = opens(P);
     const tong_status status = kit_stat(P);
     kit_equal(status.owner, TONG_PROCESS);
@@ -108,6 +110,7 @@ static void its_mailbox_is_its_own(void)
     kit_true(own != NULL && tong_process_mailbox(NULL) == NULL);
     kit_gives(tong_close(own), -EINVAL);
     kit_gives(tong_give(own, NULL), -EINVAL);
+    kit_gives(tong_set(own, &any, TONG_SET_DELIVERY), -EINVAL);
     kit_gives(tong_send(own, "x", 1, 0), -EBADF);
     tong_process *other = opens(Q);
     kit_ok(send_number(other, P, 5, 0));
