@@ -19,9 +19,17 @@
 
 /* ---- attaching */
 
+static void receive_at(struct tg_box *box, const struct tg_box_file *file)
+{
+    box->head = file->head;
+    box->slots = file->slots;
+    box->rows = file->rows;
+    box->entries = file->entries;
+}
+
 static bool options_differ(const struct tg_box *box, const tong_options *o)
 {
-    const struct tg_box_head *head = box->head;
+    const struct tg_box_head *head = box->main.head;
     char policy[TONG_POLICY_MAX];
     uint32_t delivery = 0;
     (void)tg_policy_check(o, &delivery);
@@ -39,7 +47,7 @@ static bool options_differ(const struct tg_box *box, const tong_options *o)
 
 static int read_options(struct tg_box *box)
 {
-    const struct tg_box_head *head = box->head;
+    const struct tg_box_head *head = box->main.head;
     memcpy(box->id, head->id, 16);
     box->policy = tg_policy_of(TG_DELIVERY(tg_load_acquire(&head->delivery)));
     box->full = tg_load_relaxed(&head->full);
@@ -262,11 +270,9 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
     }
     struct tg_box_view view = { .dir = box->dir, .uid = st.st_uid };
     tg_box_view_set(&view, p);
-    box->head = view.head;
-    box->slots = view.slots;
-    box->rows = view.rows;
-    box->entries = view.entries;
-    memcpy(box->id, box->head->id, 16);
+    box->main = (struct tg_box_file){ view.head, view.slots, view.rows, view.entries };
+    receive_at(box, &box->main);
+    memcpy(box->id, box->main.head->id, 16);
     if (tg_box_view_is_dead(box->root, &view)) {
         return -EOWNERDEAD;
     }
@@ -299,8 +305,9 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
  * behind that, not here. -EAGAIN: look again. */
 static int refuse(struct tg_box *box, int r)
 {
-    if (box->head == NULL || tg_load_acquire(&box->head->state) ==
-                                 atomic_load_explicit(&box->state_seen, memory_order_relaxed)) {
+    if (box->main.head == NULL ||
+        tg_load_acquire(&box->main.head->state) ==
+            atomic_load_explicit(&box->state_seen, memory_order_relaxed)) {
         return r;
     }
     tg_fd lock = -1;
@@ -346,7 +353,7 @@ static void detach(struct tg_box *box)
     }
     box->rx.has_slot = false;
     if (box->sight.copy == NULL) {
-        tg_sys_unmap(box->head, TG_BOX_SIZE);
+        tg_sys_unmap(box->main.head, TG_BOX_SIZE);
     }
     if (box->room_sight.copy == NULL) {
         tg_sys_unmap(box->room, TG_ROOM_SIZE);
@@ -357,7 +364,8 @@ static void detach(struct tg_box *box)
         unmap_bells(&box->users[i]);
     }
     tg_sys_close(box->dir);
-    box->head = NULL;
+    box->main = (struct tg_box_file){ .head = NULL };
+    receive_at(box, &box->main);
     box->room = NULL;
     box->n_users = 0;
     box->dir = -1;
@@ -565,22 +573,22 @@ int tg_box_open(const char *name, unsigned flags, const tong_options *options,
 
 static void close_alive(struct tg_box *box)
 {
-    if (box->head != NULL && box->rx.has_slot) {
+    if (box->main.head != NULL && box->rx.has_slot) {
         tg_slot_leave(box);
     }
-    if (box->head != NULL && box->tx.has_link) {
+    if (box->main.head != NULL && box->tx.has_link) {
         tg_sender_put_link(box);
     }
-    if (box->owns && box->head != NULL) {
+    if (box->owns && box->main.head != NULL) {
         /* The owner is alive, and yet the mailbox ends as by its death. */
         (void)tg_box_take_away(box->root, box->name, TG_END_MINE, box->id);
-    } else if (box->head != NULL && box->joined) {
+    } else if (box->main.head != NULL && box->joined) {
         struct tg_box_view view = { .dir = box->dir,
                                     .uid = box->dir_uid,
-                                    .head = box->head,
-                                    .slots = box->slots,
-                                    .rows = box->rows,
-                                    .entries = box->entries,
+                                    .head = box->main.head,
+                                    .slots = box->main.slots,
+                                    .rows = box->main.rows,
+                                    .entries = box->main.entries,
                                     .sight = box->sight };
         /* A sender looks at a few only: a thousand of them may close at once. */
         (void)tg_links_sweep(box->root, &view, (box->flags & TONG_RECEIVE) != 0 ? UINT32_MAX : 16,

@@ -185,6 +185,14 @@ struct tg_as {
     tg_a32 renames;           /* of the other side, when its name was looked up; any thread */
 };
 
+/* A box file as it is mapped, or the copy of one. */
+struct tg_box_file {
+    struct tg_box_head *head;
+    struct tg_box_slot *slots;
+    struct tg_box_row *rows;
+    struct tg_box_entry *entries;
+};
+
 struct tg_box {
     struct tg_root *root;
     int dir;
@@ -198,6 +206,8 @@ struct tg_box {
     atomic_bool owns; /* its close ends the mailbox, if it is this process's still */
     bool threads;     /* told that several threads use it */
     uint8_t id[16];
+    struct tg_box_file main; /* the mailbox's: what it is, whose, and who is there */
+    /* Where this handle receives: the same. */
     struct tg_box_head *head;
     struct tg_box_slot *slots;
     struct tg_box_row *rows;
@@ -244,7 +254,8 @@ int tg_box_check_slow(struct tg_box *box);
 void tg_box_not_simple(struct tg_box *box);
 static inline int tg_box_check(struct tg_box *box)
 {
-    const bool simple = tg_load_acquire(&box->head->state) == tg_load_relaxed(&box->state_simple);
+    const bool simple =
+        tg_load_acquire(&box->main.head->state) == tg_load_relaxed(&box->state_simple);
     return simple ? 0 : tg_box_check_slow(box);
 }
 /* Root's lock held: end what a dead one began to change. */
@@ -252,7 +263,7 @@ void tg_box_end_change(struct tg_box_head *head);
 /* Whether its owner is one that lets this process receive, at this moment. */
 static inline bool tg_box_may_take(const struct tg_box *box)
 {
-    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->main.head->owner));
     return owner == 0 || owner == box->me;
 }
 /* Whether its owner, as last seen, lets this process receive. */
@@ -289,7 +300,7 @@ int tg_box_begin_slow(struct tg_box *box);
 static inline bool tg_box_is_simple(const struct tg_box *box)
 {
     return box->fork_count == tg_fork_count() && (__libc_single_threaded || box->threads) &&
-           tg_load_acquire(&box->head->state) == tg_load_relaxed(&box->state_simple);
+           tg_load_acquire(&box->main.head->state) == tg_load_relaxed(&box->state_simple);
 }
 static inline int tg_box_begin(struct tg_box *box)
 {
@@ -630,7 +641,7 @@ void tg_choice_refresh_slow(struct tg_box *box);
 static inline bool tg_choice_is(const struct tg_box *box, uint32_t delivery)
 {
     /* acquire: pairs with the release of a switch; the name of an own policy comes before. */
-    return tg_load_acquire(&box->head->delivery) == delivery;
+    return tg_load_acquire(&box->main.head->delivery) == delivery;
 }
 static inline void tg_choice_refresh(struct tg_box *box)
 {

@@ -165,7 +165,7 @@ uint32_t tg_choice_read(const struct tg_box_head *head, char name[TONG_POLICY_MA
 void tg_choice_refresh_slow(struct tg_box *box)
 {
     char name[TONG_POLICY_MAX];
-    const uint32_t word = tg_choice_read(box->head, name);
+    const uint32_t word = tg_choice_read(box->main.head, name);
     const struct tg_policy *policy = tg_policy_of(TG_DELIVERY(word));
     if (policy != NULL) {
         box->policy = policy;
@@ -181,7 +181,7 @@ void tg_choice_refresh_slow(struct tg_box *box)
 int tg_choice_refusal(struct tg_box *box)
 {
     char name[TONG_POLICY_MAX];
-    const uint32_t word = tg_choice_read(box->head, name);
+    const uint32_t word = tg_choice_read(box->main.head, name);
     const bool unknown = TG_DELIVERY(word) == TONG_OWN && tg_policy_find_own(name).choose == NULL;
     /* A copy of this handle's: no crash point. */
     atomic_store_explicit(&box->refused, unknown, memory_order_relaxed);

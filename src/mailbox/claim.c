@@ -112,8 +112,8 @@ void tg_claims_ring(struct tg_box *box)
     const uint32_t want = tg_load_acquire(&box->room->want);
     if (rx->ring_always || (want != rx->want_note && tg_room_is_enough(box))) {
         rx->want_note = want;
-        (void)tg_add(&box->head->room, 1);
-        tg_sys_futex_wake(&box->head->room, INT_MAX);
+        (void)tg_add(&box->main.head->room, 1);
+        tg_sys_futex_wake(&box->main.head->room, INT_MAX);
     }
     rx->ring_one = NULL;
     rx->ring_due = false;

@@ -48,7 +48,7 @@ static void try_to_end_change(struct tg_box *box)
 {
     struct tg_box_view view;
     if (box->writable) {
-        tg_box_end_change(box->head);
+        tg_box_end_change(box->main.head);
     } else if (tg_box_view_open(box->root, box->name, true, &view) == 0) {
         if (memcmp(view.head->id, box->id, 16) == 0) {
             tg_box_end_change(view.head);
@@ -97,13 +97,13 @@ static int note_state(struct tg_box *box, uint32_t *word)
         if (r < 0) {
             return r;
         }
-        *word = tg_load_acquire(&box->head->state);
+        *word = tg_load_acquire(&box->main.head->state);
         settled = true;
     }
     if (TG_STATE(*word) != TG_ALIVE) {
         return TG_STATE(*word) == TG_OWNER_GONE ? -EOWNERDEAD : -EIDRM;
     }
-    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->main.head->owner));
     keep_owner(box, owner);
     if (settled) {
         keep_state(box, *word, owner);
@@ -121,7 +121,7 @@ static int check(struct tg_box *box, uint32_t *ret_word)
             return r;
         }
         /* acquire: who sees the end, or another owner, sees what was done before it. */
-        uint32_t word = tg_load_acquire(&box->head->state);
+        uint32_t word = tg_load_acquire(&box->main.head->state);
         if (!is_settled(box, word)) {
             r = note_state(box, &word);
             if (r < 0) {
@@ -132,7 +132,7 @@ static int check(struct tg_box *box, uint32_t *ret_word)
         *ret_word = settled ? word : 0;
         /* Not the copy, which another thread may have made older: an owner newer than this word has
          * CHANGING before it, which the question behind sees. */
-        const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
+        const uint64_t owner = TG_OWNER(tg_load_acquire(&box->main.head->owner));
         if (owner == 0 || owner == box->me || !settled ||
             tg_life_is_alive_of(box->root, owner, box->dir_uid)) {
             return 0;
@@ -142,7 +142,7 @@ static int check(struct tg_box *box, uint32_t *ret_word)
         if (r < 0) {
             return r;
         }
-        if (tg_load_acquire(&box->head->state) == word) {
+        if (tg_load_acquire(&box->main.head->state) == word) {
             return -EOWNERDEAD;
         }
     }
@@ -160,7 +160,7 @@ bool tg_box_may_sleep(struct tg_box *box, struct tg_waitset *set)
     if (check(box, &word) < 0) {
         return false;
     }
-    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->main.head->owner));
     bool alive = true;
     if (owner != 0 && owner != box->me) {
         /* A place is kept for it: of the many others the back-stop may tell, of the end nothing
@@ -174,7 +174,7 @@ bool tg_box_may_sleep(struct tg_box *box, struct tg_waitset *set)
         return false;
     }
     /* I2 */
-    set->soon = set->soon || word == 0 || tg_load_acquire(&box->head->state) != word;
+    set->soon = set->soon || word == 0 || tg_load_acquire(&box->main.head->state) != word;
     return alive || set->soon;
 }
 
@@ -182,7 +182,7 @@ void tg_box_accept(struct tg_box *box)
 {
     uint64_t mine = box->me;
     if ((box->flags & TONG_RECEIVE) != 0 && tg_load_relaxed(&box->owner) == box->me &&
-        tg_cas(&box->head->owner, &mine, box->me | TG_ACCEPTED)) {
+        tg_cas(&box->main.head->owner, &mine, box->me | TG_ACCEPTED)) {
         box->owns = true;
     }
 }
@@ -260,7 +260,7 @@ static int give(struct tg_box *box, const struct tg_box_view *view, uint64_t own
 int tg_box_may_change(struct tg_box *box)
 {
     int r = tg_box_begin(box);
-    if (r == 0 && tg_load_relaxed(&box->head->process) != 0) {
+    if (r == 0 && tg_load_relaxed(&box->main.head->process) != 0) {
         r = -EINVAL;
     }
     if (r == 0 && box->dir_uid != geteuid() && geteuid() != 0) {

@@ -168,7 +168,7 @@ static int watch_who_is_there(struct tg_box *box)
 {
     struct tg_poll *p = box->poll;
     const uint32_t joins = tg_load_relaxed(&box->head->joins);
-    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->head->owner));
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->main.head->owner));
     bool same = joins == p->joins_seen && owner == p->owner_seen;
     for (uint32_t i = 0; i < p->n_lives && same; i++) {
         same = !p->lives[i].over;

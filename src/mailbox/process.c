@@ -145,7 +145,7 @@ static int clear_name(struct tg_box *box, const char *name)
 static void ring_all(struct tg_box *box)
 {
     struct tg_box_view view = { .dir = box->dir, .uid = box->dir_uid, .sight = box->sight };
-    tg_box_view_set(&view, box->head);
+    tg_box_view_set(&view, box->main.head);
     tg_box_wake_everybody(&view);
 }
 
@@ -164,7 +164,7 @@ static int rename_folder(struct tg_box *box, const char *name)
         return r;
     }
     /* release: behind the rename (I1). */
-    tg_store_release(&box->head->renames, tg_load_relaxed(&box->head->renames) + 1);
+    tg_store_release(&box->main.head->renames, tg_load_relaxed(&box->main.head->renames) + 1);
     (void)tg_gate_enter(&box->as.gate, TG_NEVER, NULL, 0);
     memset(box->name, 0, sizeof box->name);
     memcpy(box->name, name, strlen(name));

@@ -130,7 +130,7 @@ static bool spin_short(struct tg_box *box, const struct tg_attached *at, uint32_
             tg_pause();
         }
         if (i % 16 == 15 &&
-            tg_load_relaxed(&box->head->state) != tg_load_relaxed(&box->state_seen)) {
+            tg_load_relaxed(&box->main.head->state) != tg_load_relaxed(&box->state_seen)) {
             break;
         }
     }

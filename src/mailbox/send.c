@@ -51,7 +51,7 @@ static inline void ring(struct tg_box *box, bool always)
     struct tg_sender *tx = &box->tx;
     /* Partner: the fence in set_turn. Commit before it, TURN behind it. */
     tg_fence();
-    if (tg_sight_fetch(&box->sight, box->head, sizeof *box->head) < 0) {
+    if (tg_sight_fetch(&box->sight, box->main.head, sizeof *box->main.head) < 0) {
         return; /* the next call says so */
     }
     /* In the line of TURN. */
@@ -149,7 +149,7 @@ void tg_sender_watch_receivers(struct tg_box *box, struct tg_waitset *set)
 /* The words whose change means room in the link, read before the wait is told (I1). */
 static void add_bells(struct tg_box *box, struct tg_waitset *set)
 {
-    tg_sight_watch(&box->sight, &box->head->room, set);
+    tg_sight_watch(&box->sight, &box->main.head->room, set);
     if (box->tx.row_known) {
         tg_sight_watch(&box->sight, &box->rows[box->tx.writer.row].bell, set);
     }

@@ -138,7 +138,7 @@ struct tg_link_place tg_sender_place(struct tg_box *box)
     struct tg_sender *tx = &box->tx;
     struct tg_link_place place = { .known = false };
     if (tg_sight_fetch_row(&box->sight, tx->writer.row) == 0) {
-        place = tg_row_place(box->head, box->rows, tx->writer.row, tx->writer.link_id);
+        place = tg_row_place(box->main.head, box->main.rows, tx->writer.row, tx->writer.link_id);
     }
     tx->row_known = place.known;
     return place;
@@ -197,7 +197,8 @@ static int take_over(struct tg_box *box, int fd, const char *name, const struct 
 {
     struct tg_sender *tx = &box->tx;
     const int row = tg_link_row(name);
-    struct row_of row_of = { box->head, box->rows, (uint32_t)row, brief->link_id, &box->sight };
+    struct row_of row_of = { box->main.head, box->main.rows, (uint32_t)row, brief->link_id,
+                             &box->sight };
     prepare_writer(box);
     int r = tg_writer_take_over(&tx->writer, box->dir, fd, box->me, row_place, &row_of);
     if (r == 0 && box->capacity == 0) {
@@ -280,8 +281,9 @@ static uint32_t first_sequence(const struct tg_box *box, uint32_t row)
     if (box->capacity == TONG_UNBOUNDED) {
         /* Where it cannot be read the row is not said to be another link's: its reader knows. */
         (void)tg_sight_fetch_row(&box->sight, row);
-        return row < tg_load_acquire(&box->head->n_rows) ? tg_load_acquire(&box->rows[row].done)
-                                                         : 0;
+        return row < tg_load_acquire(&box->main.head->n_rows)
+                   ? tg_load_acquire(&box->main.rows[row].done)
+                   : 0;
     }
     const struct tg_room_row *r = room_row(box, row);
     return r != NULL ? tg_load_acquire(&r->sent) : 0;
@@ -422,7 +424,7 @@ void tg_sender_put_link(struct tg_box *box)
         return;
     }
     const struct tg_link_place place = tg_sender_place(box);
-    if (is_drained(box->head, box->rows, w, &place)) {
+    if (is_drained(box->main.head, box->main.rows, w, &place)) {
         make_gone(box->dir, name, w, room_row(box, w->row));
     } else {
         tg_writer_trim(w, fd, &place);

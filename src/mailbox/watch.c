@@ -51,9 +51,9 @@ static int note_receivers(struct tg_box *box)
     if (tg_sight_fetch_slots(&box->sight) < 0) {
         return -EPROTO;
     }
-    const uint32_t n = tg_load_acquire(&box->head->n_slots);
+    const uint32_t n = tg_load_acquire(&box->main.head->n_slots);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
-        const struct tg_box_slot *slot = &box->slots[i];
+        const struct tg_box_slot *slot = &box->main.slots[i];
         const struct tg_party party = { .id = tg_load_acquire(&slot->owner),
                                         .listed = TONG_RECEIVE,
                                         .uid = box->dir_uid,
@@ -138,9 +138,9 @@ static void add_counts(struct tg_box *box, struct tg_waitset *set)
         tg_sight_watch(&box->users[i].sight, &box->users[i].bells->links, set);
     }
     tg_gate_leave(&box->rx.short_);
-    tg_sight_watch(&box->sight, &box->head->arrivals, set);
+    tg_sight_watch(&box->sight, &box->main.head->arrivals, set);
     /* Rung by the end of the mailbox, and when it is given. */
-    tg_sight_watch(&box->sight, &box->head->room, set);
+    tg_sight_watch(&box->sight, &box->main.head->room, set);
 }
 
 /* False: somebody is dead. *ret_all: there was place for all of them. */
