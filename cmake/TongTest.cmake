@@ -91,6 +91,29 @@ function(tong_add_folder_tests folder label timeout)
     endforeach()
 endfunction()
 
+# The conformance suite over the other carriers that are built: conformance_mq.order is conformance.order
+# with its mailboxes named mq:NAME. Left out: what shared memory alone has, the regions.
+function(tong_add_carrier_tests)
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/conformance/*_test.c")
+    list(FILTER sources EXCLUDE REGEX "/region_test\\.c$")
+    foreach(carrier IN ITEMS unix mq nats)
+        if(NOT EXISTS "${PROJECT_SOURCE_DIR}/src/carrier/${carrier}.c")
+            continue()
+        endif()
+        foreach(source IN LISTS sources)
+            cmake_path(GET source STEM name)
+            string(REGEX REPLACE "_test$" "" name "${name}")
+            set(test "conformance_${carrier}.${name}")
+            tong_register(${test} LABELS conformance TIMEOUT 120
+                COMMAND $<TARGET_FILE:test_conformance_${name}>)
+            set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT "TONG_CARRIER=${carrier}:")
+            if(carrier STREQUAL "mq")
+                set_property(TEST ${test} APPEND PROPERTY RESOURCE_LOCK mqueue) # one limit for a user
+            endif()
+        endforeach()
+    endforeach()
+endfunction()
+
 # What has to wake by itself is run once more with the back-stop of all sleeps switched off.
 function(tong_add_no_backstop_tests)
     foreach(name IN LISTS ARGN)
@@ -262,13 +285,15 @@ function(tong_add_all_tests)
     endif()
     if(TONG_KIT_SOURCES)
         add_library(tong_kit STATIC ${TONG_KIT_SOURCES})
-        target_compile_definitions(tong_kit PRIVATE _GNU_SOURCE=)
+        target_compile_definitions(tong_kit PRIVATE _GNU_SOURCE=
+            KIT_CARRIERS_TABLE="${PROJECT_SOURCE_DIR}/docs/carriers.md")
         target_include_directories(tong_kit PUBLIC
             "${PROJECT_SOURCE_DIR}/tests/kit" "${PROJECT_SOURCE_DIR}/include")
         target_link_libraries(tong_kit PRIVATE tong_flags PkgConfig::CMOCKA)
     endif()
     tong_add_unit_tests()
     tong_add_folder_tests(conformance conformance 120)
+    tong_add_carrier_tests()
     tong_add_no_backstop_tests(direct give give_race watch dead_letter set_aside)
     tong_add_folder_tests(process process 120)
     if(TARGET test_process_dl AND TARGET tong)

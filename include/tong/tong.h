@@ -657,7 +657,7 @@ TONG_API ssize_t tong_skip(tong_mailbox *box);
 /*
  * tong_wait_any - wait until one of several mailboxes has a message for this process.
  *
- * Shape    boxes[0..n), 1 <= n <= 64, each opened with TONG_RECEIVE.
+ * Shape    boxes[0..n), 1 <= n <= 64, each opened with TONG_RECEIVE, all of one carrier: else -EINVAL.
  * Blocks   until a message, the timeout, or the end of one of them.
  * Returns  the index of one that has something; its next receive call gives the message, the
  *          error, or -EAGAIN if another receiver was faster. Or
@@ -704,12 +704,12 @@ TONG_API int tong_interrupt(tong_mailbox *box);
 TONG_API int tong_stat(const char *name, tong_status *ret_status);
 
 /* What tong_list() calls for each mailbox. error is 0, or why it could not be looked at (then
- * only status->name is set). Return 0 to go on; another value ends the list and is returned. */
+ * only status->name and status->carrier are set). Return 0 to go on; another value ends the list and is returned. */
 typedef int tong_list_fn(const tong_status *status, int error, void *arg);
 
 /*
- * tong_list - look at all mailboxes of the folder, in the order of their names; whatever has a name
- * that a mailbox could have is told of.
+ * tong_list - look at all mailboxes of the folder, those of each carrier in the order of their names;
+ * whatever has a name that a mailbox could have is told of.
  * Returns  0, what each returned, or -EACCES, -ENOMEM, -EMFILE, -ENFILE. No folder yet: 0, no mailbox.
  */
 TONG_API int tong_list(tong_list_fn *each, void *arg);

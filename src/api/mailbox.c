@@ -96,7 +96,9 @@ int tong_send_with(tong_mailbox *box, const void *data, size_t len, const tong_s
     }
     tong_send_options own = *with;
     const int r = same_carrier(box, with->reply_to, &own.reply_to);
-    return r < 0 ? r : box->carrier->send_with(box->handle, data, len, &own, timeout_ns);
+    return r < 0
+               ? r
+               : tg_carrier_call(box->carrier, send_with, box->handle, data, len, &own, timeout_ns);
 }
 
 ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages, size_t n,
@@ -110,7 +112,7 @@ ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages, size_t n
             return -EINVAL;
         }
     }
-    return box->carrier->send_many(box->handle, messages, n, timeout_ns);
+    return tg_carrier_call(box->carrier, send_many, box->handle, messages, n, timeout_ns);
 }
 
 int tong_reserve(tong_mailbox *box, size_t len, int64_t timeout_ns, tong_slot *ret_slot)
@@ -119,7 +121,7 @@ int tong_reserve(tong_mailbox *box, size_t len, int64_t timeout_ns, tong_slot *r
         timeout_ns < TONG_FOREVER) {
         return -EINVAL;
     }
-    return box->carrier->reserve(box->handle, len, timeout_ns, ret_slot);
+    return tg_carrier_call(box->carrier, reserve, box->handle, len, timeout_ns, ret_slot);
 }
 
 int tong_commit(tong_mailbox *box, tong_slot *slot, size_t len)
@@ -127,7 +129,7 @@ int tong_commit(tong_mailbox *box, tong_slot *slot, size_t len)
     if (box == NULL || slot == NULL || slot->struct_size < sizeof *slot) {
         return -EINVAL;
     }
-    return box->carrier->commit(box->handle, slot, len);
+    return tg_carrier_call(box->carrier, commit, box->handle, slot, len);
 }
 
 int tong_abort(tong_mailbox *box, tong_slot *slot)
@@ -135,7 +137,7 @@ int tong_abort(tong_mailbox *box, tong_slot *slot)
     if (box == NULL || slot == NULL || slot->struct_size < sizeof *slot) {
         return -EINVAL;
     }
-    return box->carrier->abort(box->handle, slot);
+    return tg_carrier_call(box->carrier, abort, box->handle, slot);
 }
 
 ssize_t tong_receive(tong_mailbox *box, void *buf, size_t size, int64_t timeout_ns)
@@ -157,8 +159,8 @@ ssize_t tong_receive_with(tong_mailbox *box, void *buf, size_t size,
         return -EINVAL;
     }
     char nothing;
-    return box->carrier->receive_with(box->handle, buf != NULL ? buf : &nothing, size, with,
-                                      timeout_ns, ret_info);
+    return tg_carrier_call(box->carrier, receive_with, box->handle, buf != NULL ? buf : &nothing,
+                           size, with, timeout_ns, ret_info);
 }
 
 ssize_t tong_receive_many(tong_mailbox *box, const struct iovec *buffers, size_t n,
@@ -173,7 +175,8 @@ ssize_t tong_receive_many(tong_mailbox *box, const struct iovec *buffers, size_t
             return -EINVAL;
         }
     }
-    return box->carrier->receive_many(box->handle, buffers, n, timeout_ns, ret_lens);
+    return tg_carrier_call(box->carrier, receive_many, box->handle, buffers, n, timeout_ns,
+                           ret_lens);
 }
 
 int tong_claim(tong_mailbox *box, int64_t timeout_ns, tong_message *ret_message)
@@ -182,7 +185,7 @@ int tong_claim(tong_mailbox *box, int64_t timeout_ns, tong_message *ret_message)
         timeout_ns < TONG_FOREVER) {
         return -EINVAL;
     }
-    return box->carrier->claim(box->handle, timeout_ns, ret_message);
+    return tg_carrier_call(box->carrier, claim, box->handle, timeout_ns, ret_message);
 }
 
 int tong_done(tong_mailbox *box, tong_message *message)
@@ -190,7 +193,7 @@ int tong_done(tong_mailbox *box, tong_message *message)
     if (box == NULL || message == NULL || message->struct_size < sizeof *message) {
         return -EINVAL;
     }
-    return box->carrier->done(box->handle, message);
+    return tg_carrier_call(box->carrier, done, box->handle, message);
 }
 
 int tong_return(tong_mailbox *box, tong_message *message)
@@ -198,12 +201,12 @@ int tong_return(tong_mailbox *box, tong_message *message)
     if (box == NULL || message == NULL || message->struct_size < sizeof *message) {
         return -EINVAL;
     }
-    return box->carrier->give_back(box->handle, message);
+    return tg_carrier_call(box->carrier, give_back, box->handle, message);
 }
 
 ssize_t tong_skip(tong_mailbox *box)
 {
-    return box == NULL ? -EINVAL : box->carrier->skip(box->handle);
+    return box == NULL ? -EINVAL : tg_carrier_call(box->carrier, skip, box->handle);
 }
 
 int tong_wait_any(tong_mailbox *const boxes[], size_t n, int64_t timeout_ns)
@@ -218,7 +221,7 @@ int tong_wait_any(tong_mailbox *const boxes[], size_t n, int64_t timeout_ns)
         }
         handles[i] = boxes[i]->handle;
     }
-    return boxes[0]->carrier->wait_any(handles, n, timeout_ns);
+    return tg_carrier_call(boxes[0]->carrier, wait_any, handles, n, timeout_ns);
 }
 
 int tong_origin_of(tong_mailbox *box, const tong_message *message, tong_origin *ret_origin)
@@ -227,17 +230,17 @@ int tong_origin_of(tong_mailbox *box, const tong_message *message, tong_origin *
         ret_origin == NULL || ret_origin->struct_size < sizeof *ret_origin) {
         return -EINVAL;
     }
-    return box->carrier->origin(box->handle, message, ret_origin);
+    return tg_carrier_call(box->carrier, origin, box->handle, message, ret_origin);
 }
 
 int tong_give(tong_mailbox *box, const char *process)
 {
-    return box == NULL ? -EINVAL : box->carrier->give(box->handle, process);
+    return box == NULL ? -EINVAL : tg_carrier_call(box->carrier, give, box->handle, process);
 }
 
 int tong_set(tong_mailbox *box, const tong_options *options, unsigned what)
 {
-    return box == NULL ? -EINVAL : box->carrier->set(box->handle, options, what);
+    return box == NULL ? -EINVAL : tg_carrier_call(box->carrier, set, box->handle, options, what);
 }
 
 int tong_watch(tong_mailbox *box, int64_t timeout_ns, tong_death *ret_death)
@@ -246,7 +249,7 @@ int tong_watch(tong_mailbox *box, int64_t timeout_ns, tong_death *ret_death)
         timeout_ns < TONG_FOREVER) {
         return -EINVAL;
     }
-    return box->carrier->watch(box->handle, timeout_ns, ret_death);
+    return tg_carrier_call(box->carrier, watch, box->handle, timeout_ns, ret_death);
 }
 
 int tong_fd(tong_mailbox *box, unsigned what)
@@ -254,12 +257,12 @@ int tong_fd(tong_mailbox *box, unsigned what)
     if (box == NULL || what == 0 || (what & ~(TONG_RECEIVE | TONG_SEND)) != 0) {
         return -EINVAL;
     }
-    return box->carrier->fd(box->handle, what);
+    return tg_carrier_call(box->carrier, fd, box->handle, what);
 }
 
 int tong_interrupt(tong_mailbox *box)
 {
-    return box == NULL ? -EINVAL : box->carrier->interrupt(box->handle);
+    return box == NULL ? -EINVAL : tg_carrier_call(box->carrier, interrupt, box->handle);
 }
 
 int tong_stat(const char *name, tong_status *ret_status)
@@ -287,7 +290,7 @@ int tong_parties(const char *name, tong_parties_fn *each, void *arg)
     if (each == NULL) {
         return -EINVAL;
     }
-    return carrier->parties == NULL ? -EOPNOTSUPP : carrier->parties(rest, each, arg);
+    return tg_carrier_call(carrier, parties, rest, each, arg);
 }
 
 int tong_list(tong_list_fn *each, void *arg)

@@ -300,7 +300,7 @@ int tong_process_open(const char *name, const tong_options *options, tong_proces
     me->own.carrier = carrier;
     me->own.is_process = true;
     me->fork_count = tg_fork_count();
-    const int r = carrier->process_open(rest, options, &me->own.handle);
+    const int r = tg_carrier_call(carrier, process_open, rest, options, &me->own.handle);
     if (r < 0) {
         free(me);
         return r;
@@ -470,7 +470,7 @@ int tong_links(tong_links_fn *each, void *arg)
     int r = 0;
     const struct tg_carrier *carrier;
     for (size_t i = 0; r == 0 && (carrier = tg_carrier_at(i)) != NULL; i++) {
-        r = carrier->links(each, arg);
+        r = carrier->links == NULL ? 0 : carrier->links(each, arg);
     }
     return r;
 }

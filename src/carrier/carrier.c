@@ -2,8 +2,9 @@
 
 #include <string.h>
 
+/* A row for each carrier; the first one is meant by a name without a prefix. */
 static const struct tg_carrier *const table[] = {
-    &tg_carrier_shm, /* the first one is meant by a name without a prefix */
+    &tg_carrier_shm,
 };
 
 #define N_CARRIERS (sizeof table / sizeof table[0])

@@ -3,12 +3,14 @@
  *
  * One file, one table of functions, one row in carrier.c. Each function does what the call of tong.h
  * with its name says, with arguments already checked for NULL where that is a caller's mistake. A
- * carrier that cannot do something answers -EOPNOTSUPP, never something else. Calls may come from
- * any thread at once; close comes once, and no call is inside then.
+ * carrier that cannot do something answers -EOPNOTSUPP, never something else; where it never can, the
+ * function is NULL (open, close, remove, send, receive, stat and list are not). Calls may come from any
+ * thread at once; close comes once, and no call is inside then. docs/carriers.md says who can do what.
  */
 #ifndef TG_CARRIER_CARRIER_H
 #define TG_CARRIER_CARRIER_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <tong/tong.h>
 
@@ -84,12 +86,15 @@ struct tg_carrier {
     int (*links)(tong_links_fn *each, void *arg);
 
     int (*stat)(const char *rest, tong_status *ret_status);
-    /* NULL: it cannot. */
     int (*parties)(const char *rest, tong_parties_fn *each, void *arg);
     int (*list)(tong_list_fn *each, void *arg);
 };
 
 extern const struct tg_carrier tg_carrier_shm;
+
+/* Call a function of a carrier, or answer that it cannot. */
+#define tg_carrier_call(carrier, function, ...)                                                    \
+    ((carrier)->function == NULL ? -EOPNOTSUPP : (carrier)->function(__VA_ARGS__))
 
 /* The carrier a name speaks of, and the rest of the name. NULL: the prefix is unknown; then
  * *ret_rest is NULL if it is none that any version of tong knows. */

@@ -122,7 +122,6 @@ static int look(struct tg_root *root, const char *name, tong_status *s)
     }
     const bool dead = tg_box_view_is_dead(root, &view);
     struct count count = { .root = root, .view = &view, .status = s };
-    (void)snprintf(s->carrier, sizeof s->carrier, "shm");
     s->owner_uid = view.uid;
     copy_options(view.head, s);
     count_slots(root, &view, s);
@@ -148,6 +147,7 @@ int tg_box_stat(const char *name, tong_status *ret_status)
         return r;
     }
     tong_status status = TONG_STATUS_INIT;
+    memcpy(status.carrier, "shm", sizeof "shm");
     memcpy(status.name, name, strlen(name));
     r = look(root, name, &status);
     tg_root_put(root);
@@ -170,6 +170,7 @@ int tg_box_list(tong_list_fn *each, void *arg)
     r = tg_names_read(root, false, &names);
     for (size_t i = 0; r == 0 && i < names.n; i++) {
         tong_status status = TONG_STATUS_INIT;
+        memcpy(status.carrier, "shm", sizeof "shm");
         memcpy(status.name, names.name[i], TONG_NAME_MAX);
         const int error = look(root, names.name[i], &status);
         if (error != -ENOENT) {

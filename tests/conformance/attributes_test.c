@@ -309,7 +309,6 @@ static void a_rendezvous_says_it_as_well(void)
 
 static void a_dead_letter_keeps_it(void)
 {
-    kit_needs(KIT_DEAD_LETTERS);
     tong_mailbox *dead = kit_create(kit_name("dead"), NULL);
     tong_options options = kit_options();
     options.max_deliveries = 1;

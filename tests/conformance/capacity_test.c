@@ -269,6 +269,7 @@ static void link_capacity_3_takes_exactly_3_of_each_sender(void)
 
 static void link_capacity_is_1024_by_default(void)
 {
+    kit_needs(KIT_LINK_CAPACITY);
     tong_mailbox *box = kit_create(kit_name("default"), NULL);
     for (uint64_t i = 0; i < 1024; i++) {
         kit_ok(kit_send_u64(box, i, 0));

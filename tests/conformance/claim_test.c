@@ -23,7 +23,6 @@ static tong_message claim(tong_mailbox *box)
 
 static void a_claim_shows_the_message_and_its_sender(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("look"), NULL);
     for (uint64_t i = 0; i < 10; i++) {
         kit_ok(kit_send_u64(box, i + 100, 0));
@@ -44,7 +43,6 @@ static void a_claim_shows_the_message_and_its_sender(void)
 static void claims_of_any_length(void)
 {
     static const size_t lens[] = { 0, 1, 17, 5000, 70000, 1 << 20, (1 << 20) + 1, 20 << 20 };
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("lengths"), NULL);
     for (uint64_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
         char *data = malloc(lens[i] + 1);
@@ -63,7 +61,6 @@ static void claims_of_any_length(void)
 
 static void an_empty_mailbox_has_nothing_to_claim(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("empty"), NULL);
     tong_message message = TONG_MESSAGE_INIT;
     message.deliveries = 77;
@@ -79,7 +76,6 @@ static void claims_are_done_in_any_order(void)
     enum {
         N = 60
     };
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("order"), NULL);
     struct kit_random random = kit_random_stream(1);
     for (uint64_t round = 0; round < 30; round++) {
@@ -103,7 +99,6 @@ static void claims_are_done_in_any_order(void)
 
 static void a_claimed_message_stays_whole_while_others_pass(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("whole"), NULL);
     static char data[3000];
     kit_payload_write(data, sizeof(data), 1, 0);
@@ -122,7 +117,6 @@ static void a_claimed_message_stays_whole_while_others_pass(void)
 
 static void a_65th_claim_is_enobufs(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("many"), NULL);
     tong_mailbox *other = kit_open(kit_name("many"), TONG_RECEIVE, NULL);
     tong_message messages[64];
@@ -154,7 +148,6 @@ static void a_65th_claim_is_enobufs(void)
 
 static void a_claim_is_over_once(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("once"), NULL);
     tong_mailbox *other = kit_open(kit_name("once"), TONG_RECEIVE, NULL);
     tong_message message = TONG_MESSAGE_INIT;
@@ -185,7 +178,6 @@ static void a_claim_is_over_once(void)
 
 static void a_returned_message_comes_first_and_marked(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("return"), NULL);
     tong_mailbox *other = kit_open(kit_name("return"), TONG_RECEIVE, NULL);
     for (uint64_t i = 0; i < 3; i++) {
@@ -214,7 +206,6 @@ static void a_returned_message_comes_first_and_marked(void)
 
 static void a_returned_message_can_be_skipped(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("skip"), NULL);
     kit_ok(kit_send_u64(box, 1, 0));
     kit_ok(tong_send(box, "abc", 3, 0));
@@ -228,7 +219,6 @@ static void a_returned_message_can_be_skipped(void)
 
 static void closing_returns_the_claims(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("close"), NULL);
     tong_mailbox *other = kit_open(kit_name("close"), TONG_RECEIVE, NULL);
     for (uint64_t i = 0; i < 5; i++) {
@@ -280,7 +270,6 @@ static int hold_claims(void *arg)
 
 static void claims_of_a_killed_receiver_come_again_marked(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("killed"), NULL);
     for (uint64_t round = 1; round <= 8; round++) {
         struct holder holder = { .n_claims = round * 8, .n_done = round };
@@ -309,7 +298,6 @@ static void claims_of_a_killed_receiver_come_again_marked(void)
 
 static void a_message_that_kills_again_and_again_counts_its_deliveries(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("killed"), NULL);
     kit_ok(kit_send_u64(box, 1, 0));
     for (uint32_t i = 0; i < 10; i++) {
@@ -337,7 +325,6 @@ static int claim_when_it_comes(void *arg)
 
 static void a_sleeping_receiver_wakes_for_the_claim_of_a_killed_one(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("killed"), NULL);
     for (size_t i = 0; i < 10; i++) {
         struct holder one = { .n_claims = 1 };
@@ -356,7 +343,6 @@ static void a_sleeping_receiver_wakes_for_the_claim_of_a_killed_one(void)
 
 static void a_sleeping_receiver_wakes_for_a_returned_message(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("killed"), NULL);
     for (size_t i = 0; i < 10; i++) {
         kit_ok(kit_send_u64(box, 1, 0));
@@ -393,7 +379,6 @@ static int claim_fork_and_wait(void *arg)
 
 static void a_living_child_of_the_dead_holds_no_claim(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("forked"), NULL);
     kit_event *end = kit_shared(sizeof(*end));
     kit_ok(kit_send_u64(box, 1, 0));
@@ -417,7 +402,6 @@ static int end_at_once(void *arg)
 
 static void the_end_of_a_forked_child_is_not_its_parents_death(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("forked"), NULL);
     kit_ok(kit_send_u64(box, 1, 0));
     tong_message message = claim(box);
@@ -546,7 +530,6 @@ static void step_reopen(struct model *model, size_t who)
 
 static void random_steps_agree_with_a_plain_model(void)
 {
-    kit_needs(KIT_IN_PLACE);
     struct model *model = kit_shared(sizeof(*model));
     struct kit_random random = kit_random_stream(1);
     tong_mailbox *sender = kit_create(kit_name("model"), NULL);

@@ -25,7 +25,6 @@ static void options_that_cannot_be_are_refused(void)
     char name[TONG_NAME_MAX + 1];
     memset(name, 'n', sizeof(name));
     name[TONG_NAME_MAX] = '\0';
-    kit_needs(KIT_DEAD_LETTERS);
     expect_refused(65535, "dead", -EINVAL);
     expect_refused(UINT32_MAX, "dead", -EINVAL);
     expect_refused(0, "dead", -EINVAL);
@@ -311,7 +310,6 @@ static void a_dead_letter_can_be_received_as_any_message(void)
 
 static void a_copying_receive_counts_no_delivery(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *dead = kit_create(DEAD, NULL);
     tong_mailbox *box = create_jobs(1);
     char *data = calloc(1, 200000);

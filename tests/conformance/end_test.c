@@ -79,7 +79,6 @@ static void a_reservation_of_a_removed_mailbox_is_eidrm(void)
 
 static void a_claim_can_be_read_and_done_after_removal(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = kit_create(kit_name("over"), NULL);
     kit_ok(kit_send_u64(box, 42, 0));
     kit_ok(kit_send_u64(box, 43, 0));
@@ -336,14 +335,12 @@ static void end_the_owner(uint32_t capacity, bool kill)
 
 static void the_owners_death_ends_every_wait_with_eownerdead(void)
 {
-    kit_needs(KIT_PROCESS_OWNED);
     end_the_owner(1, true);
     end_the_owner(0, true);
 }
 
 static void the_owners_close_ends_every_wait_with_eownerdead(void)
 {
-    kit_needs(KIT_PROCESS_OWNED);
     end_the_owner(1, false);
     end_the_owner(0, false);
 }
@@ -475,7 +472,6 @@ static void an_exclusive_mailbox_has_one_receiver(void)
 
 static void the_claim_of_an_exclusive_receiver_goes_to_the_next_one(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_options options = kit_options();
     options.delivery = TONG_EXCLUSIVE;
     tong_mailbox *first = kit_create(kit_name("alone"), &options);
@@ -587,7 +583,6 @@ static int own_fork_and_wait(void *arg)
 
 static void a_living_child_does_not_keep_its_dead_parents_mailbox(void)
 {
-    kit_needs(KIT_PROCESS_OWNED);
     kit_event *end = kit_shared(sizeof(*end));
     struct kit_child owner = kit_spawn(own_fork_and_wait, end);
     char c;

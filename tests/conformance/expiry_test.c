@@ -164,7 +164,6 @@ static void a_claim_is_its_receivers_and_expires_when_it_comes_back(void)
 
 static void it_is_no_dead_letter(void)
 {
-    kit_needs(KIT_DEAD_LETTERS);
     tong_mailbox *dead = kit_create(kit_name("dead"), NULL);
     tong_options options = kit_options();
     options.max_deliveries = 1;

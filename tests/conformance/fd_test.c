@@ -165,7 +165,6 @@ static void fd_stays_readable_for_a_message_that_does_not_fit(void)
 
 static void fd_is_readable_for_what_was_given_back(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = create(4);
     const int fd = fd_of(box);
     tong_message message = TONG_MESSAGE_INIT;
@@ -370,7 +369,6 @@ static int claim_and_stay(void *arg)
 
 static void fd_is_readable_for_the_claim_of_a_dead_one(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = create(4);
     const int fd = fd_of(box);
     char byte;
@@ -415,7 +413,6 @@ static int own_and_die(void *arg)
 /* Given to this process, it is given on: its descriptor says so; and then that owner dies. */
 static void fd_is_readable_when_it_belongs_to_another_and_when_that_one_dies(void)
 {
-    kit_needs(KIT_GIVE);
     tong_mailbox *box = create(4);
     const int fd = fd_of(box);
     struct kit_child child = kit_spawn(own_and_die, NULL);

@@ -68,7 +68,6 @@ static int receive_stream(void *arg)
 
 static void streams_go_on_while_it_is_given_to_and_fro(void)
 {
-    kit_needs(KIT_GIVE | KIT_PROCESS_OWNED);
     static const char *const owners[] = { "r0", NULL, "r1" };
     for (uint32_t capacity = 8; capacity != 0; capacity = capacity == 8 ? TONG_UNBOUNDED : 0) {
         struct stream *stream = kit_shared(sizeof(*stream));
@@ -118,7 +117,6 @@ static int give_for_ever(void *arg)
 
 static void a_giver_that_is_killed_leaves_one_owner_or_the_other(void)
 {
-    kit_needs(KIT_GIVE);
     struct kit_random random = kit_random_stream(1);
     struct puppet a = puppet_start("a");
     struct puppet b = puppet_start("b");
@@ -193,7 +191,6 @@ static int give_once(void *arg)
 
 static void an_owner_that_dies_while_it_is_given_was_too_late_or_in_time(void)
 {
-    kit_needs(KIT_GIVE);
     struct puppet b = puppet_start("b");
     uint64_t in_time = 0;
     const uint64_t kills = kit_count("TONG_TEST_GIVE_KILLS", 100);
@@ -239,7 +236,6 @@ static int remove_once(void *arg)
 
 static void given_and_removed_at_once_it_is_gone(void)
 {
-    kit_needs(KIT_GIVE);
     struct puppet b = puppet_start("b");
     struct race *race = kit_shared(sizeof(*race));
     for (uint64_t round = 0; round < 100; round++) {
@@ -269,7 +265,6 @@ static void *give_many(void *arg)
 
 static void any_number_of_threads_may_give(void)
 {
-    kit_needs(KIT_GIVE);
     struct puppet a = puppet_start("a");
     struct puppet b = puppet_start("b");
     tong_mailbox *box = kit_create(BOX, NULL);
@@ -314,7 +309,6 @@ static void what_is_sent_after_a_give_is_the_new_owners(void)
     enum {
         N = 100
     };
-    kit_needs(KIT_GIVE);
     for (int round = 0; round < 5; round++) {
         struct kit_child sleepers[SLEEPERS];
         struct puppet a = puppet_start("a");

@@ -32,7 +32,6 @@ static void end_all(struct puppet *puppets, size_t n)
 
 static void only_the_new_owner_receives(void)
 {
-    kit_needs(KIT_GIVE);
     static const enum puppet_verb waits[] = { PUPPET_RECEIVE, PUPPET_RECEIVE_MANY, PUPPET_CLAIM,
                                               PUPPET_WAIT_ANY };
     tong_mailbox *box = kit_create(BOX, NULL);
@@ -72,7 +71,6 @@ static void only_the_new_owner_receives(void)
 
 static void what_waits_goes_to_the_new_owner_in_order(void)
 {
-    kit_needs(KIT_GIVE);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet p[] = { puppet_start("a"), puppet_start("b") };
     send_numbers(box, 1, 30);
@@ -103,7 +101,6 @@ static void what_waits_goes_to_the_new_owner_in_order(void)
 
 static void claims_are_their_holders_until_given_back(void)
 {
-    kit_needs(KIT_GIVE | KIT_IN_PLACE);
     struct puppet p[] = { puppet_start("a"), puppet_start("b"), puppet_start("c") };
     makes(&p[0], TONG_UNBOUNDED);
     tong_mailbox *box = open_to_send();
@@ -150,7 +147,6 @@ static void claims_are_their_holders_until_given_back(void)
 
 static void an_exclusive_mailbox_lets_its_new_owner_in(void)
 {
-    kit_needs(KIT_GIVE);
     tong_options options = kit_options();
     options.delivery = TONG_EXCLUSIVE;
     tong_mailbox *box = kit_open(BOX, TONG_SEND | TONG_CREATE | TONG_EXCL, &options);
@@ -176,7 +172,6 @@ static void an_exclusive_mailbox_lets_its_new_owner_in(void)
 
 static void the_old_owner_ends_nothing(void)
 {
-    kit_needs(KIT_GIVE);
     for (int way = 0; way < 4; way++) {
         struct puppet a = puppet_start("a");
         struct puppet b = puppet_start("b");
@@ -208,7 +203,6 @@ static void the_old_owner_ends_nothing(void)
 
 static void the_new_owners_first_receiving_handle_ends_it(void)
 {
-    kit_needs(KIT_GIVE);
     struct puppet b = puppet_start("b");
     tong_mailbox *box = kit_create(BOX, NULL);
     kit_gives(opens(&b, TONG_RECEIVE), 0); /* before: not the first one after this */
@@ -233,7 +227,6 @@ static void the_new_owners_first_receiving_handle_ends_it(void)
 
 static void given_to_its_owner_nothing_changes(void)
 {
-    kit_needs(KIT_GIVE);
     struct puppet a = puppet_start("a");
     makes(&a, TONG_UNBOUNDED);
     tong_mailbox *box = open_to_send();
@@ -253,7 +246,6 @@ static void given_to_its_owner_nothing_changes(void)
 
 static void an_owner_gets_it_back(void)
 {
-    kit_needs(KIT_GIVE);
     struct puppet a = puppet_start("a");
     struct puppet b = puppet_start("b");
     makes(&a, TONG_UNBOUNDED);
@@ -276,7 +268,6 @@ static void an_owner_gets_it_back(void)
 
 static void a_new_owner_that_dies_ends_it_opened_or_not(void)
 {
-    kit_needs(KIT_GIVE);
     for (int opened = 0; opened < 2; opened++) {
         struct puppet b = puppet_start("b");
         struct puppet s = puppet_start("s");
@@ -300,7 +291,6 @@ static void a_new_owner_that_dies_ends_it_opened_or_not(void)
 
 static void a_system_mailbox_stays_until_it_is_removed(void)
 {
-    kit_needs(KIT_GIVE);
     struct puppet a = puppet_start("a");
     makes(&a, TONG_UNBOUNDED);
     tong_mailbox *box = kit_open(BOX, TONG_SEND, NULL);
@@ -325,7 +315,6 @@ static void a_system_mailbox_stays_until_it_is_removed(void)
 
 static void blocked_senders_notice_nothing_and_then_the_new_owners_death(void)
 {
-    kit_needs(KIT_GIVE);
     for (uint32_t capacity = 0; capacity < 3; capacity++) {
         struct puppet a = puppet_start("a");
         struct puppet b = puppet_start("b");
@@ -366,7 +355,6 @@ static void blocked_senders_notice_nothing_and_then_the_new_owners_death(void)
 
 static void a_full_mailbox_is_emptied_by_its_new_owner(void)
 {
-    kit_needs(KIT_GIVE);
     const tong_options options = kit_capacity(4);
     tong_mailbox *box = kit_create(BOX, &options);
     struct puppet b = puppet_start("b");
@@ -389,7 +377,7 @@ static void a_full_mailbox_is_emptied_by_its_new_owner(void)
 
 static void a_rendezvous_is_given_as_any_mailbox(void)
 {
-    kit_needs(KIT_GIVE | KIT_RENDEZVOUS);
+    kit_needs(KIT_RENDEZVOUS);
     const tong_options options = kit_capacity(0);
     tong_mailbox *box = kit_open(BOX, TONG_SEND | TONG_CREATE | TONG_EXCL, &options);
     struct puppet b = puppet_start("b");
@@ -412,7 +400,6 @@ static void a_rendezvous_is_given_as_any_mailbox(void)
 
 static void a_stopped_receiver_is_not_waited_for(void)
 {
-    kit_needs(KIT_GIVE);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet a = puppet_start("a");
     struct puppet o = puppet_start("o");
@@ -440,7 +427,6 @@ static void a_stopped_receiver_is_not_waited_for(void)
 
 static void one_given_mailbox_of_several_is_told_of(void)
 {
-    kit_needs(KIT_GIVE);
     tong_mailbox *boxes[] = { kit_create(kit_name("left"), NULL), kit_create(BOX, NULL),
                               kit_create(kit_name("right"), NULL) };
     struct puppet a = puppet_start("a");
@@ -482,7 +468,6 @@ static int wait_twice(void *arg)
 
 static void more_than_can_be_watched_are_all_told(void)
 {
-    kit_needs(KIT_GIVE);
     struct many *many = kit_shared(sizeof(*many));
     const tong_options options = kit_capacity(1);
     struct kit_child children[MANY];
@@ -518,7 +503,6 @@ static void what_cannot_be_is_refused_and_changes_nothing(void)
     char name[TONG_NAME_MAX + 1];
     memset(name, 'n', sizeof(name));
     name[TONG_NAME_MAX] = '\0';
-    kit_needs(KIT_GIVE);
     tong_mailbox *system = kit_create(kit_name("system"), NULL);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet a = puppet_start("a");
@@ -551,7 +535,6 @@ static void what_cannot_be_is_refused_and_changes_nothing(void)
 
 static void a_given_mailbox_is_not_what_was_made(void)
 {
-    kit_needs(KIT_GIVE);
     tong_mailbox *box = kit_create(BOX, NULL);
     tong_mailbox *other = NULL;
     tong_options options = kit_options();
@@ -611,7 +594,6 @@ static int ann_gives(void *arg)
 
 static void users_do_not_give_to_each_other(void)
 {
-    kit_needs(KIT_GIVE);
     kit_needs_root();
     struct two_users *two = kit_shared(sizeof(*two));
     const char *folder = kit_make_folder(0, 65530, 03770);

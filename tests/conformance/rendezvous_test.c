@@ -346,7 +346,6 @@ static void skip_lets_the_sender_go(void)
 
 static void a_claim_lets_the_sender_go_and_is_in_hand(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = create_rendezvous(kit_name("claim"));
     struct sender *sender = new_sender("claim", 42, KIT_PATIENCE);
     struct kit_child child = kit_spawn(send_and_tell, sender);
@@ -379,7 +378,6 @@ static int claim_and_wait(void *arg)
 
 static void a_receiver_killed_with_the_message_in_hand_does_not_lose_it(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = create_rendezvous(kit_name("killed"));
     struct kit_child child = kit_spawn(claim_and_wait, "killed");
     kit_ok(kit_send_u64(box, 9, KIT_PATIENCE));

@@ -112,7 +112,6 @@ static void a_mailbox_of_another_size_takes_none(void)
 
 static void without_a_name_for_them_all_are_set_aside_and_can_be_thrown_away(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_options options = kit_options();
     options.max_deliveries = 3;
     tong_mailbox *box = kit_create(JOBS, &options);
@@ -134,7 +133,6 @@ static void without_a_name_for_them_all_are_set_aside_and_can_be_thrown_away(voi
 static void set_aside_ones_take_room(void)
 {
     for (int way = 0; way < 2; way++) {
-        kit_needs(KIT_IN_PLACE);
         tong_options options = jobs_options(1);
         if (way == 0) {
             options.capacity = 3;

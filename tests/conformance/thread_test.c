@@ -249,7 +249,6 @@ static void *open_and_send(void *arg)
 /* The end of the thread that opened it is not the end of the process. */
 static void a_handle_outlives_the_thread_that_opened_it(void)
 {
-    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = NULL;
     pthread_t id;
     kit_ok(pthread_create(&id, NULL, open_and_send, &box));
@@ -285,7 +284,6 @@ static int hold_from_a_thread(void *arg)
 /* Its death is seen though the thread that opened the handle was gone before. */
 static void a_death_after_the_opening_thread_ended_is_noticed(void)
 {
-    kit_needs(KIT_IN_PLACE);
     struct kit_child child = kit_spawn(hold_from_a_thread, NULL);
     char c;
     kit_read_report(&child, &c, 1);

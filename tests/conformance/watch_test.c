@@ -62,7 +62,6 @@ static void dies(struct puppet *puppet, bool by_itself)
 
 static void a_death_tells_what_it_was(void)
 {
-    kit_needs(KIT_WATCH);
     static const unsigned roles[] = { TONG_SEND, TONG_RECEIVE, TONG_SEND | TONG_RECEIVE };
     tong_mailbox *box = kit_create(BOX, NULL);
     expect_none(box);
@@ -81,7 +80,6 @@ static void a_death_tells_what_it_was(void)
 
 static void both_roles_by_two_handles_are_one_death(void)
 {
-    kit_needs(KIT_WATCH);
     tong_mailbox *box = kit_create(BOX, NULL);
     expect_none(box);
     struct puppet p = start("p", TONG_SEND);
@@ -97,7 +95,6 @@ static void both_roles_by_two_handles_are_one_death(void)
 
 static void to_close_is_no_death(void)
 {
-    kit_needs(KIT_WATCH);
     tong_mailbox *box = kit_create(BOX, NULL);
     expect_none(box);
     for (unsigned roles = TONG_SEND; roles <= (TONG_SEND | TONG_RECEIVE); roles++) {
@@ -117,7 +114,6 @@ static void to_close_is_no_death(void)
 
 static void who_sent_nothing_is_no_sender(void)
 {
-    kit_needs(KIT_WATCH);
     tong_mailbox *box = kit_create(BOX, NULL);
     expect_none(box);
     struct puppet p = puppet_start("p");
@@ -130,7 +126,6 @@ static void who_sent_nothing_is_no_sender(void)
 
 static void a_death_before_the_first_call_is_not_told(void)
 {
-    kit_needs(KIT_WATCH);
     tong_mailbox *box = kit_create(BOX, NULL);
     for (unsigned roles = TONG_SEND; roles <= TONG_RECEIVE; roles++) {
         struct puppet p = start("p", roles);
@@ -147,7 +142,6 @@ static void a_death_before_the_first_call_is_not_told(void)
 
 static void deaths_between_two_calls_are_told(void)
 {
-    kit_needs(KIT_WATCH);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet p[] = { start("p0", TONG_SEND), start("p1", TONG_RECEIVE),
                           start("p2", TONG_SEND | TONG_RECEIVE) };
@@ -180,7 +174,6 @@ static void deaths_between_two_calls_are_told(void)
 
 static void a_zombie_is_dead_and_a_stopped_one_is_not(void)
 {
-    kit_needs(KIT_WATCH);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet p = start("p", TONG_SEND);
     siginfo_t info;
@@ -211,7 +204,6 @@ static int64_t answer_of(pid_t pid, unsigned roles)
 
 static void every_handle_of_every_process_is_told_once(void)
 {
-    kit_needs(KIT_WATCH);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet w[] = { puppet_start("w0"), puppet_start("w1"), puppet_start("w2") };
     for (uint32_t i = 0; i < 3; i++) {
@@ -244,7 +236,6 @@ static void every_handle_of_every_process_is_told_once(void)
 
 static void who_comes_while_it_is_watched_is_watched_too(void)
 {
-    kit_needs(KIT_WATCH);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet w = puppet_start("w");
     kit_gives(PUPPET(&w, .verb = PUPPET_OPEN, .name = "box", .flags = TONG_SEND), 0);
@@ -304,7 +295,6 @@ static int hear(const tong_finding *finding, void *arg)
 
 static void three_hundred_senders_are_watched(void)
 {
-    kit_needs(KIT_WATCH);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct kit_child *children = calloc(MANY, sizeof(*children));
     pid_t *pids = calloc(MANY, sizeof(*pids));
@@ -358,7 +348,6 @@ static void three_hundred_senders_are_watched(void)
 
 static void the_mailboxs_end_ends_the_watching(void)
 {
-    kit_needs(KIT_WATCH | KIT_GIVE);
     for (int way = 0; way < 4; way++) {
         struct puppet owner = puppet_start("owner");
         struct puppet w = puppet_start("w");
@@ -440,7 +429,6 @@ static struct call end_call(struct call *call)
 
 static void threads_take_turns_on_a_handle(void)
 {
-    kit_needs(KIT_WATCH);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet p[] = { start("p0", TONG_SEND), start("p1", TONG_SEND),
                           start("p2", TONG_RECEIVE) };
@@ -469,7 +457,6 @@ static void nothing_special(int number)
 
 static void interrupts_and_signals_end_the_wait(void)
 {
-    kit_needs(KIT_WATCH);
     struct sigaction action = { .sa_handler = nothing_special };
     kit_ok(sigaction(SIGUSR1, &action, NULL));
     tong_mailbox *box = kit_create(BOX, NULL);
@@ -501,7 +488,6 @@ static int watch_in_child(void *arg)
 
 static void what_cannot_be_is_refused(void)
 {
-    kit_needs(KIT_WATCH);
     tong_mailbox *box = kit_create(BOX, NULL);
     tong_death death = TONG_DEATH_INIT;
     kit_gives(tong_watch(NULL, 0, &death), -EINVAL);

@@ -224,26 +224,45 @@ uint64_t kit_traced_calls(const pid_t pids[], size_t n, kit_event *go, kit_event
 
 /* ------------------------------------------------------------------ mailboxes */
 
+/*
+ * The conformance suite runs over each carrier: TONG_CARRIER is the prefix, "mq:"; without it the test is
+ * about shared memory. What a carrier may refuse is the table of docs/carriers.md.
+ */
+
+/* "shm", "unix", "mq", "nats". */
+const char *kit_carrier(void);
+
 /* The mailbox's name with the carrier in front. One buffer for each of the last 16 calls. */
 const char *kit_name(const char *name);
 
-/* What a carrier may refuse with -EOPNOTSUPP; the table is in carrier.c and empty for shm. */
+/* The rows of the table that say "no" of some carrier: carrier.c has their words. */
 enum kit_ability {
     KIT_SYSTEM_OWNED = 1u << 0,
-    KIT_PROCESS_OWNED = 1u << 1,
-    KIT_RENDEZVOUS = 1u << 2,
-    KIT_UNBOUNDED = 1u << 3,
-    KIT_LINK_CAPACITY = 1u << 4,
-    KIT_IN_PLACE = 1u << 5,
-    KIT_GIVE = 1u << 6,
-    KIT_WATCH = 1u << 7,
-    KIT_DEAD_LETTERS = 1u << 8,
+    KIT_RENDEZVOUS = 1u << 1,
+    KIT_UNBOUNDED = 1u << 2,
+    KIT_LINK_CAPACITY = 1u << 3,
+    KIT_IN_PLACE = 1u << 4,
+    KIT_OWN_POLICY = 1u << 5,
+    KIT_DEATH_NOTICE = 1u << 6,
 };
 
-/* If the carrier refuses what is asked and may do so, skip this test; otherwise do nothing. */
-void kit_needs(enum kit_ability ability);
+/* What this test is about (bits). If the table lets the carrier refuse one of them: look that it does
+ * refuse, and skip the test with the reason that stands there; fail if it does not. */
+void kit_needs(unsigned abilities);
 
-/* Open with these flags and options, skip if the carrier may refuse the options, fail otherwise. */
+/* Whether the table lets the carrier of this test refuse one of these. */
+bool kit_is_refused(unsigned abilities);
+
+/* This test is about something that one carrier alone has: skip it over the others. */
+void kit_only(const char *carrier, const char *why);
+
+/* The cell of a carrier in the row of a word. */
+void kit_carrier_says(const char *carrier, const char *word, char *ret_cell, size_t size);
+
+/* Whether the system lets it hold few messages only: then -ENOSPC of a tong_open skips the test. */
+bool kit_carrier_is_small(void);
+
+/* Open with these flags and options; what it refuses is judged as by kit_needs(). */
 #define kit_open(name, flags, options) kit_open_at(__FILE__, __LINE__, name, flags, options)
 tong_mailbox *kit_open_at(const char *file, int line, const char *name, unsigned flags,
                           const tong_options *options);
@@ -257,8 +276,9 @@ tong_mailbox *kit_open_at(const char *file, int line, const char *name, unsigned
 #define kit_end(box, name) kit_end_at(__FILE__, __LINE__, box, name)
 void kit_end_at(const char *file, int line, tong_mailbox *box, const char *name);
 
+/* The defaults, as the carrier of this test allows them; the same with this capacity. */
 tong_options kit_options(void);
-tong_options kit_capacity(uint32_t capacity); /* the defaults with this capacity */
+tong_options kit_capacity(uint32_t capacity);
 
 tong_status kit_stat(const char *name);
 #define kit_until_asleep(name, n) kit_until(kit_stat(name).receivers_asleep == (n))

@@ -156,7 +156,6 @@ static int perform(void *arg)
 struct puppet puppet_start(const char *name)
 {
     char ready;
-    kit_needs(KIT_PROCESS_OWNED);
     struct puppet puppet = { .child = kit_spawn(perform, (void *)(uintptr_t)name), .name = name };
     kit_read_report(&puppet.child, &ready, 1);
     puppet.orders = kit_open(kit_name(name), TONG_SEND, NULL);

@@ -141,7 +141,6 @@ static void survive(struct scene *scene, bool reap_first)
 
 static void survive_all(bool reap_first)
 {
-    kit_needs(KIT_PROCESS_OWNED);
     for (int how = 0; how < ENDS; how++) {
         struct scene *scene = kit_shared(sizeof(*scene));
         scene->how = (enum end)how;
@@ -186,7 +185,6 @@ static void folder_holds(const char *name, const char *wanted)
 /* Nobody asks for the dead one's names again: a visit of any other name takes the memory back. */
 static void a_visit_of_another_name_clears_away(void)
 {
-    kit_needs(KIT_PROCESS_OWNED);
     struct kit_child child = kit_spawn(own_and_be_killed, NULL);
     (void)kit_join_status(&child);
     folder_holds("", "+memory .life .tmp dead");

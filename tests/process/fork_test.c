@@ -287,7 +287,6 @@ static int open_and_daemonize(void *arg)
 /* The mailbox was its parent's, and its parent is gone: open in the daemon, not before. */
 static void what_was_opened_before_daemonizing_ends_with_the_parent(void)
 {
-    kit_needs(KIT_PROCESS_OWNED);
     struct daemon *d = kit_shared(sizeof(*d));
     struct kit_child child = kit_spawn(open_and_daemonize, d);
     kit_join(&child);

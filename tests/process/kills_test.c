@@ -512,7 +512,6 @@ static void nothing_promised_is_lost_at_a_rendezvous_with_claims(void)
 
 static void senders_go_on_when_the_owner_dies(void)
 {
-    kit_needs(KIT_PROCESS_OWNED);
     play(&(struct kind){ .role = "4 senders, process-owned: its owner, capacity n",
                          .capacity = 20,
                          .owner = TONG_PROCESS,

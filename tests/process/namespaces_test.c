@@ -218,7 +218,6 @@ static int send_until_the_owner_dies(void *arg)
 static void a_killed_owner_ends_its_mailbox_for_the_other_namespace(void)
 {
     kit_needs_home(&alone);
-    kit_needs(KIT_PROCESS_OWNED);
     for (int i = 0; i < 5; i++) {
         struct scene *scene = kit_shared(sizeof(*scene));
         struct kit_resident owner = kit_home_spawn(&alone, own_and_wait, scene);

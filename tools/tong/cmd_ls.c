@@ -19,9 +19,10 @@ static void print_row(const tong_status *s)
     char capacity[16];
     char times[16];
     char delivery[TOOL_DELIVERY_TEXT];
+    char name[TOOL_NAME_TEXT];
     snprintf(capacity, sizeof(capacity), "%u", s->capacity);
     snprintf(times, sizeof(times), "%u", s->max_deliveries);
-    printf("%-24s %9s %9llu %8u %9u %8u %9u %10llu %-7s %-12s %5s %s\n", s->name,
+    printf("%-24s %9s %9llu %8u %9u %8u %9u %10llu %-7s %-12s %5s %s\n", tool_name_text(s, name),
            s->capacity == TONG_UNBOUNDED ? "unbounded" : capacity, (unsigned long long)s->waiting,
            s->claimed, s->set_aside, s->senders, s->receivers, (unsigned long long)s->bytes,
            tool_owner_words[s->owner & 1u], tool_delivery_text(s, delivery),
@@ -39,9 +40,10 @@ static int each(const tong_status *status, int error, void *arg)
     struct list *const list = arg;
     struct tool_field fields[TOOL_STATUS_FIELDS_MAX];
     char words[TOOL_STATUS_WORDS];
+    char name[TOOL_NAME_TEXT];
     if (error) {
         fflush(stdout);
-        tool_error(list->args, status->name, error, NULL);
+        tool_error(list->args, tool_name_text(status, name), error, NULL);
         list->code = TOOL_FAILED;
     } else if (tool_given(list->args, "--json")) {
         const size_t n = tool_status_fields(status, fields, words);
@@ -53,7 +55,7 @@ static int each(const tong_status *status, int error, void *arg)
         }
         print_row(status);
     } else {
-        printf("%s\n", status->name);
+        printf("%s\n", tool_name_text(status, name));
     }
     return 0;
 }

@@ -105,9 +105,10 @@ static void *one_more(void *array, size_t n, size_t size)
 static int each_mailbox(const tong_status *status, int error, void *arg)
 {
     struct things *const things = arg;
+    char name[TOOL_NAME_TEXT];
     if (error) {
         things->code = TOOL_FAILED;
-        tool_error(things->args, status->name, error, NULL);
+        tool_error(things->args, tool_name_text(status, name), error, NULL);
         return 0;
     }
     tong_status *const more =

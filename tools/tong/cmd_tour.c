@@ -45,7 +45,8 @@ static int remove_mailbox(const tong_status *status, int error, void *arg)
 {
     (void)error;
     (void)arg;
-    (void)tong_remove(status->name);
+    char name[TOOL_NAME_TEXT];
+    (void)tong_remove(tool_name_text(status, name));
     return 0;
 }
 

@@ -94,13 +94,14 @@ static int offer_mailbox(const tong_status *status, int error, void *arg)
 {
     const struct offer *const offer = arg;
     char text[80] = "cannot be looked at";
+    char name[TOOL_NAME_TEXT];
     if (error == 0) {
         snprintf(text, sizeof(text), "%llu waiting, %u senders, %u receivers",
                  (unsigned long long)status->waiting, status->senders, status->receivers);
     }
-    if (!was_given(offer->cursor, status->name) &&
+    if (!was_given(offer->cursor, tool_name_text(status, name)) &&
         (!offer->owned || (error == 0 && status->owner == TONG_PROCESS))) {
-        tool_offer(offer->cursor, status->name, text);
+        tool_offer(offer->cursor, name, text);
     }
     return 0;
 }

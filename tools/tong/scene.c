@@ -30,10 +30,11 @@ static void *one_more(void *array, size_t n, size_t size)
 static int add_box(const tong_status *status, int error, void *arg)
 {
     struct tool_scene *const scene = arg;
+    char name[TOOL_NAME_TEXT];
     if (error) {
         scene->unseen++;
         if (scene->args) {
-            tool_error(scene->args, status->name, error, NULL);
+            tool_error(scene->args, tool_name_text(status, name), error, NULL);
         }
         return 0;
     }

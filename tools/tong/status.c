@@ -64,6 +64,14 @@ size_t tool_origin_fields(const tong_origin *o, struct tool_field *ret_fields,
     return sizeof(fields) / sizeof(fields[0]);
 }
 
+const char *tool_name_text(const tong_status *s, char ret_name[TOOL_NAME_TEXT])
+{
+    const bool plain = s->carrier[0] == '\0' || strcmp(s->carrier, "shm") == 0;
+    snprintf(ret_name, TOOL_NAME_TEXT, "%s%s%s", plain ? "" : s->carrier, plain ? "" : ":",
+             s->name);
+    return ret_name;
+}
+
 size_t tool_status_fields(const tong_status *s, struct tool_field *ret_fields,
                           char ret_words[TOOL_STATUS_WORDS])
 {

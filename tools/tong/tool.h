@@ -426,6 +426,11 @@ int tool_flush(const struct tool_args *args, int code);
 size_t tool_origin_fields(const tong_origin *origin, struct tool_field *ret_fields,
                           char ret_words[TOOL_STATUS_WORDS]);
 
+/* The name by which to open a mailbox that is told of: its carrier in front, if that is not shared memory.
+ * size TOOL_NAME_TEXT. Returns ret_name. */
+#define TOOL_NAME_TEXT (TONG_NAME_MAX + 16)
+const char *tool_name_text(const tong_status *status, char ret_name[TOOL_NAME_TEXT]);
+
 /* The 16 bytes of a mailbox's id, in hexadecimal. */
 void tool_id_text(const uint8_t *id, char ret_text[33]);
 

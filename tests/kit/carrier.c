@@ -1,0 +1,294 @@
+/*
+ * The carrier that a test runs over: the prefix in TONG_CARRIER ("mq:"), and what that one may refuse.
+ *
+ * The table is the one of docs/carriers.md, read here: a cell that begins with "no" allows a carrier to
+ * refuse. A test that needs such a thing is skipped, with the reason of the cell, but only if the carrier
+ * really refuses it; whatever else is refused, and whatever is listed and works, fails the test.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kit.h"
+#include "kit_private.h"
+
+const char *kit_carrier(void)
+{
+    static _Thread_local char name[16];
+    const char *text = getenv("TONG_CARRIER");
+    snprintf(name, sizeof(name), "%s", text && text[0] ? text : "shm");
+    name[strcspn(name, ":")] = '\0';
+    return name;
+}
+
+const char *kit_name(const char *name)
+{
+    static _Thread_local char names[16][512];
+    static _Thread_local unsigned next;
+    const char *prefix = getenv("TONG_CARRIER");
+    char *text = names[next++ % 16];
+    snprintf(text, sizeof(names[0]), "%s%s", prefix ? prefix : "", name);
+    return text;
+}
+
+/* ------------------------------------------------------------------ the table */
+
+/* The nth cell of a row, from 0 on, without the spaces around it. */
+static bool cell_of(const char *row, unsigned nth, char *ret_cell, size_t size)
+{
+    const char *at = strchr(row, '|');
+    for (unsigned i = 0; at && i < nth; i++) {
+        at = strchr(at + 1, '|');
+    }
+    const char *end = at ? strchr(at + 1, '|') : NULL;
+    if (!end) {
+        return false;
+    }
+    at += 1 + strspn(at + 1, " ");
+    while (end > at && end[-1] == ' ') {
+        end--;
+    }
+    snprintf(ret_cell, size, "%.*s", (int)(end - at), at);
+    return true;
+}
+
+static FILE *open_table(void)
+{
+    FILE *file = fopen(KIT_CARRIERS_TABLE, "re");
+    if (!file) {
+        kit_fail("%s cannot be read", KIT_CARRIERS_TABLE);
+    }
+    return file;
+}
+
+static unsigned column_of(const char *head, const char *carrier)
+{
+    char cell[1024];
+    for (unsigned i = 1; cell_of(head, i, cell, sizeof(cell)); i++) {
+        if (strcmp(cell, carrier) == 0) {
+            return i;
+        }
+    }
+    kit_fail("%s has no column %s", KIT_CARRIERS_TABLE, carrier);
+}
+
+void kit_carrier_says(const char *carrier, const char *word, char *ret_cell, size_t size)
+{
+    FILE *file = open_table();
+    char line[2048];
+    char first[1024];
+    char begin[64];
+    unsigned column = 0;
+    bool found = false;
+    snprintf(begin, sizeof(begin), "`%s`", word);
+    while (!found && fgets(line, sizeof(line), file)) {
+        if (line[0] != '|' || !cell_of(line, 0, first, sizeof(first))) {
+            continue;
+        }
+        if (strcmp(first, "choice") == 0) {
+            column = column_of(line, carrier);
+        } else if (strncmp(first, begin, strlen(begin)) == 0) {
+            found = cell_of(line, column, ret_cell, size);
+        }
+    }
+    fclose(file);
+    if (!found) {
+        kit_fail("%s has no row %s", KIT_CARRIERS_TABLE, begin);
+    }
+}
+
+/* ------------------------------------------------------------------ what is refused, and whether it is */
+
+static bool refuses_options(const tong_options *options)
+{
+    const char *name = kit_name("kit-asks");
+    tong_mailbox *box = NULL;
+    const int r = tong_open(name, TONG_SEND | TONG_RECEIVE | TONG_CREATE, options, &box);
+    if (r == 0) {
+        kit_ok(tong_close(box));
+        (void)tong_remove(name);
+    }
+    return r == -EOPNOTSUPP;
+}
+
+static bool refuses_rendezvous(void)
+{
+    tong_options options = kit_options();
+    options.capacity = 0;
+    return refuses_options(&options);
+}
+
+static bool refuses_link_capacity(void)
+{
+    tong_options options = kit_options();
+    options.link_capacity = 3;
+    return refuses_options(&options);
+}
+
+static bool refuses_unbounded(void)
+{
+    tong_options options = kit_options();
+    options.capacity = TONG_UNBOUNDED;
+    options.link_capacity = TONG_UNBOUNDED;
+    return refuses_options(&options);
+}
+
+static bool refuses_system_owned(void)
+{
+    tong_options options = kit_options();
+    options.owner = TONG_SYSTEM;
+    return refuses_options(&options);
+}
+
+static size_t choose_first(const tong_waiting *waiting, size_t n, void *arg)
+{
+    (void)waiting;
+    (void)n;
+    (void)arg;
+    return 0;
+}
+
+static bool refuses_own_policy(void)
+{
+    tong_options options = kit_options();
+    options.policy = "kit-first";
+    const int r = tong_policy_register("kit-first", choose_first, NULL);
+    kit_true(r == 0 || r == -EEXIST);
+    return refuses_options(&options);
+}
+
+static bool refuses_in_place(void)
+{
+    const char *name = kit_name("kit-asks");
+    tong_mailbox *box = NULL;
+    tong_slot slot = TONG_SLOT_INIT;
+    kit_ok(tong_open(name, TONG_SEND | TONG_RECEIVE | TONG_CREATE, NULL, &box));
+    const int r = tong_reserve(box, 8, 0, &slot);
+    if (r == 0) {
+        kit_ok(tong_abort(box, &slot));
+    }
+    kit_ok(tong_close(box));
+    (void)tong_remove(name);
+    return r == -EOPNOTSUPP;
+}
+
+static const struct feature {
+    enum kit_ability ability;
+    const char *word;
+    bool (*refused)(void); /* NULL: it is no matter of a call, the table alone says it */
+} features[] = {
+    { KIT_SYSTEM_OWNED, "system-owned", refuses_system_owned },
+    { KIT_RENDEZVOUS, "rendezvous", refuses_rendezvous },
+    { KIT_UNBOUNDED, "unbounded", refuses_unbounded },
+    { KIT_LINK_CAPACITY, "link-capacity", refuses_link_capacity },
+    { KIT_IN_PLACE, "in-place", refuses_in_place },
+    { KIT_OWN_POLICY, "own-policy", refuses_own_policy },
+    { KIT_DEATH_NOTICE, "death-notice", NULL },
+};
+
+#define N_FEATURES (sizeof(features) / sizeof(features[0]))
+
+static bool may_refuse(const struct feature *feature, char *ret_cell, size_t size)
+{
+    kit_carrier_says(kit_carrier(), feature->word, ret_cell, size);
+    if (strncmp(ret_cell, "yes", 3) != 0 && strncmp(ret_cell, "no: ", 4) != 0) {
+        kit_fail("%s of %s is \"%s\", not yes or no: WHY", feature->word, kit_carrier(), ret_cell);
+    }
+    return ret_cell[0] == 'n';
+}
+
+bool kit_is_refused(unsigned abilities)
+{
+    char cell[1024];
+    for (size_t i = 0; i < N_FEATURES; i++) {
+        if ((features[i].ability & abilities) != 0 &&
+            may_refuse(&features[i], cell, sizeof(cell))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void kit_needs(unsigned abilities)
+{
+    char cell[1024];
+    for (size_t i = 0; i < N_FEATURES; i++) {
+        const struct feature *const f = &features[i];
+        if ((f->ability & abilities) == 0 || !may_refuse(f, cell, sizeof(cell))) {
+            continue;
+        }
+        if (f->refused && !f->refused()) {
+            kit_fail("docs/carriers.md lists %s as refused by %s, but it is not", f->word,
+                     kit_carrier());
+        }
+        kit_skip("%s has no %s: %s", kit_carrier(), f->word, cell + strlen("no: "));
+    }
+}
+
+void kit_only(const char *carrier, const char *why)
+{
+    if (strcmp(kit_carrier(), carrier) != 0) {
+        kit_skip("%s alone: %s", carrier, why);
+    }
+}
+
+/* ------------------------------------------------------------------ opening */
+
+tong_options kit_options(void)
+{
+    tong_options options = TONG_OPTIONS_INIT;
+    if (kit_is_refused(KIT_SYSTEM_OWNED)) {
+        options.owner = TONG_PROCESS;
+    }
+    return options;
+}
+
+tong_options kit_capacity(uint32_t capacity)
+{
+    tong_options options = kit_options();
+    options.capacity = capacity;
+    return options;
+}
+
+static unsigned abilities_in(const tong_options *options)
+{
+    unsigned asked = options->owner == TONG_SYSTEM ? KIT_SYSTEM_OWNED : 0;
+    if (options->capacity == 0) {
+        asked |= KIT_RENDEZVOUS;
+    }
+    if (options->capacity == TONG_UNBOUNDED && options->link_capacity == TONG_UNBOUNDED) {
+        asked |= KIT_UNBOUNDED;
+    }
+    if (options->link_capacity != TONG_DEFAULT && options->link_capacity != TONG_UNBOUNDED) {
+        asked |= KIT_LINK_CAPACITY;
+    }
+    if (options->policy || options->delivery == TONG_OWN) {
+        asked |= KIT_OWN_POLICY;
+    }
+    return asked;
+}
+
+tong_mailbox *kit_open_at(const char *file, int line, const char *name, unsigned flags,
+                          const tong_options *options)
+{
+    tong_mailbox *box = NULL;
+    const int r = tong_open(name, flags, options, &box);
+    if (r == -EOPNOTSUPP && options) {
+        kit_needs(abilities_in(options));
+    }
+    if (r == -ENOSPC && (flags & TONG_CREATE) != 0 && kit_carrier_is_small()) {
+        kit_skip("%s cannot hold so much on this machine", kit_carrier());
+    }
+    if (r != 0) {
+        kit_fail_at(file, line, "tong_open(%s, 0x%x) gave %d: %s", name, flags, r,
+                    tong_strerror(r));
+    }
+    return box;
+}
+
+/* Its room is a limit of the system that an ordinary user cannot raise. */
+bool kit_carrier_is_small(void)
+{
+    return strcmp(kit_carrier(), "mq") == 0;
+}
