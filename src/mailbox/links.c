@@ -226,6 +226,7 @@ int tg_links_refresh(struct tg_box *box)
     forget_gone(box);
     const int r = tg_sys_list(box->dir, attach_new, box);
     if (r < 0) {
+        box->rx.stale = true; /* no count may tell of it again */
         return r;
     }
     for (uint32_t i = 0; i < box->n_users; i++) {

@@ -26,6 +26,12 @@ struct lanes {
     size_t room;
 };
 
+/* What went away meanwhile, or may not be looked at, is left out; any other error is told. */
+static int unless_left_out(int r)
+{
+    return r == -ENOENT || r == -EACCES || r == -EPROTO ? 0 : r;
+}
+
 static int add_lane(struct lanes *lanes, const char *from, uint64_t waiting)
 {
     if (lanes->n == lanes->room) {
@@ -69,8 +75,11 @@ static int look_at_link(const char *name, unsigned char type, void *arg)
     tg_fd fd = tg_sys_open(lanes->view.dir, name, O_RDONLY | O_NONBLOCK, 0);
     struct tg_link_head head;
     char from[TONG_NAME_MAX];
-    if (fd < 0 || tg_sys_pread(fd, &head, sizeof head, 0) < 0 ||
-        tg_load_relaxed(&head.magic) != TG_LINK_MAGIC ||
+    const int r = fd < 0 ? fd : tg_sys_pread(fd, &head, sizeof head, 0);
+    if (r < 0) {
+        return unless_left_out(r);
+    }
+    if (tg_load_relaxed(&head.magic) != TG_LINK_MAGIC ||
         tg_load_relaxed(&head.state) == TG_LINK_GONE) {
         return 0;
     }
@@ -84,10 +93,10 @@ static int look_at_link(const char *name, unsigned char type, void *arg)
 static int look_at_mailbox(struct lanes *lanes, const char *name)
 {
     struct tg_box_view *view = &lanes->view;
-    if (tg_box_view_open(lanes->root, name, false, view) < 0) {
-        return 0; /* gone by now, or not to be looked at: tong_list() tells why */
+    int r = tg_box_view_open(lanes->root, name, false, view);
+    if (r < 0) {
+        return unless_left_out(r); /* tong_list() tells why */
     }
-    int r = 0;
     if (tg_load_relaxed(&view->head->process) != 0 && !tg_box_view_is_dead(lanes->root, view)) {
         lanes->to = name;
         r = tg_sys_list(view->dir, look_at_link, lanes);

@@ -65,8 +65,10 @@ static uint32_t count_link(struct tg_box *box, struct tg_attached *at)
     }
     const uint64_t next = tg_load_relaxed(&at->row->next);
     struct tg_message_view view;
-    if (tg_reader_look(&at->reader, next, &view) != 1) {
-        return 0; /* the commit word decides, whatever tail says */
+    const int r = tg_reader_look(&at->reader, next, &view);
+    if (r != 1) {
+        /* The commit word decides, whatever tail says. An error is worth a look: who takes tells of it. */
+        return r < 0 && r != -EIDRM ? 1u : 0u;
     }
     const uint32_t tail = tg_place_sequence(tg_load_acquire(&at->reader.head->tail));
     const int32_t behind = (int32_t)(tail - tg_place_sequence(next));

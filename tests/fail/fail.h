@@ -46,6 +46,8 @@ struct fail_stage {
     tong_mailbox *more;
     tong_region *region;
     tong_region *other;
+    tong_process *me;
+    tong_process *peer;
     struct fail_waiting {
         uint64_t id;
         size_t len;
@@ -132,6 +134,15 @@ static const struct fail_kind fail_kinds[] = {
     { "syscall(SYS_get_robust_list", { ENOSYS, EPERM } },
     { "statvfs(", { EACCES, ENOSYS } },
     { "access(", { EACCES, ENOENT } },
+    { "mkfifoat(", { EEXIST, ENOSPC, ENOMEM, EACCES } },
+    { "write(", { EINTR } }, /* a fifo that is full is readable already */
+    { "read(", { EINTR } },
+    { "epoll_create1(", { EMFILE, ENFILE, ENOMEM } },
+    { "epoll_ctl(", { ENOMEM, ENOSPC } },
+    { "epoll_wait(", { EINTR } },
+    { "timerfd_create(", { EMFILE, ENFILE, ENOMEM } },
+    { "timerfd_settime(", { 0 } },
+    { "syscall(SYS_pidfd_open", { ESRCH, EMFILE, ENFILE, ENOMEM } },
     { "malloc", { ENOMEM } },
 };
 
@@ -183,9 +194,9 @@ static int fail_choose(const char *call)
     if (fail_plan.passed == fail_plan.n) {
         const unsigned e = fail_plan.error;
         fail_plan.what = call;
-        fail_plan.more = kind->error[e + 1] != 0;
+        fail_plan.more = kind->error[e] != 0 && kind->error[e + 1] != 0;
         fail_plan.with = kind->error[e];
-        if (fail_plan.with == FAIL_NEVER) {
+        if (fail_plan.with == FAIL_NEVER || fail_plan.with == 0) {
             fail_plan.with = 0;
             return 0;
         }
@@ -318,18 +329,20 @@ static bool fail_names(const char *text, const char *error)
 
 static bool fail_is_listed(const char *call, int error)
 {
-    static const char *const also[] = { "tong_send", "tong_receive" };
+    static const char *const also[] = { "tong_send", "tong_receive", "tong_open" };
     char text[16384];
     fail_contract(call, text, sizeof(text));
     /* A broken disk is handed on as it is, by every call. */
     if (error == ECHILD || error == EIO || fail_names(text, strerrorname_np(error))) {
         return true;
     }
-    /* "an error of tong_send()": its list, too. */
-    for (size_t i = 0; i < 2; i++) {
+    /* "an error of tong_send()", "as tong_send()": its list, too. */
+    for (size_t i = 0; i < sizeof(also) / sizeof(also[0]); i++) {
         char of[64];
+        char as[64];
         (void)snprintf(of, sizeof(of), " of %s()", also[i]);
-        if (strcmp(call, also[i]) != 0 && strstr(text, of) != NULL &&
+        (void)snprintf(as, sizeof(as), "as %s()", also[i]);
+        if (strcmp(call, also[i]) != 0 && (strstr(text, of) != NULL || strstr(text, as) != NULL) &&
             fail_is_listed(also[i], error)) {
             return true;
         }
@@ -548,8 +561,11 @@ static void fail_close(struct fail_stage *s)
     kit_ok(tong_close(s->more));
     kit_ok(tong_region_close(s->region));
     kit_ok(tong_region_close(s->other));
+    kit_ok(tong_process_close(s->me));
+    kit_ok(tong_process_close(s->peer));
     s->in = s->out = s->more = NULL;
     s->region = s->other = NULL;
+    s->me = s->peer = NULL;
 }
 
 /* F4: the names go and come. */
