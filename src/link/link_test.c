@@ -288,6 +288,33 @@ static void without_memory_it_is_enospc_and_what_was_sent_is_intact(void)
     rig_close(&rig);
 }
 
+/* An exchange of long messages, one by one: after the first few no memory is asked for. */
+static void long_messages_in_turn_use_the_same_memory(void)
+{
+    static const uint64_t lens[] = { 70000, 300000, MIB, 2 * MIB, 4 * MIB };
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        struct rig rig;
+        uint64_t left = UINT64_MAX;
+        rig_open(&rig, 0, 4 * MIB);
+        rig.w.may_grow = at_most;
+        rig.w.arg = &left;
+        uint64_t n = 0;
+        /* Many short ones fill what is kept in any case. */
+        for (uint64_t k = 0; k < 100000; k++) {
+            kit_ok(rig_put(&rig, k, 100));
+        }
+        for (uint64_t k = 0; k < 100000; k++) {
+            rig_get(&rig, n++, 100);
+        }
+        for (int k = 0; k < 40; k++) {
+            left = k == 20 ? 0 : left;
+            kit_ok(rig_put(&rig, n, lens[i]));
+            rig_get(&rig, n++, lens[i]);
+        }
+        rig_close(&rig);
+    }
+}
+
 static void a_writer_whose_file_is_gone_is_told(void)
 {
     struct rig rig;
@@ -415,6 +442,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_link_that_keeps_up_stays_in_its_first_segments),
     KIT_TEST(memory_falls_with_the_backlog_and_is_used_again),
     KIT_TEST(without_memory_it_is_enospc_and_what_was_sent_is_intact),
+    KIT_TEST(long_messages_in_turn_use_the_same_memory),
     KIT_TEST(a_writer_whose_file_is_gone_is_told),
     KIT_TEST(a_successor_goes_on_where_the_other_stopped),
     KIT_TEST(sent_counts_what_tail_does_not_yet),

@@ -33,9 +33,10 @@
 #include "link/link.h"
 #include "link/segment.h"
 
-#define SEGMENT_MAX_PAGES 256u   /* 1 MiB: where doubling ends */
-#define LONG_SEGMENT_PAGES 1024u /* 4 MiB: several long messages share one up to here */
-#define CHAIN_WISH 64u           /* a backlog of more segments than this makes longer ones */
+#define SEGMENT_MAX_PAGES 256u           /* 1 MiB: where doubling ends */
+#define SHARED_PAGES 512u                /* 2 MiB: four messages share a segment up to here */
+#define KEPT_LONG (UINT64_C(4608) << 10) /* 4.5 MiB: longer segments are given back, always */
+#define CHAIN_WISH 64u /* a backlog of more segments than this makes longer ones */
 
 /* ---- the private picture of the table */
 
@@ -191,10 +192,7 @@ static uint32_t wanted_pages(const struct tg_writer *w, uint64_t need)
         pages = chained / CHAIN_WISH;
     }
     const uint64_t needed = (need + TG_PAGE - 1) / TG_PAGE;
-    uint64_t several = needed * 4 < LONG_SEGMENT_PAGES ? needed * 4 : LONG_SEGMENT_PAGES;
-    if (several < needed) {
-        several = needed;
-    }
+    const uint64_t several = needed * 4 <= SHARED_PAGES ? needed * 4 : needed;
     return (uint32_t)(pages > several ? pages : several);
 }
 
@@ -259,11 +257,11 @@ static int add_to_table(struct tg_writer *w, int fd, uint32_t pages, bool onesho
     return 0;
 }
 
-/* How many bytes of segments may be kept when one of bytes is added for a message of need. */
+/* How many bytes of segments may be kept when one of bytes is added for a message of need: two of long
+ * messages beside what is kept anyway, so that an exchange of those goes to and fro between the two. */
 static uint64_t allowance(const struct tg_writer *w, uint64_t need, uint64_t bytes)
 {
-    const uint64_t several = 2 * bytes;
-    return need > 65536 && several <= UINT64_C(8) << 20 && several > w->keep ? several : w->keep;
+    return need > 65536 && bytes <= KEPT_LONG ? w->keep + 2 * bytes : w->keep;
 }
 
 /* A new segment at the file's end, as long as wanted, or as short as it must be. */

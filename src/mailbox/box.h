@@ -145,6 +145,7 @@ struct tg_receiver {
     struct tg_ringer ringer; /* of those in an event loop; used under the token */
     uint32_t spin;
     uint32_t sleeps;
+    uint32_t long_len; /* of the last long message; halved by a spin in vain */
     uint32_t cpu;
     uint32_t delivery; /* the word that policy and own were made from */
     uint64_t random;   /* state of the generator, see policy/random.c */

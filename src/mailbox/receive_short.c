@@ -3,13 +3,16 @@
  *
  * Spinning is worth it only if the other side runs meanwhile: each side tells its processor. On the
  * same one there is no spin at all; else 1024 pauses, half as many after each failure, all again
- * after a success and at every 16th sleep.
+ * after a success and at every 16th sleep. Where messages are long the next one takes long to be copied:
+ * as many pauses more as that takes, or an answer would always come just after the sleep had begun.
  */
 #include "mailbox/receive.h"
 
 #define SPIN_MOST 1024u
 #define SPIN_LEAST 16u
-#define SHORT_MOST 256u /* messages of one link in a row the short way */
+#define SPIN_LEN (UINT32_C(256) << 10) /* a message of so many bytes doubles a spin, */
+#define SPIN_LEN_MOST 4u               /* and this many times that is the most */
+#define SHORT_MOST 256u                /* messages of one link in a row the short way */
 #define SHORT_LEN 65536u
 
 /* ---- spinning */
@@ -61,13 +64,22 @@ static void note_spin(struct tg_receiver *rx, uint32_t budget, bool found)
 {
     const uint32_t half = budget / 2 < SPIN_LEAST ? SPIN_LEAST : budget / 2;
     rx->spin = found ? SPIN_MOST : half;
+    rx->long_len = found ? rx->long_len : rx->long_len / 2;
+}
+
+static uint32_t pauses_of(const struct tg_receiver *rx, uint32_t budget)
+{
+    const uint32_t most = SPIN_LEN * SPIN_LEN_MOST;
+    const uint32_t len = rx->long_len < most ? rx->long_len : most;
+    return budget + (uint32_t)((uint64_t)budget * len / SPIN_LEN);
 }
 
 bool tg_receive_spin(struct tg_box *box)
 {
     const uint32_t budget = spin_budget(box);
+    const uint32_t pauses = pauses_of(&box->rx, budget);
     bool found = false;
-    for (uint32_t i = 0; i < budget && !found; i++) {
+    for (uint32_t i = 0; i < pauses && !found; i++) {
         found = tg_receive_hint(box);
         tg_pause();
     }
@@ -119,8 +131,9 @@ static inline bool is_committed(const struct tg_record *record)
 static bool spin_short(struct tg_box *box, const struct tg_attached *at, uint32_t budget)
 {
     const struct tg_record *record = at->reader.record;
+    const uint32_t pauses = pauses_of(&box->rx, budget);
     bool found = false;
-    for (uint32_t i = 0; i < budget && !found; i++) {
+    for (uint32_t i = 0; i < pauses && !found; i++) {
         /* A jump ends the wait, too: it is the long way's, and so is what else may have come. */
         found = tg_load_relaxed(&record->commit) != 0 || (i % 16 == 15 && tg_receive_hint(box));
         /* A message of more than some bytes ends in the next line: asked for at every turn, it

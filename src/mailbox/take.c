@@ -518,6 +518,9 @@ static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_me
     if (take->how == TG_TAKE_COPY && view->len > take->size) {
         return -EMSGSIZE;
     }
+    if (view->len >= LONG_COPY) {
+        box->rx.long_len = view->len;
+    }
     if (take->how == TG_TAKE_CLAIM) {
         r = make_private(box, take);
         if (is_overtaken(box, take)) {
