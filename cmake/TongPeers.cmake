@@ -1,4 +1,5 @@
 # bench/kills: one harness, and a module for each messaging system that is installed here.
+# bench/peers: one harness, and a program of it for each.
 
 # tong_add_kills_peer(name SOURCE file [LIBS lib...]): bin/bench/kills-NAME.so
 function(tong_add_kills_peer name)
@@ -53,5 +54,92 @@ function(tong_add_kills)
     if(BOOST_INCLUDE AND CMAKE_CXX_COMPILER)
         tong_add_kills_peer(boost SOURCE peer_boost.cpp LIBS rt)
         target_compile_options(kills_boost PRIVATE -pthread)
+    endif()
+endfunction()
+
+# tong_add_peer(name SOURCE file [LIBS lib...] [DEFINES d...] [INCLUDES folder...]): bin/bench/peer-NAME
+function(tong_add_peer name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "SOURCE" "LIBS;DEFINES;INCLUDES")
+    string(MAKE_C_IDENTIFIER "peer_${name}" target)
+    add_executable(${target} bench/peers/main.c "bench/peers/${arg_SOURCE}")
+    set_target_properties(${target} PROPERTIES OUTPUT_NAME "peer-${name}" CXX_STANDARD 17
+        RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/bench")
+    target_compile_definitions(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:_GNU_SOURCE=> ${arg_DEFINES})
+    target_include_directories(${target} SYSTEM PRIVATE ${arg_INCLUDES})
+    target_link_libraries(${target} PRIVATE ${arg_LIBS})
+    message(STATUS "bench/peers: ${name}")
+endfunction()
+
+# tong_add_pkg_peer(name SOURCE file PACKAGE pkg-config-name [DEFINES d...]): if pkg-config knows it.
+function(tong_add_pkg_peer name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "SOURCE;PACKAGE" "DEFINES")
+    if(NOT PkgConfig_FOUND)
+        return()
+    endif()
+    string(MAKE_C_IDENTIFIER "PKG_${arg_PACKAGE}" package)
+    pkg_check_modules(${package} QUIET IMPORTED_TARGET "${arg_PACKAGE}")
+    if(${package}_FOUND)
+        tong_add_peer(${name} SOURCE ${arg_SOURCE} LIBS PkgConfig::${package}
+            DEFINES "PEER_VERSION=\"${${package}_VERSION}\"" ${arg_DEFINES})
+    endif()
+endfunction()
+
+function(tong_add_cyclonedds_peer)
+    find_path(DDS_INCLUDE dds/dds.h)
+    find_library(DDS_LIBRARY ddsc)
+    find_program(IDLC idlc)
+    if(NOT DDS_INCLUDE OR NOT DDS_LIBRARY OR NOT IDLC)
+        return()
+    endif()
+    set(made "${PROJECT_BINARY_DIR}/cyclonedds")
+    file(MAKE_DIRECTORY "${made}")
+    set(idl "${PROJECT_SOURCE_DIR}/bench/peers/cyclonedds.idl")
+    add_custom_command(OUTPUT "${made}/cyclonedds.c" "${made}/cyclonedds.h"
+        COMMAND "${IDLC}" "${idl}" WORKING_DIRECTORY "${made}" DEPENDS "${idl}" VERBATIM)
+    add_library(cyclonedds_idl STATIC "${made}/cyclonedds.c" "${made}/cyclonedds.h")
+    target_include_directories(cyclonedds_idl SYSTEM PUBLIC "${made}")
+    pkg_check_modules(DDS QUIET CycloneDDS)
+    tong_add_peer(cyclonedds SOURCE cyclonedds.c LIBS cyclonedds_idl "${DDS_LIBRARY}"
+        DEFINES "PEER_VERSION=\"${DDS_VERSION}\"")
+endfunction()
+
+function(tong_add_peers)
+    tong_add_peer(tong SOURCE tong.c LIBS tong_flags tong_static)
+    foreach(name raw_line raw_copy raw_futex raw_ring pipe unix_seqpacket)
+        string(REPLACE "_" "-" as "${name}")
+        tong_add_peer(${as} SOURCE ${name}.c LIBS tong_flags)
+    endforeach()
+    tong_add_peer(posix-mq SOURCE posix_mq.c LIBS tong_flags rt)
+
+    find_package(PkgConfig QUIET)
+    tong_add_pkg_peer(zeromq SOURCE zeromq.c PACKAGE libzmq)
+    tong_add_pkg_peer(nanomsg SOURCE nanomsg.c PACKAGE nanomsg)
+    tong_add_pkg_peer(ck_ring SOURCE ck_ring.c PACKAGE ck)
+    tong_add_pkg_peer(openmpi SOURCE mpi.c PACKAGE ompi-c DEFINES "PEER_MPI=\"openmpi\"")
+    tong_add_pkg_peer(mpich SOURCE mpi.c PACKAGE mpich DEFINES "PEER_MPI=\"mpich\"")
+    tong_add_pkg_peer(sd-bus SOURCE sd_bus.c PACKAGE libsystemd)
+    tong_add_pkg_peer(redis SOURCE redis.c PACKAGE hiredis)
+    tong_add_pkg_peer(nats SOURCE nats.c PACKAGE libnats)
+    tong_add_cyclonedds_peer()
+
+    find_path(NNG_INCLUDE nng/nng.h)
+    find_library(NNG_LIBRARY nng)
+    if(NNG_INCLUDE AND NNG_LIBRARY)
+        tong_add_peer(nng SOURCE nng.c LIBS "${NNG_LIBRARY}")
+    endif()
+
+    file(GLOB iceoryx_include "/usr/include/iceoryx/v*")
+    find_path(ICEORYX_INCLUDE iceoryx_binding_c/runtime.h HINTS ${iceoryx_include})
+    find_library(ICEORYX_LIBRARY iceoryx_binding_c)
+    if(ICEORYX_INCLUDE AND ICEORYX_LIBRARY)
+        string(REGEX MATCH "[0-9]+(\\.[0-9]+)+$" version "${ICEORYX_INCLUDE}")
+        tong_add_peer(iceoryx SOURCE iceoryx.c LIBS "${ICEORYX_LIBRARY}"
+            INCLUDES "${ICEORYX_INCLUDE}" DEFINES "ICEORYX_VERSION=\"${version}\"")
+    endif()
+
+    find_path(BOOST_INCLUDE boost/interprocess/ipc/message_queue.hpp)
+    if(BOOST_INCLUDE AND CMAKE_CXX_COMPILER)
+        tong_add_peer(boost-mq SOURCE boost_mq.cpp LIBS rt)
+        tong_add_peer(boost-spsc SOURCE boost_spsc.cpp LIBS rt)
     endif()
 endfunction()
