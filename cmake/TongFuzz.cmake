@@ -77,8 +77,10 @@ function(tong_add_fuzz_tests)
         # The sources of the tool stand in the database once: clang-tidy takes a second look for va_list
         # not initialised.
         set_target_properties(fuzz_cli fuzz_tool_main PROPERTIES EXPORT_COMPILE_COMMANDS OFF)
-        if(TARGET PkgConfig::JANSSON)
-            target_link_libraries(fuzz_cli PRIVATE PkgConfig::JANSSON)
-        endif()
+        foreach(used JANSSON NCURSES)
+            if(TARGET PkgConfig::${used})
+                target_link_libraries(fuzz_cli PRIVATE PkgConfig::${used})
+            endif()
+        endforeach()
     endif()
 endfunction()

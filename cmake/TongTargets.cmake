@@ -72,7 +72,8 @@ function(tong_add_library)
     endif()
 endfunction()
 
-# The command, complete in one file of its own. Without jansson it has no --json.
+# The command, complete in one file of its own. Without jansson it has no --json, without ncurses tong top does not
+# draw.
 function(tong_add_tool)
     add_executable(tong_tool ${TONG_TOOL_SOURCES})
     set_target_properties(tong_tool PROPERTIES OUTPUT_NAME tong)
@@ -88,6 +89,16 @@ function(tong_add_tool)
     else()
         target_compile_definitions(tong_tool PRIVATE TONG_HAVE_JANSSON=0)
         message(STATUS "jansson was not found: the command is built without --json")
+    endif()
+    if(PkgConfig_FOUND)
+        pkg_check_modules(NCURSES QUIET IMPORTED_TARGET ncurses)
+    endif()
+    if(NCURSES_FOUND)
+        target_compile_definitions(tong_tool PRIVATE TONG_HAVE_NCURSES=1)
+        target_link_libraries(tong_tool PRIVATE PkgConfig::NCURSES)
+    else()
+        target_compile_definitions(tong_tool PRIVATE TONG_HAVE_NCURSES=0)
+        message(STATUS "ncurses was not found: tong top prints, and does not draw")
     endif()
 endfunction()
 

@@ -204,10 +204,12 @@ int tool_value_mode(const struct tool_args *args, uint32_t *ret_mode)
     return 0;
 }
 
-int tool_value_timeout(const struct tool_args *args, int64_t *ret_timeout_ns)
+/* -1: the option was not given. */
+static int value_seconds(const struct tool_args *args, const char *name, double *ret_seconds)
 {
-    const char *const text = tool_value(args, "--timeout");
+    const char *const text = tool_value(args, name);
     if (!text) {
+        *ret_seconds = -1;
         return 0;
     }
     /* Digits and a dot only: strtod also knows signs, exponents, hexadecimals and "inf". */
@@ -215,12 +217,32 @@ int tool_value_timeout(const struct tool_args *args, int64_t *ret_timeout_ns)
     char *end;
     const double seconds = strtod(text, &end);
     if (digits == 0 || text[digits] || *end || end == text) {
-        return tool_wrong_usage(args, "--timeout: %s is not a time; say seconds, as 2 or 0.5",
+        return tool_wrong_usage(args, "%s: %s is not a time; say seconds, as 2 or 0.5", name,
                                 tool_shown(text));
     }
-    /* A hundred years and more are no limit. */
-    *ret_timeout_ns = seconds > 3.2e9 ? TONG_FOREVER : (int64_t)(seconds * 1e9);
+    *ret_seconds = seconds;
     return 0;
+}
+
+int tool_value_timeout(const struct tool_args *args, int64_t *ret_timeout_ns)
+{
+    double seconds;
+    const int r = value_seconds(args, "--timeout", &seconds);
+    if (r == 0 && seconds >= 0) {
+        /* A hundred years and more are no limit. */
+        *ret_timeout_ns = seconds > 3.2e9 ? TONG_FOREVER : (int64_t)(seconds * 1e9);
+    }
+    return r;
+}
+
+int tool_value_every(const struct tool_args *args, uint64_t *ret_ns)
+{
+    double seconds;
+    const int r = value_seconds(args, "--every", &seconds);
+    if (r == 0 && seconds >= 0) {
+        *ret_ns = (uint64_t)((seconds > 3600 ? 3600 : seconds) * 1e9);
+    }
+    return r;
 }
 
 int tool_value_word(const struct tool_args *args, const char *name, const char *const *choices,

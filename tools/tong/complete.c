@@ -41,15 +41,11 @@ static const struct {
     const char *const *words;
     void (*offer)(const struct tool_cursor *cursor);
 } values[] = {
-    { "--capacity", unbounded, NULL },
-    { "--link-capacity", unbounded, NULL },
-    { "--delivery", tool_delivery_words, NULL },
-    { "--full", tool_full_words, NULL },
-    { "--mode", modes, NULL },
-    { "--dead-letter", NULL, offer_mailboxes },
-    { "--file", NULL, offer_files },
-    { "--output", NULL, offer_files },
-    { "--exec", NULL, offer_commands },
+    { "--capacity", unbounded, NULL },           { "--link-capacity", unbounded, NULL },
+    { "--delivery", tool_delivery_words, NULL }, { "--full", tool_full_words, NULL },
+    { "--sort", tool_top_words, NULL },          { "--mode", modes, NULL },
+    { "--dead-letter", NULL, offer_mailboxes },  { "--file", NULL, offer_files },
+    { "--output", NULL, offer_files },           { "--exec", NULL, offer_commands },
 };
 
 void tool_offer(const struct tool_cursor *cursor, const char *word, const char *text)

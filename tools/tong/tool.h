@@ -95,6 +95,8 @@ int tool_value_capacity(const struct tool_args *args, const char *name, bool zer
                         uint32_t *ret_value);
 int tool_value_mode(const struct tool_args *args, uint32_t *ret_mode);
 int tool_value_timeout(const struct tool_args *args, int64_t *ret_timeout_ns);
+/* --every, an hour at most. */
+int tool_value_every(const struct tool_args *args, uint64_t *ret_ns);
 int tool_value_word(const struct tool_args *args, const char *name, const char *const *choices,
                     uint32_t *ret_index);
 
@@ -139,6 +141,8 @@ extern const char *const tool_delivery_words[];
 const char *tool_delivery_text(const tong_status *s, char buffer[TOOL_DELIVERY_TEXT]);
 extern const char *const tool_owner_words[];
 extern const char *const tool_full_words[];
+/* The columns of `tong top`. */
+extern const char *const tool_top_words[];
 
 /* Rows for the table of a command that makes mailboxes. */
 #define TOOL_MAILBOX_OPTIONS                                                                       \
@@ -501,6 +505,7 @@ extern const struct tool_command tool_give;
 extern const struct tool_command tool_set;
 extern const struct tool_command tool_watch;
 extern const struct tool_command tool_region;
+extern const struct tool_command tool_top;
 extern const struct tool_command tool_graph;
 extern const struct tool_command tool_metrics;
 extern const struct tool_command tool_tour;
