@@ -131,13 +131,18 @@ int tg_sys_pread(int fd, void *ret_buf, size_t len, uint64_t off)
 
 ssize_t tg_sys_pread_some(int fd, void *ret_buf, size_t len, uint64_t off)
 {
+    UNCANCELLED;
     const ssize_t r = tg_call(pread(fd, ret_buf, len, (off_t)off));
     return r < 0 ? -errno : r;
 }
 
 int tg_sys_pwrite(int fd, const void *buf, size_t len, uint64_t off)
 {
-    const ssize_t r = tg_call(pwrite(fd, buf, len, (off_t)off));
+    UNCANCELLED;
+    ssize_t r;
+    do {
+        r = tg_call(pwrite(fd, buf, len, (off_t)off));
+    } while (r < 0 && errno == EINTR);
     if (r < 0) {
         return -errno;
     }

@@ -79,21 +79,33 @@ static bool room_is_bell(const struct tg_box *box)
     return (box->mode & 0077) != 0 && (box->capacity == TONG_UNBOUNDED || box->capacity == 0);
 }
 
-static int map_room(struct tg_box *box)
+static int open_room(const struct tg_box *box, bool write, bool bell, int *ret_fd)
 {
-    const bool write = (box->flags & TONG_SEND) != 0 || box->dir_uid != geteuid();
-    const bool bell = room_is_bell(box);
     tg_fd fd = tg_sys_open(box->dir, TG_ROOM_FILE, (write ? O_RDWR : O_RDONLY) | O_NONBLOCK, 0);
     if (fd < 0) {
         return fd == -ENOENT || fd == -ELOOP || fd == -ENXIO ? -EPROTO : fd;
     }
     struct stat st;
-    int r = tg_sys_fstat(fd, &st);
-    /* What stands in it any sender may write, so it proves nothing; the box's version is its, too. */
-    if (r == 0 && (!S_ISREG(st.st_mode) || st.st_uid != box->dir_uid ||
-                   (!bell && st.st_size != TG_ROOM_SIZE))) {
-        r = -EPROTO;
+    const int r = tg_sys_fstat(fd, &st);
+    if (r < 0) {
+        return r;
     }
+    /* What stands in it any sender may write, so it proves nothing; the box's version is its, too. */
+    if (!S_ISREG(st.st_mode) || st.st_uid != box->dir_uid ||
+        (!bell && st.st_size != TG_ROOM_SIZE)) {
+        return -EPROTO;
+    }
+    *ret_fd = tg_steal_fd(&fd);
+    return 0;
+}
+
+/* made: its file, just made here; or NULL. */
+static int map_room(struct tg_box *box, struct tg_made *made)
+{
+    const bool write = (box->flags & TONG_SEND) != 0 || box->dir_uid != geteuid();
+    const bool bell = room_is_bell(box);
+    tg_fd fd = made != NULL ? tg_steal_fd(&made->room) : -1;
+    int r = made != NULL ? 0 : open_room(box, write, bell, &fd);
     void *p = NULL;
     if (r == 0 && bell) {
         r = tg_sight_open(&box->room_sight, &fd, TG_ROOM_SIZE);
@@ -136,12 +148,12 @@ static void unmap_bells(struct tg_user_bells *user)
 }
 
 /* Whose it is, the kernel says. The number in the name is what its maker has in its user namespace, and
- * may be another one's here. */
-static int map_bells(struct tg_box *box, const char *name, uint32_t number)
+ * may be another one's here. given: its file, or -1. */
+static int map_bells(struct tg_box *box, const char *name, uint32_t number, int given)
 {
     struct tg_user_bells *user = &box->users[box->n_users];
     *user = (struct tg_user_bells){ .number = number, .writable = true };
-    tg_fd fd = tg_sys_open(box->dir, name, O_RDWR | O_NONBLOCK, 0);
+    tg_fd fd = given >= 0 ? given : tg_sys_open(box->dir, name, O_RDWR | O_NONBLOCK, 0);
     if (fd == -EACCES) {
         user->writable = false;
         fd = tg_sys_open(box->dir, name, O_RDONLY | O_NONBLOCK, 0);
@@ -175,6 +187,12 @@ static int map_bells(struct tg_box *box, const char *name, uint32_t number)
     return 0;
 }
 
+/* Gone by now, or no file, or not for us: whoever made it hinders nobody by it. */
+static bool is_none(int r)
+{
+    return r == -ENOENT || r == -ELOOP || r == -ENXIO || r == -EISDIR || r == -EACCES;
+}
+
 static int find_user(const char *name, unsigned char type, void *arg)
 {
     struct tg_box *box = arg;
@@ -188,10 +206,8 @@ static int find_user(const char *name, unsigned char type, void *arg)
             return 0;
         }
     }
-    const int r = map_bells(box, name, number);
-    /* Gone by now, or no file, or not for us: whoever made it hinders nobody by it. */
-    const bool is_none = r == -ENOENT || r == -ELOOP || r == -ENXIO || r == -EISDIR || r == -EACCES;
-    return is_none ? 0 : r;
+    const int r = map_bells(box, name, number, -1);
+    return is_none(r) ? 0 : r;
 }
 
 /* The own user's bells; for a receiver of the mailbox's user that is where all of its senders ring. A
@@ -214,6 +230,29 @@ int tg_box_find_users(struct tg_box *box)
     return r;
 }
 
+/*
+ * At first. Where no other user can send there is one bell file, and it has the user's number, unless it
+ * was made in another user namespace. It stands in the room's count whether a second one was made.
+ */
+static int find_first_users(struct tg_box *box, struct tg_made *made)
+{
+    const uint32_t users = tg_load_acquire(&box->room->users);
+    int r = 0;
+    if ((box->mode & 0077) == 0 && users == 1) {
+        char name[32];
+        (void)snprintf(name, sizeof name, TG_BELLS_NAME, box->dir_uid);
+        r = map_bells(box, name, box->dir_uid, made != NULL ? tg_steal_fd(&made->bells) : -1);
+        choose_ring(box);
+    }
+    if (is_none(r) || (r == 0 && box->ring == UINT32_MAX)) {
+        r = tg_box_find_users(box);
+    }
+    if (r == 0) {
+        box->rx.users_seen = users;
+    }
+    return r;
+}
+
 /* A sender of a user that may not write the owner's bells has a file of its own. */
 static int make_own_bells(struct tg_box *box, uint32_t number)
 {
@@ -221,7 +260,8 @@ static int make_own_bells(struct tg_box *box, uint32_t number)
     char temp[64];
     (void)snprintf(name, sizeof name, TG_BELLS_NAME, number);
     (void)snprintf(temp, sizeof temp, ".new.%016llx.%p", (unsigned long long)box->me, (void *)box);
-    int r = tg_box_make_bells(box, box->dir, temp, box->mode);
+    tg_fd fd = -1;
+    int r = tg_box_make_bells(box, box->dir, temp, box->mode, &fd);
     if (r == 0) {
         r = tg_sys_rename(box->dir, temp, name, false);
     }
@@ -258,13 +298,16 @@ static bool lost_its_name(const struct tg_box *box, const struct stat *opened)
     return r == -ENOENT || (r == 0 && st.st_ino != opened->st_ino);
 }
 
-static int attach_files(struct tg_box *box, const tong_options *options, const struct stat *opened)
+/* made: the files, just made by this call; NULL: they are opened. */
+static int attach_files(struct tg_box *box, const tong_options *options, const struct stat *opened,
+                        struct tg_made *made)
 {
     const struct stat st = *opened;
     box->dir_uid = st.st_uid;
     void *p = NULL;
     box->writable = (box->flags & TONG_RECEIVE) != 0;
-    int r = tg_box_map(box->dir, box->writable, &box->sight, &p);
+    int r = made != NULL ? tg_sys_map(made->box, 0, TG_BOX_SIZE, box->writable, &p)
+                         : tg_box_map(box->dir, box->writable, &box->sight, &p);
     if (r < 0) {
         return r;
     }
@@ -289,10 +332,10 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
         tg_choice_refresh_slow(box);
     }
     if (r == 0) {
-        r = map_room(box);
+        r = map_room(box, made);
     }
     if (r == 0) {
-        r = tg_box_find_users(box);
+        r = find_first_users(box, made);
     }
     const bool rings = (box->flags & TONG_SEND) != 0 || box->dir_uid != geteuid();
     if (r == 0 && rings && box->ring == UINT32_MAX) {
@@ -323,7 +366,7 @@ static int attach(struct tg_box *box, const tong_options *options)
         box->dir = -1;
         return r;
     }
-    r = attach_files(box, options, &st);
+    r = attach_files(box, options, &st, NULL);
     if ((r == 0 || r == -EEXIST || r == -EPERM) && (box->flags & TONG_EXCL) != 0) {
         r = -EEXIST;
     }
@@ -377,14 +420,18 @@ static int make(struct tg_box *box, const tong_options *wanted)
 {
     char temp[64];
     struct stat st;
+    struct tg_made made = { -1, -1, -1 };
     tg_root_temp_name(box->root, "new", temp, sizeof temp);
-    int r = tg_box_make_folder(box, wanted, temp);
-    if (r < 0) {
-        return r;
-    }
-    r = tg_sys_fstat(box->dir, &st);
+    int r = tg_box_make_folder(box, wanted, temp, &made);
     if (r == 0) {
-        r = attach_files(box, NULL, &st);
+        r = tg_sys_fstat(box->dir, &st);
+        if (r == 0) {
+            r = attach_files(box, NULL, &st, &made);
+        }
+    }
+    tg_made_close(&made);
+    if (box->dir < 0) {
+        return r;
     }
     if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {
         r = tg_slot_join(box);
@@ -581,7 +628,7 @@ static void close_alive(struct tg_box *box)
     }
     if (box->owns && box->main.head != NULL) {
         /* The owner is alive, and yet the mailbox ends as by its death. */
-        (void)tg_box_take_away(box->root, box->name, TG_END_MINE, box->id);
+        tg_box_end_own(box);
     } else if (box->main.head != NULL && box->joined) {
         struct tg_box_view view = { .dir = box->dir,
                                     .uid = box->dir_uid,

@@ -345,13 +345,23 @@ int tg_box_open_dir(struct tg_root *root, const char *name, int *ret_dir, struct
  * written: then *ret_p is the copy, with the head in it. */
 int tg_box_map(int dir, bool write, struct tg_sight *sight, void **ret_p);
 void tg_box_view_set(struct tg_box_view *view, void *p);
+/* The files of a folder that was just made, open for writing. */
+struct tg_made {
+    int box;
+    int room;
+    int bells;
+};
+
+void tg_made_close(struct tg_made *made);
 /* Make a folder with a fresh box->id under a temporary name; box->dir is it. */
-int tg_box_make_folder(struct tg_box *box, const tong_options *o, const char *temp);
+int tg_box_make_folder(struct tg_box *box, const tong_options *o, const char *temp,
+                       struct tg_made *ret_made);
 /* Delete it again. */
 void tg_box_unmake(struct tg_box *box, const char *temp);
 /* Is it the name of a bell file, and which number is in it? */
 bool tg_box_is_bells(const char *name, uint32_t *ret_number);
-int tg_box_make_bells(const struct tg_box *box, int dir, const char *name, uint32_t mode);
+int tg_box_make_bells(const struct tg_box *box, int dir, const char *name, uint32_t mode,
+                      int *ret_fd);
 /* How link_capacity acts. */
 uint32_t tg_box_link_capacity(const tong_options *o);
 int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct tg_box_view *view);
@@ -368,6 +378,8 @@ enum tg_end {
     TG_END_MINE  /* if it is dead or this process's */
 };
 int tg_box_take_away(struct tg_root *root, const char *name, enum tg_end how, const uint8_t *id);
+/* The mailbox of this handle, whose process owns it: with the handle's own mapping. */
+void tg_box_end_own(struct tg_box *box);
 /* Whoever sleeps in it looks again. */
 void tg_box_wake_everybody(const struct tg_box_view *view);
 /* Clear away what the dead left in ".tmp". Returns how many. */

@@ -207,17 +207,11 @@ static void wake_queue(int dir)
     tg_sys_unmap(p, TG_ROOM_SIZE);
 }
 
-/* All bells of the mailbox's own user, which may have another number here than where its file was made: there
- * each receiver listens. */
-static int wake_receivers(const char *name, unsigned char type, void *arg)
+static void wake_receivers(const struct tg_box_view *view, const char *name)
 {
-    const struct tg_box_view *view = arg;
-    uint32_t number;
-    (void)type;
-    struct tg_bells *bells =
-        tg_box_is_bells(name, &number) ? map_whole(view->dir, name, TG_BELLS_SIZE) : NULL;
+    struct tg_bells *bells = map_whole(view->dir, name, TG_BELLS_SIZE);
     if (bells == NULL) {
-        return 0;
+        return;
     }
     const uint32_t n = tg_load_acquire(&view->head->n_slots);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
@@ -225,19 +219,47 @@ static int wake_receivers(const char *name, unsigned char type, void *arg)
         tg_sys_futex_wake(&bells->slot[i].bell, INT_MAX);
     }
     tg_sys_unmap(bells, TG_BELLS_SIZE);
+}
+
+static void wake_row(const struct tg_box_view *view, uint32_t row)
+{
+    (void)tg_add(&view->rows[row].bell, 1);
+    tg_sys_futex_wake(&view->rows[row].bell, INT_MAX);
+}
+
+/* All of them, where no descriptor is left to ask which have a link. */
+static void wake_rows(const struct tg_box_view *view)
+{
+    const uint32_t n = tg_load_acquire(&view->head->n_rows);
+    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
+        wake_row(view, i);
+    }
+}
+
+/* All bells of the mailbox's own user, which may have another number here than where its file was made: there
+ * each receiver listens. And the rows of the links there are: who makes one behind this look finds what this
+ * one tells of before it sleeps. */
+static int wake_by_name(const char *name, unsigned char type, void *arg)
+{
+    const struct tg_box_view *view = arg;
+    uint32_t number;
+    (void)type;
+    const int row = tg_link_row(name);
+    if (row >= 0 && (uint32_t)row < tg_load_acquire(&view->head->n_rows)) {
+        wake_row(view, (uint32_t)row);
+    } else if (row < 0 && tg_box_is_bells(name, &number)) {
+        wake_receivers(view, name);
+    }
     return 0;
 }
 
 void tg_box_wake_everybody(const struct tg_box_view *view)
 {
     struct tg_box_head *head = view->head;
-    (void)tg_sys_list(view->dir, wake_receivers, (void *)(uintptr_t)view);
-    tg_poll_wake_all(view);
-    const uint32_t n = tg_load_acquire(&head->n_rows);
-    for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
-        (void)tg_add(&view->rows[i].bell, 1);
-        tg_sys_futex_wake(&view->rows[i].bell, INT_MAX);
+    if (tg_sys_list(view->dir, wake_by_name, (void *)(uintptr_t)view) < 0) {
+        wake_rows(view);
     }
+    tg_poll_wake_all(view);
     (void)tg_add(&head->room, 1);
     tg_sys_futex_wake(&head->room, INT_MAX);
     const uint32_t capacity = tg_load_relaxed(&head->capacity);
@@ -434,6 +456,27 @@ int tg_box_take_away(struct tg_root *root, const char *name, enum tg_end how, co
     return r;
 }
 
+void tg_box_end_own(struct tg_box *box)
+{
+    tg_fd lock = -1;
+    struct stat own;
+    struct stat named;
+    if (!box->writable || box->dir_uid != geteuid()) {
+        (void)tg_box_take_away(box->root, box->name, TG_END_MINE, box->id);
+        return;
+    }
+    const struct tg_box_view view = { .dir = box->dir,
+                                      .uid = box->dir_uid,
+                                      .head = box->main.head,
+                                      .slots = box->main.slots,
+                                      .rows = box->main.rows,
+                                      .entries = box->main.entries };
+    if (tg_root_lock(box->root, true, &lock) == 0 && tg_sys_fstat(box->dir, &own) == 0 &&
+        tg_sys_stat(tg_root_fd(box->root), box->name, &named) == 0 && named.st_ino == own.st_ino) {
+        (void)end_view(box->root, box->name, TG_END_MINE, &view);
+    }
+}
+
 int tg_box_remove(const char *name)
 {
     int r = tg_name_check(name);
@@ -559,80 +602,66 @@ static void write_box(struct tg_box_head *head, const tong_options *o, const str
     tg_store_release(&head->magic, TG_BOX_MAGIC);
 }
 
-static int make_box_file(struct tg_box *box, int dir, const tong_options *o)
+/* The first pages of a file, written before anybody knows its name. */
+union first_pages {
+    struct tg_box_head box;
+    struct tg_room_head room;
+    struct tg_bells bells;
+    uint8_t bytes[2 * TG_PAGE];
+};
+
+static int make_box_file(struct tg_box *box, int dir, const tong_options *o, int *ret_fd)
 {
+    union first_pages p = { .bytes = { 0 } };
+    static const uint8_t rows[TG_PAGE];
+    _Static_assert(TG_BOX_SLOTS_OFF == TG_PAGE, "the second page is of slots");
+    tg_store_relaxed(&p.box.n_rows, (uint32_t)(TG_PAGE / sizeof(struct tg_box_row)));
+    write_box(&p.box, o, box);
     tg_fd fd = -1;
-    int r = tg_file_make(dir, TG_BOX_FILE, TG_BOX_SIZE, TG_PAGE, tg_file_mode(o->mode, false), &fd);
+    int r = tg_file_write(dir, TG_BOX_FILE, p.bytes, sizeof p.bytes, TG_BOX_SIZE,
+                          tg_file_mode(o->mode, false), &fd);
     if (r == 0) {
-        r = tg_sys_allocate(fd, TG_BOX_SLOTS_OFF, TG_PAGE);
+        r = tg_sys_pwrite(fd, rows, sizeof rows, TG_BOX_ROWS_OFF);
     }
     if (r == 0) {
-        r = tg_sys_allocate(fd, TG_BOX_ROWS_OFF, TG_PAGE);
+        *ret_fd = tg_steal_fd(&fd);
     }
-    void *p = NULL;
-    if (r == 0) {
-        r = tg_sys_map(fd, 0, TG_PAGE, true, &p);
-    }
-    if (r < 0) {
-        return r;
-    }
-    struct tg_box_head *head = p;
-    tg_store_relaxed(&head->n_rows, (uint32_t)(TG_PAGE / sizeof(struct tg_box_row)));
-    write_box(head, o, box);
-    tg_sys_unmap(p, TG_PAGE);
-    return 0;
+    return r;
 }
 
-static int make_room_file(struct tg_box *box, int dir, const tong_options *o)
+static int make_room_file(struct tg_box *box, int dir, const tong_options *o, int *ret_fd)
 {
-    tg_fd fd = -1;
-    int r =
-        tg_file_make(dir, TG_ROOM_FILE, TG_ROOM_SIZE, TG_PAGE, tg_file_mode(o->mode, true), &fd);
-    void *p = NULL;
-    if (r == 0) {
-        r = tg_sys_map(fd, 0, TG_PAGE, true, &p);
-    }
-    if (r < 0) {
-        return r;
-    }
-    struct tg_room_head *room = p;
-    memcpy(room->box_id, box->id, 16);
-    tg_store_relaxed(&room->version, TG_BOX_VERSION);
-    tg_store_relaxed(&room->users, UINT32_C(1));
-    tg_store_release(&room->magic, TG_ROOM_MAGIC);
-    tg_sys_unmap(p, TG_PAGE);
-    return 0;
+    union first_pages p = { .bytes = { 0 } };
+    memcpy(p.room.box_id, box->id, 16);
+    tg_store_relaxed(&p.room.version, TG_BOX_VERSION);
+    tg_store_relaxed(&p.room.users, UINT32_C(1));
+    tg_store_release(&p.room.magic, TG_ROOM_MAGIC);
+    return tg_file_write(dir, TG_ROOM_FILE, p.bytes, TG_PAGE, TG_ROOM_SIZE,
+                         tg_file_mode(o->mode, true), ret_fd);
 }
 
-int tg_box_make_bells(const struct tg_box *box, int dir, const char *name, uint32_t mode)
+int tg_box_make_bells(const struct tg_box *box, int dir, const char *name, uint32_t mode,
+                      int *ret_fd)
 {
-    tg_fd fd = -1;
-    int r = tg_file_make(dir, name, TG_BELLS_SIZE, TG_BELLS_SIZE, tg_file_mode(mode, false), &fd);
-    void *p = NULL;
-    if (r == 0) {
-        r = tg_sys_map(fd, 0, TG_BELLS_SIZE, true, &p);
-    }
-    if (r < 0) {
-        return r;
-    }
-    struct tg_bells *bells = p;
-    memcpy(bells->box_id, box->id, 16);
-    tg_store_relaxed(&bells->version, TG_BOX_VERSION);
-    tg_store_release(&bells->magic, TG_BELL_MAGIC);
-    tg_sys_unmap(p, TG_BELLS_SIZE);
-    return 0;
+    union first_pages p = { .bytes = { 0 } };
+    _Static_assert(TG_BELLS_SIZE <= sizeof p.bytes, "bells are a page");
+    memcpy(p.bells.box_id, box->id, 16);
+    tg_store_relaxed(&p.bells.version, TG_BOX_VERSION);
+    tg_store_release(&p.bells.magic, TG_BELL_MAGIC);
+    return tg_file_write(dir, name, p.bytes, TG_BELLS_SIZE, TG_BELLS_SIZE,
+                         tg_file_mode(mode, false), ret_fd);
 }
 
-static int fill_folder(struct tg_box *box, int dir, const tong_options *o)
+static int fill_folder(struct tg_box *box, int dir, const tong_options *o, struct tg_made *made)
 {
     char bell[32];
     (void)snprintf(bell, sizeof bell, TG_BELLS_NAME, (uint32_t)geteuid());
-    int r = tg_box_make_bells(box, dir, bell, o->mode);
+    int r = tg_box_make_bells(box, dir, bell, o->mode, &made->bells);
     if (r == 0) {
-        r = make_room_file(box, dir, o);
+        r = make_room_file(box, dir, o, &made->room);
     }
     if (r == 0) {
-        r = make_box_file(box, dir, o);
+        r = make_box_file(box, dir, o, &made->box);
     }
     /* Users with a group may put their links here, but not take others' away. */
     if (r == 0 && (o->mode & 0077) != 0) {
@@ -657,7 +686,15 @@ void tg_box_unmake(struct tg_box *box, const char *temp)
     (void)tg_sys_rmdir(root, temp);
 }
 
-int tg_box_make_folder(struct tg_box *box, const tong_options *o, const char *temp)
+void tg_made_close(struct tg_made *made)
+{
+    tg_sys_close(made->box);
+    tg_sys_close(made->room);
+    tg_sys_close(made->bells);
+}
+
+int tg_box_make_folder(struct tg_box *box, const tong_options *o, const char *temp,
+                       struct tg_made *ret_made)
 {
     int r = tg_sys_random(box->id, sizeof box->id);
     if (r < 0) {
@@ -669,7 +706,7 @@ int tg_box_make_folder(struct tg_box *box, const tong_options *o, const char *te
         return r;
     }
     tg_fd dir = tg_sys_open(root, temp, O_RDONLY | O_DIRECTORY, 0);
-    r = dir < 0 ? dir : fill_folder(box, dir, o);
+    r = dir < 0 ? dir : fill_folder(box, dir, o, ret_made);
     if (r < 0) {
         tg_box_unmake(box, temp);
         return r;

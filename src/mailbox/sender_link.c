@@ -269,6 +269,16 @@ static int find_left(struct tg_box *box, struct search *search)
     return r;
 }
 
+/*
+ * No link was ever told of: there is nothing to look for. One whose sender died between its name and that
+ * stands in the way of the first new one (-EEXIST), which is when it is looked for.
+ */
+static bool has_no_link_yet(const struct tg_box *box)
+{
+    return (box->mode & 0077) == 0 && tg_load_acquire(&box->room->users) == 1 &&
+           box->n_users == 1 && tg_load_acquire(&box->users[0].bells->links) == 0;
+}
+
 static struct tg_room_row *room_row(const struct tg_box *box, uint32_t row)
 {
     const bool bounded = box->capacity != TONG_UNBOUNDED && box->capacity != 0;
@@ -359,10 +369,17 @@ int tg_sender_get_link(struct tg_box *box)
     tg_from_own(box, search.from);
     /* The link's file would be one user's and its sender's record another's: who took it for dead
      * then would be right. */
-    int r = tg_root_may_own(box->root, geteuid()) ? find_left(box, &search) : -EACCES;
-    const bool new_one = r == 0;
+    int r = tg_root_may_own(box->root, geteuid()) ? 0 : -EACCES;
+    bool new_one = r == 0 && has_no_link_yet(box);
     if (new_one) {
-        r = make_somewhere(box, &search);
+        r = make_link(box, 0, search.from);
+    }
+    if ((r == 0 && !new_one) || r == -EEXIST) {
+        r = find_left(box, &search);
+        new_one = r == 0;
+        if (new_one) {
+            r = make_somewhere(box, &search);
+        }
     }
     if (r < 0) {
         return r;

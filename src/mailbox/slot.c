@@ -253,7 +253,8 @@ int tg_slot_join(struct tg_box *box)
     r = find_free_slot(box, &slot);
     if (r == 0) {
         take_slot(box, slot);
-        r = tg_links_refresh(box);
+        tg_box_fresh_users(box);
+        r = tg_links_stale(box) ? tg_links_refresh(box) : 0;
         box->rx.ring_due = true;
         box->rx.ring_always = true;
         tg_queue_nudge_first(box);

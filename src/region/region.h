@@ -147,6 +147,9 @@ static inline bool tg_token_unlock(tg_a64 *token, uint64_t me)
 /* Make a file under a new name and reserve its first reserved bytes; it is size bytes long. */
 int tg_file_make(int dir, const char *name, uint64_t size, uint64_t reserved, uint32_t mode,
                  int *ret_fd);
+/* The same with its first bytes, whole pages, which writing reserves; behind them it is a hole. */
+int tg_file_write(int dir, const char *name, const void *content, size_t len, uint64_t size,
+                  uint32_t mode, int *ret_fd);
 /* Permissions of files for a mailbox or region of that mode. */
 uint32_t tg_file_mode(uint32_t mode, bool all_write);
 

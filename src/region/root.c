@@ -148,11 +148,48 @@ static int add_root(int fd, const struct stat *st, struct tg_root **ret_root)
     return 0;
 }
 
+/* roots_lock held. In a folder that somebody emptied the old handles go on, and new ones begin anew; so
+ * does a process that has become another user. */
+static struct tg_root *find_root(const struct stat *st)
+{
+    const uint32_t me = geteuid();
+    struct tg_root *root = roots;
+    while (root != NULL && (root->dev != st->st_dev || root->ino != st->st_ino || root->uid != me ||
+                            !tg_life_is_published(root))) {
+        root = root->next;
+    }
+    if (root != NULL) {
+        root->refs++;
+        root->mode = st->st_mode & 07777;
+    }
+    return root;
+}
+
+/* The folder of the path, if this process has it open: one look instead of opening it. */
+static struct tg_root *find_open_root(void)
+{
+    char path[4096];
+    struct stat st;
+    if (tg_root_path(path, sizeof path) < 0 || path[0] != '/' ||
+        tg_sys_stat(AT_FDCWD, path, &st) < 0 || check_folder(&st) < 0) {
+        return NULL; /* open_folder() tells why */
+    }
+    (void)pthread_mutex_lock(&roots_lock);
+    struct tg_root *root = find_root(&st);
+    (void)pthread_mutex_unlock(&roots_lock);
+    return root;
+}
+
 int tg_root_get(bool create, struct tg_root **ret_root)
 {
     int r = tg_process_init();
     if (r < 0) {
         return r;
+    }
+    struct tg_root *root = find_open_root();
+    if (root != NULL) {
+        *ret_root = root;
+        return 0;
     }
     struct stat st;
     tg_fd fd = -1;
@@ -161,18 +198,8 @@ int tg_root_get(bool create, struct tg_root **ret_root)
         return r;
     }
     (void)pthread_mutex_lock(&roots_lock);
-    struct tg_root *root = roots;
-    /* In a folder that somebody emptied the old handles go on, and new ones begin anew; so does a
-     * process that has become another user. */
-    const uint32_t me = geteuid();
-    while (root != NULL && (root->dev != st.st_dev || root->ino != st.st_ino || root->uid != me ||
-                            !tg_life_is_published(root))) {
-        root = root->next;
-    }
-    if (root != NULL) {
-        root->refs++;
-        root->mode = st.st_mode & 07777;
-    } else {
+    root = find_root(&st);
+    if (root == NULL) {
         r = add_root(fd, &st, &root);
         if (r == 0) {
             (void)tg_steal_fd(&fd);
@@ -332,6 +359,28 @@ int tg_file_make(int dir, const char *name, uint64_t size, uint64_t reserved, ui
         r = tg_sys_truncate(fd, size);
     }
     /* Last, so that nobody else opens what is not whole, and against the umask. */
+    if (r == 0 && mode != 0600) {
+        r = tg_sys_chmod(fd, mode);
+    }
+    if (r < 0) {
+        (void)tg_sys_unlink(dir, name);
+        return r;
+    }
+    *ret_fd = tg_steal_fd(&fd);
+    return 0;
+}
+
+int tg_file_write(int dir, const char *name, const void *content, size_t len, uint64_t size,
+                  uint32_t mode, int *ret_fd)
+{
+    tg_fd fd = tg_sys_open(dir, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd < 0) {
+        return fd;
+    }
+    int r = tg_sys_pwrite(fd, content, len, 0);
+    if (r == 0 && size > len) {
+        r = tg_sys_truncate(fd, size);
+    }
     if (r == 0 && mode != 0600) {
         r = tg_sys_chmod(fd, mode);
     }

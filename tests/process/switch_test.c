@@ -230,6 +230,22 @@ static void register_refuses_what_cannot_be(void)
 
 /* ---- those who wait */
 
+/* The same, and all that wait have woken, looked at the new policy, and sleep again. */
+static void set_and_settle(struct room *room, uint32_t delivery)
+{
+    uint64_t switches[SEATS];
+    for (uint32_t i = 0; i < SEATS; i++) {
+        kit_until(kit_sleeps(room->children[i].pid));
+        switches[i] = kit_switches(room->children[i].pid);
+    }
+    set_delivery(room->box, delivery, NULL);
+    for (uint32_t i = 0; i < SEATS; i++) {
+        kit_until(kit_switches(room->children[i].pid) > switches[i] &&
+                  kit_sleeps(room->children[i].pid));
+    }
+    until_wait(room, SEATS);
+}
+
 static void who_waits_counts_as_it_stands(void)
 {
     struct room room;
@@ -237,7 +253,7 @@ static void who_waits_counts_as_it_stands(void)
     send_one(&room);
     until_wait(&room, SEATS);
     expect(&room, 0, 0); /* who is the last in the queue now */
-    set_delivery(room.box, TONG_ROUND_ROBIN, NULL);
+    set_and_settle(&room, TONG_ROUND_ROBIN);
     for (uint64_t k = 1; k < 7; k++) {
         until_wait(&room, SEATS);
         send_one(&room);
@@ -248,7 +264,8 @@ static void who_waits_counts_as_it_stands(void)
     for (uint64_t k = 2; k < 7; k++) {
         expect(&room, k, (uint32_t)(k - 1) % SEATS);
     }
-    set_delivery(room.box, TONG_FIRST_COME, NULL);
+    until_wait(&room, SEATS);
+    set_and_settle(&room, TONG_FIRST_COME);
     for (uint64_t k = 7; k < 10; k++) {
         until_wait(&room, SEATS);
         send_one(&room);
