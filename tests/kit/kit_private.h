@@ -15,6 +15,7 @@ extern pid_t kit_test_process;
 #define KIT_OUTER "/dev/shm/tong-kit-%d%s"
 
 uint64_t kit_seed(void);
+void kit_read_carriers(void); /* docs/carriers.md */
 void kit_remove_tree(const char *path);
 
 #endif

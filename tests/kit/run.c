@@ -442,6 +442,7 @@ int kit_main(int argc, char **argv, const struct kit_test tests[], size_t n)
         return argc == 2 && strcmp(argv[1], "--list") == 0 ? 0 : 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
+    kit_read_carriers();
     printf("KIT_SEED=%llu\n", (unsigned long long)kit_seed());
     char base[64];
     make_base(base, sizeof(base));
