@@ -652,6 +652,82 @@ TONG_API int tong_origin_of(tong_mailbox *box, const tong_message *message,
  */
 TONG_API ssize_t tong_skip(tong_mailbox *box);
 
+/* ------------------------------------------------------------------ request and reply */
+
+/*
+ * tong_call - send a request and wait for its reply.
+ *
+ * Whoever receives from the mailbox answers with tong_reply(). The reply comes to a mailbox that the handle
+ * makes at its first call and nobody else sees; one more for each other call at the same time.
+ *
+ * Shape    request[0..len) as tong_send(); writes buf[0..n), n <= size, the reply.
+ * Blocks   until the reply; timeout_ns is for both ways. The request expires with it: it is not handed out
+ *          any more then, and a reply that comes later is thrown away.
+ * Returns  n >= 0, or
+ *            -EOWNERDEAD    nobody will answer: who had the request died, closed its handle, finished it
+ *                           without a reply, or received it by a call that cannot reply; or the
+ *                           mailbox's process is gone
+ *            -ETIMEDOUT     no reply in time, perhaps since nobody receives
+ *            -EAGAIN        timeout_ns is 0; or the mailbox is full and drops: nothing was sent
+ *            -EMSGSIZE      the reply is longer than size; it is thrown away. Or as tong_send()
+ *            -EIDRM         the mailbox was removed
+ *            -EINTR         a signal handler ran while waiting; -ECANCELED: tong_interrupt; the request may
+ *                           be worked on all the same
+ *            -EINVAL, -EBADF, -ENOSPC, -EPROTO, -EUSERS, -ENOMEM, -EMFILE, -ENFILE, -EACCES, -ECHILD
+ *                           as tong_send(), and of the mailbox for replies as tong_open()
+ * Rules    At most once: a request is handed out once. If who took it dies, closes, or finishes it without a
+ *          reply, the call ends with -EOWNERDEAD at once, and what was done of it is not known. Given back
+ *          (tong_return) it is handed out again.
+ *          At least once, where the mailbox's max_deliveries is above 1: who dies with a claimed request leaves
+ *          it to another one, marked, and the call goes on; the reply may then come of a second or
+ *          later delivery. One that was received, not claimed, is not handed out again.
+ *          A reply counts if the mailbox's user or root sent it.
+ * Threads  any number at once on one handle.
+ * Crash    the request of a caller that died is handed out until it expires; its reply is nobody's.
+ * Memory   a mailbox for each call at once, kept until tong_close(); one file descriptor each.
+ * Cost     the first call makes a mailbox, about 85 system calls; then as a send and a receive. The death of
+ *          who has the request ends the call within a millisecond. While a receiver has more than 64
+ *          requests that it received, did not claim, and has not answered, of some of them only its own
+ *          death is noticed, not that they were let go.
+ */
+TONG_API ssize_t tong_call(tong_mailbox *box, const void *request, size_t len, void *buf,
+                           size_t size, int64_t timeout_ns);
+
+/*
+ * tong_call_with - the same, with what its receiver shall know of the request, and who answered.
+ *
+ * Shape    with (TONG_SEND_OPTIONS_INIT): as tong_send_with(); call and reply_to stay 0. NULL: nothing.
+ *          *ret_info (TONG_MESSAGE_INIT): of the reply, as tong_receive_with(); also written on -EMSGSIZE.
+ *          NULL: not wanted.
+ * Returns  as tong_call().
+ * Blocks, Rules, Threads, Crash, Memory, Cost   as tong_call().
+ */
+TONG_API ssize_t tong_call_with(tong_mailbox *box, const void *request, size_t len,
+                                const tong_send_options *with, void *buf, size_t size,
+                                int64_t timeout_ns, tong_message *ret_info);
+
+/*
+ * tong_reply - answer a request, and finish it.
+ *
+ * Shape    request: claimed on box and not done, or what tong_receive_with() told of one that was received;
+ *          a message with call and reply_to. data[0..len) is the reply, of any length, whatever the mailbox's
+ *          message_size is.
+ * Blocks   as tong_send(), if the caller has many late replies waiting.
+ * Returns  0: the caller has it, and a claim is done. Or
+ *            -ENOENT   the caller is gone: dead, or its handle is closed. A claim is done
+ *            -EINVAL   it is no request, or answered already
+ *            -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED (tong_interrupt on box), -ENOSPC, -EMSGSIZE, -EUSERS,
+ *            -EPROTO, -EACCES, -ENOMEM, -EMFILE, -ENFILE, -ECHILD   as tong_send(); it is to be answered
+ *                      still
+ * Rules    Whether the caller waits still is not told: a late reply is thrown away.
+ * Threads  any number at once, of one request one at a time.
+ * Crash    a caller that dies inside has sent the reply or not; a claim may come again, where it does.
+ * Memory   data is copied. A handle for each caller, 64 idle ones stay open until tong_close(box).
+ * Cost     the first reply to a caller opens its mailbox; then as tong_send_with().
+ */
+TONG_API int tong_reply(tong_mailbox *box, tong_message *request, const void *data, size_t len,
+                        int64_t timeout_ns);
+
 /* ------------------------------------------------------------------ wait, look */
 
 /*

@@ -28,12 +28,11 @@ int tong_open(const char *name, unsigned flags, const tong_options *options, ton
     if (carrier == NULL || ret_box == NULL) {
         return carrier == NULL ? error : -EINVAL;
     }
-    tong_mailbox *box = malloc(sizeof *box);
+    tong_mailbox *box = calloc(1, sizeof *box);
     if (box == NULL) {
         return -ENOMEM;
     }
     box->carrier = carrier;
-    box->is_process = false;
     const int r = carrier->open(rest, flags, options, &box->handle);
     if (r < 0) {
         free(box);
@@ -51,6 +50,7 @@ int tong_close(tong_mailbox *box)
     if (box->is_process) {
         return -EINVAL;
     }
+    tg_api_end_calls(box);
     const int r = box->carrier->close(box->handle);
     free(box);
     return r;

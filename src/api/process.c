@@ -317,6 +317,7 @@ int tong_process_close(tong_process *me)
     while (me->peers != NULL) {
         close_peer(me, me->peers);
     }
+    tg_api_end_calls(&me->own);
     const int r = me->own.carrier->close(me->own.handle);
     free(me);
     return r;

@@ -85,6 +85,23 @@ struct tg_carrier {
     void (*peer_rename)(tg_handle peer, const char *rest);
     int (*links)(tong_links_fn *each, void *arg);
 
+    /* Request and reply; NULL, all five: it cannot. A mailbox for the replies to calls on h, which is closed before h and ended by its
+     * interrupt: its name, as this carrier knows it, and a number to begin with that nobody can guess. */
+    int (*reply_open)(tg_handle h, tg_handle *ret_reply, char ret_name[TONG_NAME_MAX],
+                      uint64_t *ret_number);
+    /* As send_with, of a request; where it is, for await. 0: it is in the mailbox. */
+    int (*ask)(tg_handle h, const void *data, size_t len, const tong_send_options *with,
+               int64_t timeout_ns, uint64_t ret_where[2]);
+    /* The reply of that number out of reply, as receive_with; all else that is there is thrown away. Comes
+     * for one call at a time. Also -EOWNERDEAD: nobody will answer the request. */
+    ssize_t (*await)(tg_handle h, tg_handle reply, const uint64_t where[2], uint64_t number,
+                     void *buf, size_t size, int64_t timeout_ns, tong_message *ret_info);
+    /* To send a reply to the mailbox that a request names; closed before h, ended by its interrupt.
+     * -ENOENT: its caller is gone. */
+    int (*caller_open)(tg_handle h, const char *rest, tg_handle *ret_caller);
+    /* The reply was sent: a claim is done. Makes request->call 0. */
+    int (*answered)(tg_handle h, tong_message *request);
+
     int (*stat)(const char *rest, tong_status *ret_status);
     int (*parties)(const char *rest, tong_parties_fn *each, void *arg);
     int (*list)(tong_list_fn *each, void *arg);

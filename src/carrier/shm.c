@@ -183,6 +183,44 @@ static void peer_rename(tg_handle peer, const char *rest)
     tg_peer_rename(peer, rest);
 }
 
+static int reply_open(tg_handle h, tg_handle *ret_reply, char ret_name[TONG_NAME_MAX],
+                      uint64_t *ret_number)
+{
+    struct tg_box *box;
+    const int r = tg_reply_open(h, &box, ret_name, ret_number);
+    if (r == 0) {
+        *ret_reply = box;
+    }
+    return r;
+}
+
+static int ask(tg_handle h, const void *data, size_t len, const tong_send_options *with,
+               int64_t timeout_ns, uint64_t ret_where[2])
+{
+    return tg_box_ask(h, data, len, with, timeout_ns, ret_where);
+}
+
+static ssize_t await(tg_handle h, tg_handle reply, const uint64_t where[2], uint64_t number,
+                     void *buf, size_t size, int64_t timeout_ns, tong_message *ret_info)
+{
+    return tg_box_await(h, reply, where, number, buf, size, timeout_ns, ret_info);
+}
+
+static int caller_open(tg_handle h, const char *rest, tg_handle *ret_caller)
+{
+    struct tg_box *box;
+    const int r = tg_caller_open(h, rest, &box);
+    if (r == 0) {
+        *ret_caller = box;
+    }
+    return r;
+}
+
+static int answered(tg_handle h, tong_message *request)
+{
+    return tg_box_answered(h, request);
+}
+
 const struct tg_carrier tg_carrier_shm = {
     .prefix = "shm",
     .open = open_,
@@ -219,6 +257,11 @@ const struct tg_carrier tg_carrier_shm = {
     .peer_is_same = peer_is_same,
     .peer_rename = peer_rename,
     .links = tg_box_links,
+    .reply_open = reply_open,
+    .ask = ask,
+    .await = await,
+    .caller_open = caller_open,
+    .answered = answered,
     .stat = tg_box_stat,
     .parties = tg_box_parties,
     .list = tg_box_list,

@@ -499,7 +499,7 @@ static int make_process_once(struct tg_box *box, const tong_options *options)
         r = take_dead_away(box);
         r = r == -ENOENT ? -EAGAIN : r;
     } else {
-        r = tg_load_relaxed(&view.head->process) != 0 ? -EBUSY : -EEXIST;
+        r = tg_load_relaxed(&view.head->process) == TG_OF_PROCESS ? -EBUSY : -EEXIST;
     }
     tg_box_view_close(&view);
     return r;
@@ -598,7 +598,9 @@ int tg_box_open_with(const char *name, unsigned flags, const tong_options *optio
     box->ring = UINT32_MAX;
     box->fork_count = tg_fork_count();
     box->is_process = how->is_process;
-    box->interrupts = how->as != NULL ? how->as->interrupts : &box->own_interrupts;
+    box->is_replies = how->is_replies;
+    struct tg_box *with = how->as != NULL ? how->as : how->interrupted_with;
+    box->interrupts = with != NULL ? with->interrupts : &box->own_interrupts;
     if (how->as != NULL) {
         tg_process_name(how->as, box->as.name);
     }

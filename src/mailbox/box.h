@@ -130,6 +130,7 @@ struct tg_receiver {
     uint32_t want_note;             /* sleeps of the senders' front already rung for */
     int64_t parked_ns;              /* when one that was set aside was tried again */
     struct tg_box_entry *too_often; /* found by this look, for dead_letter.c */
+    uint32_t forgets;               /* entries of requests that were taken for others */
     uint32_t polls;                 /* calls that must not wait and saw nothing */
     uint32_t looks;                 /* calls since the others' lives were looked at */
     uint32_t user_looks;            /* calls since the others' bells were read */
@@ -204,6 +205,7 @@ struct tg_box {
     bool joined;      /* has a life */
     bool writable;    /* the box file is mapped for writing */
     bool is_process;  /* a process's own mailbox, opened by that process */
+    bool is_replies;  /* for the replies to calls of this process */
     atomic_bool owns; /* its close ends the mailbox, if it is this process's still */
     bool threads;     /* told that several threads use it */
     uint8_t id[16];
@@ -291,7 +293,9 @@ void tg_box_accept(struct tg_box *box);
 /* How a handle is opened beside what tong.h knows. */
 struct tg_opening {
     bool is_process;   /* as a process's own mailbox, which is made here */
+    bool is_replies;   /* for the replies to calls */
     struct tg_box *as; /* to send as this process, with its interrupts; NULL: as nobody */
+    struct tg_box *interrupted_with; /* by its interrupts; NULL: by its own */
 };
 int tg_box_open_with(const char *name, unsigned flags, const tong_options *options,
                      const struct tg_opening *how, struct tg_box **ret_box);
@@ -437,9 +441,10 @@ void tg_room_exit(struct tg_box *box);
 
 /* ---- send.c */
 
-/* As tong_send, of a message that says something of itself. */
+/* As tong_send, of a message that says something of itself. ret_where, if not NULL: where it is, see
+ * request.c; then 0 means that it is in the mailbox. */
 int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void *data, size_t len,
-                     int64_t timeout_ns);
+                     int64_t timeout_ns, uint64_t *ret_where);
 
 /* Whether what was sent last on the own link was handed out, so that nobody need be told of it. */
 bool tg_sender_is_handed_out(struct tg_box *box);
@@ -544,7 +549,8 @@ void tg_claims_collect(struct tg_box *box, bool all);
 bool tg_claims_want_retry(const struct tg_box *box);
 /* Recompute one link. */
 void tg_claims_collect_one(struct tg_box *box, struct tg_attached *at);
-/* A free entry of the own slot. 0, -ENOBUFS (all are claims), -errno (no memory for it). */
+/* A free entry of the own slot. 0, -ENOBUFS (all are claims), -errno (no memory for it). One of a request
+ * to be answered is taken for it, at last. */
 int tg_claims_free_entry(struct tg_box *box, struct tg_box_entry **ret_entry);
 struct tg_box_entry *tg_claims_of(struct tg_box *box, uint32_t slot);
 /* What an entry says of its message, all but the state. */
@@ -554,6 +560,11 @@ void tg_claims_finish(struct tg_box *box, struct tg_box_entry *entry, uint32_t s
 /* The entry a message speaks of, if this handle holds it claimed; else NULL. */
 struct tg_box_entry *tg_claims_entry_of(struct tg_box *box, const tong_message *message,
                                         uint32_t *ret_state);
+/* The same in whatever state. */
+struct tg_box_entry *tg_claims_entry_in(struct tg_box *box, const tong_message *message,
+                                        uint32_t *ret_state);
+/* How a message calls its entry. */
+void tg_claims_mark(struct tg_box *box, const struct tg_box_entry *entry, tong_message *message);
 /* The link an entry is of, if it is attached. */
 struct tg_attached *tg_claims_link_of(const struct tg_box *box, const struct tg_box_entry *entry);
 /* Free the private copy of the claim that a message calls by this number, if it has one. */
@@ -593,7 +604,13 @@ struct tg_take {
     uint32_t deliveries;
     uint32_t extension; /* bytes before data */
     tong_message *info; /* NULL, or to be told all that is known, also on -EMSGSIZE */
-    char *name;         /* where the name of its sender goes; NULL: it is not asked for */
+    /* requests and replies, see request.c */
+    uint64_t call;   /* wanted is the reply of this number, 0 anything */
+    uint32_t by;     /* ... sent by this user, or by root */
+    bool may_answer; /* a request that is copied is to be answered by who made this call */
+    bool is_asked;   /* ... and what was found is one */
+    struct tg_box_entry *answering; /* of the own slot, where it is kept; or NULL */
+    char *name; /* where the name of its sender goes; NULL: it is not asked for */
 };
 
 /* For a claim of another user's message: memory for a copy, reserved, filled, given up. Of others
@@ -630,6 +647,28 @@ int tg_take_too_often(struct tg_box *box, struct tg_take *take);
 uint32_t tg_take_count(struct tg_box *box, uint32_t most);
 /* Whether something may be there; a hint, no token needed. */
 bool tg_take_hint(struct tg_box *box);
+
+/* ---- request.c; token held unless said */
+
+/* Whether a message is a request. */
+bool tg_request_is(const struct tg_said *said);
+/* Whether it is a message the present call wants: one of another call's replies is none. */
+bool tg_request_is_reply(const struct tg_take *take, const struct tg_said *said);
+/* A request that came back and is not to be handed out again. state: of its entry. */
+bool tg_request_is_over(const struct tg_box *box, const struct tg_said *said, uint32_t state);
+/* Before a message that was copied out or is thrown away leaves the mailbox: if it is a request, note who
+ * answers it, or that nobody does. */
+void tg_request_keep(struct tg_box *box, struct tg_take *take, bool thrown_away);
+/* The same of one whose entry it has, CLAIMED by this receiver. */
+void tg_request_leave(struct tg_box *box, struct tg_take *take, bool thrown_away);
+/* Who waits for a reply looks again, when the token is given back. */
+void tg_request_tell(struct tg_box *box);
+/* The same at once; no token held. */
+void tg_request_tell_now(struct tg_box *box);
+/* 0 while somebody may answer; -EOWNERDEAD, -EIDRM, ... No token, any thread. */
+int tg_request_check(struct tg_box *box, const uint64_t where[2]);
+/* The set has the own bells: add what ends the wait for the reply. False: look again. */
+bool tg_request_may_sleep(struct tg_box *box, const uint64_t where[2], struct tg_waitset *set);
 
 /* ---- dead_letter.c */
 

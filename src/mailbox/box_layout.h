@@ -23,7 +23,7 @@
 #define TG_BOX_MAGIC UINT32_C(0x786f6274)  /* "tbox" */
 #define TG_ROOM_MAGIC UINT32_C(0x6d6f7274) /* "trom" */
 #define TG_BELL_MAGIC UINT32_C(0x6c6c6274) /* "tbll" */
-#define TG_BOX_VERSION 3u
+#define TG_BOX_VERSION 4u
 
 #define TG_SLOTS_MAX 256u
 #define TG_CLAIMS_MAX 64u /* entries a slot */
@@ -91,7 +91,7 @@ struct tg_box_head {
     uint8_t unused6[56];
     uint8_t unused7[64];
     /* offset 704: of a process's own mailbox */
-    tg_a32 process; /* 1: it is one; once */
+    tg_a32 process; /* 1: it is one; 2: it is for the replies to calls, see request.c; once */
     tg_a32 renames; /* names it had before: release, behind the rename; the owner, root's lock held.
                        Partner: who sends by name */
     uint8_t unused8[56];
@@ -105,6 +105,9 @@ _Static_assert(offsetof(struct tg_box_head, policy) == 448, "format: policy name
 _Static_assert(offsetof(struct tg_box_head, chosen) == 576, "format: policy");
 _Static_assert(offsetof(struct tg_box_head, process) == 704, "format: process");
 _Static_assert(sizeof(struct tg_box_head) == 768, "format: box head");
+
+#define TG_OF_PROCESS 1u
+#define TG_FOR_REPLIES 2u
 
 /* The parts of the delivery word. */
 #define TG_DELIVERY(word) ((word)&0xffffu)
@@ -134,10 +137,12 @@ struct tg_box_slot {
     /* offset 72: in an event loop */
     tg_a32 polls; /* {number of its FIFO:31, TG_POLLS}; counts those it ever had; the holder */
     tg_a32 armed; /* epoch since when it is to be rung, 0 not; its receiver, as the holder */
-    uint8_t unused1[48];
+    uint8_t unused1[44];
+    tg_a32 crowded; /* 1: it may have requests to answer that no entry tells of; the holder */
 };
 
 _Static_assert(offsetof(struct tg_box_slot, polls) == 72, "format: polls");
+_Static_assert(offsetof(struct tg_box_slot, crowded) == 124, "format: crowded");
 _Static_assert(sizeof(struct tg_box_slot) == 128, "format: slot");
 
 #define TG_POLLS 1u /* its receiver has a FIFO */
@@ -164,10 +169,10 @@ _Static_assert(sizeof(struct tg_box_row) == 128, "format: row");
 #define TG_TAKEN 1u
 #define TG_REFUSED 2u
 
-/* A claim. The fields are the holder's and are written while FREE; the state is its slot's
- * receiver's while CLAIMED, the holder's otherwise. */
+/* A claim, or a request to be answered. The fields are the holder's and are written while FREE; the
+ * state is its slot's receiver's while CLAIMED or ANSWERING, the holder's otherwise. */
 struct tg_box_entry {
-    tg_a32 state; /* enum tg_entry_state | deliveries << 16 */
+    tg_a32 state; /* enum tg_entry_state | TG_LEFT, TG_ASKED | deliveries << 16 */
     tg_a32 row;
     tg_a32 sequence;
     tg_a32 offset;    /* of the record, / 16 */
@@ -182,10 +187,14 @@ _Static_assert(sizeof(struct tg_box_entry) == 32, "format: entry");
 enum tg_entry_state {
     TG_FREE = 0,
     TG_CLAIMED = 1,
-    TG_RELEASED = 2, /* done: the next collect frees it */
-    TG_RETURNED = 3, /* to be served first */
-    TG_PARKED = 4,   /* set aside: handed out too often, and nobody took it as a dead letter */
+    TG_RELEASED = 2,  /* done: the next collect frees it */
+    TG_RETURNED = 3,  /* to be served first */
+    TG_PARKED = 4,    /* set aside: handed out too often, and nobody took it as a dead letter */
+    TG_ANSWERING = 5, /* a request whose bytes were copied out: no message any more, no room */
 };
+
+#define TG_LEFT 0x100u  /* RETURNED: its receiver did not give it back, it died or closed */
+#define TG_ASKED 0x200u /* RELEASED: a request whose bytes were copied out, ANSWERING comes next */
 
 #define TG_ENTRY_STATE(word) ((word)&0xffu)
 #define TG_ENTRY_DELIVERIES(word) ((word) >> 16)

@@ -9,9 +9,12 @@
  *   RETURNED   to be served before new messages                   take, by any receiver
  *   PARKED     handed out too often, not served, still counted    collect: RETURNED, to try the
  *                                                                 dead-letter mailbox again; skip
+ *   ANSWERING  no message any more: its receiver has a copy and   reply, by its receiver; repair;
+ *              is to answer it (request.c)                        take, for want of a free one
  *
  * I1  Fields are written while FREE, the state last; then `next` moves: the hand-out.
- * I2  While CLAIMED only its receiver writes the state, in every other state only the holder.
+ * I2  While CLAIMED or ANSWERING only its receiver writes the state, in every other state only the
+ *     holder.
  * I3  head and done are recomputed from the entries and never added to, so a collect that died is
  *     made good by the next.
  * I4  Who finishes a claim stores the state, then finds the token free and collects, or leaves
@@ -120,11 +123,22 @@ void tg_claims_ring(struct tg_box *box)
     rx->ring_always = false;
 }
 
+/* What is before head is finished, whatever done says: who died between the two stores left it behind, and
+ * the link may be gone by now, drained. */
+static void settle_done(struct tg_box *box, struct tg_box_row *row)
+{
+    const uint32_t freed = tg_place_sequence(tg_load_relaxed(&row->head));
+    if (box->capacity != 0 && (int32_t)(freed - tg_load_relaxed(&row->done)) > 0) {
+        tg_store_release(&row->done, freed);
+    }
+}
+
 void tg_claims_sum(struct tg_box *box)
 {
     uint32_t sum = 0;
     const uint32_t n = tg_load_relaxed(&box->head->n_rows);
     for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
+        settle_done(box, &box->rows[i]);
         sum += tg_load_relaxed(&box->rows[i].done);
     }
     if (box->capacity != 0) {
@@ -172,7 +186,9 @@ static void free_released(struct tg_box *box, struct tg_box_entry *entry, uint32
         return;
     }
     at->touched = true;
-    tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
+    const uint32_t deliveries = TG_ENTRY_DELIVERIES(state);
+    tg_store_release(&entry->state, (state & TG_ASKED) != 0 ? TG_ENTRY(TG_ANSWERING, deliveries)
+                                                            : TG_ENTRY(TG_FREE, 0));
     if (box->capacity == 0) {
         tg_claims_note_done(box, 1);
     }
@@ -194,7 +210,7 @@ static void begin_link(struct tg_box *box, struct tg_attached *at)
 
 static void count_entry(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
 {
-    if (TG_ENTRY_STATE(state) == TG_FREE) {
+    if (TG_ENTRY_STATE(state) == TG_FREE || TG_ENTRY_STATE(state) == TG_ANSWERING) {
         return;
     }
     struct tg_attached *at = tg_claims_link_of(box, entry);
@@ -388,6 +404,23 @@ static int move_parked_away(struct tg_box *box)
     return r;
 }
 
+/* One of a request to be answered, another one each time. Who asked is told first that there may be some
+ * that no entry speaks of. */
+static int forget_request(struct tg_box *box, struct tg_box_entry **ret_entry)
+{
+    struct tg_box_entry *e = tg_claims_of(box, box->rx.slot);
+    for (uint32_t k = 0; k < TG_CLAIMS_MAX; k++) {
+        struct tg_box_entry *entry = &e[box->rx.forgets++ % TG_CLAIMS_MAX];
+        if (TG_ENTRY_STATE(tg_load_relaxed(&entry->state)) == TG_ANSWERING) {
+            tg_store_release(&box->slots[box->rx.slot].crowded, UINT32_C(1));
+            tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
+            *ret_entry = entry;
+            return 0;
+        }
+    }
+    return -ENOBUFS;
+}
+
 int tg_claims_free_entry(struct tg_box *box, struct tg_box_entry **ret_entry)
 {
     int r = find_free(box, box->rx.slot, ret_entry);
@@ -398,7 +431,7 @@ int tg_claims_free_entry(struct tg_box *box, struct tg_box_entry **ret_entry)
     if (r == -ENOBUFS && move_parked_away(box) == 0) {
         r = find_free(box, box->rx.slot, ret_entry);
     }
-    return r;
+    return r == -ENOBUFS ? forget_request(box, ret_entry) : r;
 }
 
 /* ---- done and return: no token needed (I4) */
@@ -423,7 +456,7 @@ void tg_claims_finish(struct tg_box *box, struct tg_box_entry *entry, uint32_t s
     tg_box_unlock(box);
 }
 
-struct tg_box_entry *tg_claims_entry_of(struct tg_box *box, const tong_message *message,
+struct tg_box_entry *tg_claims_entry_in(struct tg_box *box, const tong_message *message,
                                         uint32_t *ret_state)
 {
     const uint64_t index = message->private_[0];
@@ -435,7 +468,21 @@ struct tg_box_entry *tg_claims_entry_of(struct tg_box *box, const tong_message *
     *ret_state = tg_load_relaxed(&entry->state);
     const uint64_t which =
         (uint64_t)tg_load_relaxed(&entry->row) << 32 | tg_load_relaxed(&entry->sequence);
-    return TG_ENTRY_STATE(*ret_state) == TG_CLAIMED && which == message->private_[1] ? entry : NULL;
+    return which == message->private_[1] ? entry : NULL;
+}
+
+struct tg_box_entry *tg_claims_entry_of(struct tg_box *box, const tong_message *message,
+                                        uint32_t *ret_state)
+{
+    struct tg_box_entry *entry = tg_claims_entry_in(box, message, ret_state);
+    return entry != NULL && TG_ENTRY_STATE(*ret_state) == TG_CLAIMED ? entry : NULL;
+}
+
+void tg_claims_mark(struct tg_box *box, const struct tg_box_entry *entry, tong_message *message)
+{
+    message->private_[0] = (uint64_t)(entry - tg_claims_of(box, box->rx.slot)) + 1;
+    message->private_[1] =
+        (uint64_t)tg_load_relaxed(&entry->row) << 32 | tg_load_relaxed(&entry->sequence);
 }
 
 void tg_claims_drop_copy(struct tg_box *box, uint64_t index)
@@ -469,7 +516,11 @@ static int finish_message(struct tg_box *box, tong_message *message, enum tg_ent
 
 int tg_box_done(struct tg_box *box, tong_message *message)
 {
-    return finish_message(box, message, TG_RELEASED);
+    const int r = finish_message(box, message, TG_RELEASED);
+    if (r == 0 && message->call != 0 && message->reply_to[0] != '\0') {
+        tg_request_tell_now(box); /* unanswered */
+    }
+    return r;
 }
 
 int tg_box_return(struct tg_box *box, tong_message *message)

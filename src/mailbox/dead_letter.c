@@ -46,7 +46,8 @@ static int send_on(struct tg_box *box, const struct tg_take *take)
     if (r < 0) {
         return r;
     }
-    r = to->capacity == 0 ? -EOPNOTSUPP : tg_box_send_said(to, &said, take->data, take->len, 0);
+    r = to->capacity == 0 ? -EOPNOTSUPP
+                          : tg_box_send_said(to, &said, take->data, take->len, 0, NULL);
     (void)tg_box_close(to);
     return r;
 }
@@ -65,6 +66,7 @@ void tg_dead_letter(struct tg_box *box)
     } else {
         tg_claims_finish(box, take.entry, TG_ENTRY(TG_PARKED, take.deliveries));
     }
+    tg_request_tell_now(box); /* if it is one, nobody answers it here */
     tg_take_drop(&take);
 }
 

@@ -596,8 +596,8 @@ static void write_box(struct tg_box_head *head, const tong_options *o, const str
         memcpy(head->dead_letter, o->dead_letter, strlen(o->dead_letter) + 1);
     }
     tg_store_relaxed(&head->owner_pid, owner != 0 ? (uint32_t)getpid() : 0);
-    if (box->is_process) {
-        tg_store_relaxed(&head->process, UINT32_C(1));
+    if (box->is_process || box->is_replies) {
+        tg_store_relaxed(&head->process, box->is_process ? TG_OF_PROCESS : TG_FOR_REPLIES);
     }
     tg_store_release(&head->magic, TG_BOX_MAGIC);
 }

@@ -75,6 +75,25 @@ void tg_peer_rename(struct tg_box *peer, const char *name);
 
 int tg_box_links(tong_links_fn *each, void *arg);
 
+/* ---- request and reply: request.c. where: a request, as its caller finds it again */
+
+/* A mailbox for the replies to calls on box, ended by its interrupt and closed before it; its name and a
+ * number to begin with are drawn by lot. */
+int tg_reply_open(struct tg_box *box, struct tg_box **ret_reply, char ret_name[TONG_NAME_MAX],
+                  uint64_t *ret_number);
+/* As tg_box_send_with(). 0: it is in the mailbox; TONG_DROPPED: it is not. */
+int tg_box_ask(struct tg_box *box, const void *data, size_t len, const tong_send_options *with,
+               int64_t timeout_ns, uint64_t ret_where[2]);
+/* The reply of that number out of reply, which has one call at a time; others that are there are thrown
+ * away. As tg_box_receive_with(); also -EOWNERDEAD: nobody will answer. */
+ssize_t tg_box_await(struct tg_box *box, struct tg_box *reply, const uint64_t where[2],
+                     uint64_t number, void *buf, size_t size, int64_t timeout_ns,
+                     tong_message *ret_info);
+/* Another one's mailbox for replies, to send one; ended by the interrupt of box. -ENOENT. */
+int tg_caller_open(struct tg_box *box, const char *name, struct tg_box **ret_caller);
+/* The request is answered: its claim is done, or it is forgotten. 0, -ECHILD. */
+int tg_box_answered(struct tg_box *box, tong_message *request);
+
 int tg_box_stat(const char *name, tong_status *ret_status);
 int tg_box_list(tong_list_fn *each, void *arg);
 int tg_box_parties(const char *name, tong_parties_fn *each, void *arg);

@@ -97,7 +97,8 @@ static int look_at_mailbox(struct lanes *lanes, const char *name)
     if (r < 0) {
         return unless_left_out(r); /* tong_list() tells why */
     }
-    if (tg_load_relaxed(&view->head->process) != 0 && !tg_box_view_is_dead(lanes->root, view)) {
+    if (tg_load_relaxed(&view->head->process) == TG_OF_PROCESS &&
+        !tg_box_view_is_dead(lanes->root, view)) {
         lanes->to = name;
         r = tg_sys_list(view->dir, look_at_link, lanes);
     }

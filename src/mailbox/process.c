@@ -59,7 +59,7 @@ static int look_up(struct tg_box *peer, const char *name)
     if (tg_sight_fetch_head(&peer->sight) < 0) {
         return -EPROTO;
     }
-    if (tg_load_relaxed(&peer->head->process) == 0) {
+    if (tg_load_relaxed(&peer->head->process) != TG_OF_PROCESS) {
         return -EINVAL;
     }
     /* acquire, before the question. */
@@ -133,7 +133,7 @@ static int clear_name(struct tg_box *box, const char *name)
     }
     uint8_t id[16];
     memcpy(id, view.head->id, sizeof id);
-    r = tg_load_relaxed(&view.head->process) != 0 ? -EBUSY : -EEXIST;
+    r = tg_load_relaxed(&view.head->process) == TG_OF_PROCESS ? -EBUSY : -EEXIST;
     if (tg_box_view_is_dead(box->root, &view)) {
         r = tg_box_take_away(box->root, name, TG_END_DEAD, id);
         r = r == -ENOENT || r == -EEXIST ? 0 : r == -EPERM ? -EACCES : r;

@@ -136,6 +136,24 @@ static int sleep_once(struct tg_box *box, struct tg_call *call, const struct tg_
     return r == -EINTR ? r : 0;
 }
 
+/* Of a call that waits for somebody, beside the mailbox: the process whose messages it wants, or who has
+ * its request. 0, or why it waits no more. */
+static int why_it_ends(const struct tg_call *call)
+{
+    return call->where != NULL ? tg_request_check(call->peer, call->where)
+                               : tg_from_check(call->peer);
+}
+
+static bool may_sleep_beside(const struct tg_call *call, struct tg_waitset *set)
+{
+    if (call->where == NULL) {
+        return tg_from_may_sleep(call->peer, set);
+    }
+    /* What interrupts it rings no bell of the mailbox for replies. */
+    tg_waitset_add(set, &call->peer->interrupts->now, call->interrupts);
+    return tg_request_may_sleep(call->peer, call->where, set);
+}
+
 /* Token held; given back in any case. 0: look again. */
 static int queue_and_sleep(struct tg_box *box, struct tg_call *call)
 {
@@ -155,7 +173,7 @@ static int queue_and_sleep(struct tg_box *box, struct tg_call *call)
         tg_box_unlock(box);
         r = 0;
     } else if (tg_box_may_sleep(box, &set) && tg_box_may_receive(box) &&
-               tg_choice_is(box, call->delivery) && tg_from_may_sleep(call->peer, &set) &&
+               tg_choice_is(box, call->delivery) && may_sleep_beside(call, &set) &&
                atomic_load_explicit(&box->interrupts->now, memory_order_seq_cst) ==
                    call->interrupts) {
         /* Both were asked after the bell was read: who ends the mailbox or interrupts rings it. */
@@ -226,8 +244,8 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
         if (r < 0) {
             return tg_receive_give_up(box, call, r);
         }
-        /* Before the look: what it sent before its end is taken first. */
-        const int end = tg_from_check(call->peer);
+        /* Before the look: what was sent before the end is taken first. */
+        const int end = why_it_ends(call);
         if (!call->queued && !tg_receive_hint(box) && !has_parked(box, take)) {
             if (call->deadline == 0 && !looks_closer(box)) {
                 return -EAGAIN;
@@ -321,12 +339,14 @@ static int finish_copy(struct tg_box *box, struct tg_take *take)
         tg_claims_finish(box, take->entry, TG_ENTRY(TG_RETURNED, TG_ENTRY_DELIVERIES(state)));
         return copied;
     }
-    tong_message message = TONG_MESSAGE_INIT;
-    const struct tg_box_entry *own = tg_claims_of(box, box->rx.slot);
-    message.private_[0] = (uint64_t)(take->entry - own) + 1;
-    message.private_[1] = (uint64_t)take->at->reader.row << 32 | take->sequence;
-    const int r = tg_box_done(box, &message);
-    return copied < 0 ? copied : r < 0 ? r : 1;
+    const bool is_kept = copied == 0 && take->is_asked && take->may_answer;
+    const uint32_t done = TG_ENTRY(TG_RELEASED, take->deliveries);
+    take->answering = is_kept ? take->entry : NULL;
+    tg_claims_finish(box, take->entry, is_kept ? done | TG_ASKED : done);
+    if (take->is_asked && !is_kept) {
+        tg_request_tell_now(box);
+    }
+    return copied < 0 ? copied : 1;
 }
 
 /* The gate is held. Of a handle in an event loop: what its descriptor speaks of is taken, not told of
@@ -361,6 +381,7 @@ int tg_receive_wish(struct tg_box *box, struct tg_take *take, int64_t timeout_ns
     }
     call.spun = spun;
     call.peer = wish->peer;
+    call.where = wish->where;
     r = receive_polled(box, take, &call, wish);
     if (r == 1) {
         r = finish_copy(box, take);
@@ -389,6 +410,20 @@ ssize_t tg_box_skip(struct tg_box *box)
     return r == 1 ? (ssize_t)take.len : r;
 }
 
+static void tell_info(struct tg_box *box, const struct tg_take *take, int r, tong_message *ret_info)
+{
+    if (ret_info == NULL || (r != 1 && r != -EMSGSIZE)) {
+        return;
+    }
+    const uint32_t struct_size = ret_info->struct_size;
+    *ret_info = *take->info;
+    ret_info->struct_size = struct_size;
+    ret_info->data = r == 1 ? take->buf : NULL;
+    if (r == 1 && take->answering != NULL) {
+        tg_claims_mark(box, take->answering, ret_info);
+    }
+}
+
 ssize_t tg_box_receive_with(struct tg_box *box, void *buf, size_t size,
                             const tong_receive_options *with, int64_t timeout_ns,
                             tong_message *ret_info)
@@ -397,13 +432,28 @@ ssize_t tg_box_receive_with(struct tg_box *box, void *buf, size_t size,
         return -EOPNOTSUPP;
     }
     tong_message info = TONG_MESSAGE_INIT;
-    struct tg_take take = { .how = TG_TAKE_COPY, .buf = buf, .size = size, .info = &info };
+    struct tg_take take = {
+        .how = TG_TAKE_COPY, .buf = buf, .size = size, .info = &info, .may_answer = ret_info != NULL
+    };
     const int r = receive(box, &take, timeout_ns, false);
-    if (ret_info != NULL && (r == 1 || r == -EMSGSIZE)) {
-        info.struct_size = ret_info->struct_size;
-        info.data = r == 1 ? buf : NULL;
-        *ret_info = info;
-    }
+    tell_info(box, &take, r, ret_info);
+    return r == 1 ? (ssize_t)take.len : r;
+}
+
+ssize_t tg_box_await(struct tg_box *box, struct tg_box *reply, const uint64_t where[2],
+                     uint64_t number, void *buf, size_t size, int64_t timeout_ns,
+                     tong_message *ret_info)
+{
+    tong_message info = TONG_MESSAGE_INIT;
+    struct tg_take take = { .how = TG_TAKE_COPY,
+                            .buf = buf,
+                            .size = size,
+                            .info = &info,
+                            .call = number,
+                            .by = box->dir_uid };
+    const struct tg_wish wish = { .peer = box, .where = where };
+    const int r = tg_receive_wish(reply, &take, timeout_ns, false, &wish);
+    tell_info(reply, &take, r, ret_info);
     return r == 1 ? (ssize_t)take.len : r;
 }
 
@@ -414,11 +464,9 @@ int tg_box_claim(struct tg_box *box, int64_t timeout_ns, tong_message *ret_messa
     if (r != 1 || take.at == NULL || take.entry == NULL) {
         return r;
     }
-    const struct tg_box_entry *own = tg_claims_of(box, box->rx.slot);
-    box->rx.copies[take.entry - own] = take.copy;
+    box->rx.copies[take.entry - tg_claims_of(box, box->rx.slot)] = take.copy;
     ret_message->data = take.data;
-    ret_message->private_[0] = (uint64_t)(take.entry - own) + 1;
-    ret_message->private_[1] = (uint64_t)tg_load_relaxed(&take.entry->row) << 32 | take.sequence;
+    tg_claims_mark(box, take.entry, ret_message);
     return 0;
 }
 

@@ -7,6 +7,8 @@
 struct tg_call {
     int64_t deadline;
     struct tg_box *peer; /* whose messages are waited for: its end ends the call; NULL nobody's */
+    const uint64_t
+        *where; /* the request in peer whose reply is waited for; NULL: any message of it */
     uint32_t interrupts; /* as the call began */
     uint32_t sleeps;
     uint32_t delivery; /* the word under which its sleep was prepared */
@@ -29,6 +31,7 @@ bool tg_receive_short(struct tg_box *box, struct tg_take *take, bool wait, bool 
 struct tg_wish {
     const char *only;    /* senders of this name alone, NULL: all */
     struct tg_box *peer; /* as in struct tg_call */
+    const uint64_t *where;
 };
 /* A receive call. 1 taken, -errno. spun: the short way was tried and has spun. */
 int tg_receive_wish(struct tg_box *box, struct tg_take *take, int64_t timeout_ns, bool spun,

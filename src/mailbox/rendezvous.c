@@ -288,6 +288,8 @@ static int consume(struct tg_box *box, struct tg_attached *at, struct tg_take *t
 {
     struct tg_said said;
     int r = take->extension != 0 ? tg_take_said(take, &said) : 0;
+    take->is_asked = r == 0 && take->extension != 0 && tg_request_is(&said);
+    take->answering = NULL;
     if (take->how == TG_TAKE_CLAIM) {
         r = r == 0 ? tg_take_fill(take) : r;
         if (r == 0) {
@@ -309,7 +311,7 @@ static int consume(struct tg_box *box, struct tg_attached *at, struct tg_take *t
         tg_claims_collect(box, false);
         return r;
     }
-    tg_store_release(&take->entry->state, TG_ENTRY(TG_FREE, 0));
+    tg_request_leave(box, take, r < 0);
     take->entry = NULL;
     tg_claims_note_done(box, 1);
     tg_claims_collect_one(box, at);

@@ -476,6 +476,7 @@ struct parts {
     size_t len;
     uint64_t deadline_ns; /* as in tg_attributes */
     bool is_kept;         /* refused, it is not lost: a dead letter is set aside then */
+    uint64_t *ret_where;  /* where it is then, for a request; or NULL */
 };
 
 static int send_one(struct tg_box *box, const struct parts *parts, const struct call *call)
@@ -507,6 +508,15 @@ static int answer(const struct tg_box *box)
     return box->tx.given_up != 0 ? TONG_DROPPED : 0;
 }
 
+/* Link, row and number: what its caller knows it by. */
+static void tell_where(const struct tg_box *box, uint64_t *ret_where)
+{
+    const struct tg_writer *w = &box->tx.writer;
+    const uint32_t number = box->capacity == 0 ? box->tx.offer : w->sequence - 1;
+    ret_where[0] = w->link_id;
+    ret_where[1] = (uint64_t)w->row << 32 | number;
+}
+
 /* 0: it is in the mailbox, see answer(). TONG_DROPPED: it is not. */
 static int send_or_drop(struct tg_box *box, const struct parts *parts, const struct call *call)
 {
@@ -531,16 +541,19 @@ static int send_parts(struct tg_box *box, const struct parts *parts, int64_t tim
         return r;
     }
     r = send_or_drop(box, parts, &call);
+    if (r == 0 && parts->ret_where != NULL) {
+        tell_where(box, parts->ret_where);
+    }
     if (r == 0 && box->capacity != 0) {
         tell(box);
-        r = parts->is_kept ? 0 : answer(box);
+        r = parts->is_kept || parts->ret_where != NULL ? 0 : answer(box);
     }
     tg_gate_leave(&box->tx.gate);
     return r;
 }
 
 int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void *data, size_t len,
-                     int64_t timeout_ns)
+                     int64_t timeout_ns, uint64_t *ret_where)
 {
     uint8_t extension[TG_EXTENSION_MOST];
     const struct parts parts = { .extension = extension,
@@ -548,7 +561,8 @@ int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void 
                                  .data = data,
                                  .len = len,
                                  .deadline_ns = said->attributes.deadline_ns,
-                                 .is_kept = said->has_origin };
+                                 .is_kept = said->has_origin,
+                                 .ret_where = ret_where };
     const int r = check_length(box, len);
     if (r < 0 || len > TONG_MESSAGE_MAX - parts.extension_len) {
         return -EMSGSIZE;
@@ -561,7 +575,15 @@ int tg_box_send_with(struct tg_box *box, const void *data, size_t len,
 {
     struct tg_said said;
     const int r = tg_said_from(with, &said);
-    return r < 0 ? r : tg_box_send_said(box, &said, data, len, timeout_ns);
+    return r < 0 ? r : tg_box_send_said(box, &said, data, len, timeout_ns, NULL);
+}
+
+int tg_box_ask(struct tg_box *box, const void *data, size_t len, const tong_send_options *with,
+               int64_t timeout_ns, uint64_t ret_where[2])
+{
+    struct tg_said said;
+    const int r = tg_said_from(with, &said);
+    return r < 0 ? r : tg_box_send_said(box, &said, data, len, timeout_ns, ret_where);
 }
 
 int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeout_ns)

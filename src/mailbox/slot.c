@@ -77,6 +77,8 @@ static bool is_void(const struct tg_box *box, const struct tg_box_entry *entry)
     return (int32_t)(sequence - next) >= 0;
 }
 
+/* Marked: of a request its receiver may have done a part. Counted first: who looks for a request that is
+ * moved about meanwhile relies on it (request.c, I4). */
 static void give_back(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
 {
     if (is_void(box, entry) || lies_elsewhere(box, entry)) {
@@ -85,23 +87,28 @@ static void give_back(struct tg_box *box, struct tg_box_entry *entry, uint32_t s
     }
     const uint32_t deliveries = TG_ENTRY_DELIVERIES(state);
     const uint32_t more = deliveries < UINT16_MAX ? deliveries + 1 : deliveries;
-    tg_store_release(&entry->state, TG_ENTRY(TG_RETURNED, more));
     (void)tg_add(&box->head->redelivered, 1);
+    tg_store_release(&entry->state, TG_ENTRY(TG_RETURNED, more) | TG_LEFT);
 }
 
-/* What the receiver of a slot held goes to whoever receives next. */
-static void give_all_back(struct tg_box *box, uint32_t slot)
+/* What the receiver of a slot held goes to whoever receives next. True: there was something. */
+static bool give_all_back(struct tg_box *box, uint32_t slot)
 {
+    bool any = false;
     struct tg_box_entry *e = tg_claims_of(box, slot);
     const uint32_t used = tg_load_acquire(&box->slots[slot].entries);
     for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
         const uint32_t state = tg_load_acquire(&e[k].state);
-        if (TG_ENTRY_STATE(state) == TG_CLAIMED) {
+        const bool is_claimed = TG_ENTRY_STATE(state) == TG_CLAIMED;
+        any = any || is_claimed || TG_ENTRY_STATE(state) == TG_ANSWERING;
+        if (is_claimed) {
             give_back(box, &e[k], state);
-        } else if (TG_ENTRY_STATE(state) == TG_PARKED && lies_elsewhere(box, &e[k])) {
+        } else if (TG_ENTRY_STATE(state) == TG_ANSWERING ||
+                   (TG_ENTRY_STATE(state) == TG_PARKED && lies_elsewhere(box, &e[k]))) {
             tg_store_release(&e[k].state, TG_ENTRY(TG_FREE, 0));
         }
     }
+    return any;
 }
 
 /* Counted, not added to: who died half way is made good. */
@@ -117,7 +124,7 @@ static void count_taken(struct tg_box *box)
 
 static void reap(struct tg_box *box, uint32_t slot, uint64_t owner)
 {
-    give_all_back(box, slot);
+    (void)give_all_back(box, slot);
     /* Whatever it was doing with the queue when it died. */
     tg_queue_leave(box, slot);
     tg_poll_clear_slot(box, slot);
@@ -217,6 +224,7 @@ static void take_slot(struct tg_box *box, uint32_t slot)
     tg_store_relaxed(&s->pid, (uint32_t)getpid());
     tg_store_relaxed(&s->cpu, UINT32_MAX);
     tg_store_relaxed(&s->waiting, UINT32_C(0));
+    tg_store_relaxed(&s->crowded, UINT32_C(0));
     const uint32_t joins = tg_load_relaxed(&box->head->joins) + 1;
     tg_store_relaxed(&s->came, joins);
     tg_store_relaxed(&box->head->joins, joins);
@@ -272,7 +280,9 @@ void tg_slot_leave(struct tg_box *box)
     if (r < 0) {
         return;
     }
-    give_all_back(box, box->rx.slot);
+    if (give_all_back(box, box->rx.slot)) {
+        tg_request_tell(box);
+    }
     if (tg_load_relaxed(&box->slots[box->rx.slot].ticket) != 0) {
         tg_queue_leave(box, box->rx.slot);
     }

@@ -113,12 +113,17 @@ static void count_dropped(const struct tg_box_view *view, tong_status *s)
     }
 }
 
-static int look(struct tg_root *root, const char *name, tong_status *s)
+/* -ENOENT: also of one for replies, if it is not asked for. */
+static int look(struct tg_root *root, const char *name, bool any, tong_status *s)
 {
     struct tg_box_view view;
     const int r = tg_box_view_open(root, name, false, &view);
     if (r < 0) {
         return r;
+    }
+    if (!any && tg_load_relaxed(&view.head->process) == TG_FOR_REPLIES) {
+        tg_box_view_close(&view);
+        return -ENOENT;
     }
     const bool dead = tg_box_view_is_dead(root, &view);
     struct count count = { .root = root, .view = &view, .status = s };
@@ -149,7 +154,7 @@ int tg_box_stat(const char *name, tong_status *ret_status)
     tong_status status = TONG_STATUS_INIT;
     memcpy(status.carrier, "shm", sizeof "shm");
     memcpy(status.name, name, strlen(name));
-    r = look(root, name, &status);
+    r = look(root, name, true, &status);
     tg_root_put(root);
     if (r == 0) {
         *ret_status = status;
@@ -172,7 +177,7 @@ int tg_box_list(tong_list_fn *each, void *arg)
         tong_status status = TONG_STATUS_INIT;
         memcpy(status.carrier, "shm", sizeof "shm");
         memcpy(status.name, names.name[i], TONG_NAME_MAX);
-        const int error = look(root, names.name[i], &status);
+        const int error = look(root, names.name[i], false, &status);
         if (error != -ENOENT) {
             r = each(&status, error, arg);
         }

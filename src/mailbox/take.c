@@ -186,24 +186,35 @@ void tg_take_tell(struct tg_box *box, const struct tg_take *take, const struct t
 enum verdict {
     WANTED = 0,
     EXPIRED = 1,
-    PASSED = 2,    /* one that had expired, look again */
+    PASSED = 2,    /* one that was thrown away, look again */
     OVERTAKEN = 3, /* its sender gave it up meanwhile, what was read may be torn */
+    UNWANTED = 4,  /* a late reply, or a request that is not asked again */
 };
 
 #define OVERTAKEN_MOST 16 /* so often in a row, then the call looks whether its time is over */
 
-/* One that expires while it is handed out is a moment too late for that. */
-static int judge(const struct tg_take *take, struct tg_said *ret_said)
+/* One that expires while it is handed out is a moment too late for that. state: of its entry, 0 it has
+ * none. */
+static int judge(const struct tg_box *box, struct tg_take *take, uint32_t state,
+                 struct tg_said *ret_said)
 {
+    take->is_asked = false;
+    take->answering = NULL;
     if (take->extension == 0) {
-        return WANTED;
+        return take->call == 0 ? WANTED : UNWANTED;
     }
     ret_said->attributes.deadline_ns = 0;
     const int r = tg_take_said(take, ret_said);
     if (r < 0) {
         return r;
     }
-    return tg_said_is_over(ret_said->attributes.deadline_ns) ? EXPIRED : WANTED;
+    take->is_asked = tg_request_is(ret_said);
+    if (tg_said_is_over(ret_said->attributes.deadline_ns)) {
+        return EXPIRED;
+    }
+    return !tg_request_is_reply(take, ret_said) || tg_request_is_over(box, ret_said, state)
+               ? UNWANTED
+               : WANTED;
 }
 
 static void note_expired(struct tg_box *box)
@@ -354,15 +365,16 @@ static int serve_entry(struct tg_box *box, struct tg_take *take, struct tg_box_e
 {
     struct tg_said said;
     int r = view_entry(box, take, entry, state);
-    r = r == 0 ? judge(take, &said) : r;
+    r = r == 0 ? judge(box, take, state, &said) : r;
     if (tg_overtaken_entry(box, entry)) {
         one_returned_less(box);
         return 0;
     }
-    if (r != EXPIRED && take->how != TG_TAKE_SKIP && is_too_often(box, state)) {
+    const bool expired = r == EXPIRED;
+    const bool thrown_away = expired || r == UNWANTED;
+    if (!thrown_away && take->how != TG_TAKE_SKIP && is_too_often(box, state)) {
         return TG_TAKE_TOO_OFTEN;
     }
-    const bool expired = r == EXPIRED;
     if (r == WANTED) {
         if (take->how == TG_TAKE_LOOK) {
             return 1;
@@ -379,17 +391,19 @@ static int serve_entry(struct tg_box *box, struct tg_take *take, struct tg_box_e
     if (r < 0 && r != -EPROTO) {
         return r;
     }
+    if (r >= 0) {
+        tg_request_keep(box, take, thrown_away);
+    }
     /* What its sender made unreadable is no message any more. */
     take->at->reader.damaged = take->at->reader.damaged || r == -EPROTO;
-    if (r < 0 || expired || take->how != TG_TAKE_CLAIM) {
+    if (r < 0 || thrown_away || take->how != TG_TAKE_CLAIM) {
         free_entry(box, take, entry);
     }
     one_returned_less(box);
     if (expired) {
         note_expired(box);
-        return 0;
     }
-    return r < 0 ? r : 1;
+    return r < 0 ? r : thrown_away ? 0 : 1;
 }
 
 /* The trouble of one is not the others': what cannot be read just now is passed over, and told
@@ -546,6 +560,7 @@ static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_me
     if (r < 0) {
         return r;
     }
+    tg_request_keep(box, take, false);
     consume_fresh(box, take, view);
     return 1;
 }
@@ -587,13 +602,16 @@ static int try_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take 
     }
     know_fresh(at, take, &view);
     struct tg_said said;
-    r = judge(take, &said);
+    r = judge(box, take, 0, &said);
     if (r != WANTED && is_overtaken(box, take)) {
         return OVERTAKEN;
     }
-    if (r == EXPIRED) {
+    if (r == EXPIRED || r == UNWANTED) {
+        tg_request_keep(box, take, true);
         consume_fresh(box, take, &view);
-        note_expired(box);
+        if (r == EXPIRED) {
+            note_expired(box);
+        }
         return PASSED;
     }
     if (r < 0 || take->how == TG_TAKE_LOOK) {

@@ -45,6 +45,23 @@ static int64_t claim(tong_mailbox *box, const struct puppet_order *order, tong_m
     return (int64_t)(value + 1000u * message->deliveries);
 }
 
+static int64_t take(tong_mailbox *box, const struct puppet_order *order, tong_message *message)
+{
+    uint64_t value = 0;
+    *message = (tong_message)TONG_MESSAGE_INIT;
+    const ssize_t n =
+        tong_receive_with(box, &value, sizeof(value), NULL, order->timeout_ns, message);
+    return n < 0 ? n : (int64_t)(value + 1000u * message->deliveries);
+}
+
+static int64_t call(tong_mailbox *box, const struct puppet_order *order)
+{
+    uint64_t value = 0;
+    const ssize_t n = tong_call(box, &order->value, sizeof(order->value), &value, sizeof(value),
+                                order->timeout_ns);
+    return n < 0 ? n : (int64_t)value;
+}
+
 static int64_t watch(tong_mailbox *box, const struct puppet_order *order)
 {
     tong_death death = TONG_DEATH_INIT;
@@ -108,6 +125,12 @@ static int64_t do_it(struct stage *stage, const struct puppet_order *order)
         return tong_done(*box, message);
     case PUPPET_RETURN:
         return tong_return(*box, message);
+    case PUPPET_TAKE:
+        return take(*box, order, message);
+    case PUPPET_CALL:
+        return call(*box, order);
+    case PUPPET_REPLY:
+        return tong_reply(*box, message, &order->value, sizeof(order->value), order->timeout_ns);
     case PUPPET_GIVE:
         return tong_give(*box, order->name[0] ? order->name : NULL);
     case PUPPET_WATCH:

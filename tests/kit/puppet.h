@@ -20,6 +20,9 @@ enum puppet_verb {
     PUPPET_CLAIM,    /* timeout_ns, into the place `claim`; answers number + 1000 * deliveries */
     PUPPET_DONE,     /* claim */
     PUPPET_RETURN,   /* claim */
+    PUPPET_TAKE,     /* as PUPPET_CLAIM, by tong_receive_with */
+    PUPPET_CALL,     /* value, timeout_ns; answers the number of the reply */
+    PUPPET_REPLY,    /* claim, value, timeout_ns */
     PUPPET_GIVE,     /* name, "" the system */
     PUPPET_WATCH,    /* timeout_ns; answers pid * 4 + roles */
     PUPPET_PROCESS,  /* name, options if given: it is the process of that name, "" of none */
