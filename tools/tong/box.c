@@ -120,11 +120,17 @@ static bool pushes_out(const struct tool_box *box)
 
 int tool_box_send(struct tool_box *box, const void *data, size_t len)
 {
+    return tool_box_send_with(box, data, len, NULL);
+}
+
+int tool_box_send_with(struct tool_box *box, const void *data, size_t len,
+                       const tong_send_options *with)
+{
     struct memory_wait wait = { 0 };
     ssize_t r;
     tool_watch_wait();
     do {
-        r = tong_send(box->box, data, len, box->timeout_ns);
+        r = tong_send_with(box->box, data, len, with, box->timeout_ns);
     } while (r < 0 && call_again(box, &wait, &r));
     tool_watch_go_on();
     if (r == TONG_DROPPED && pushes_out(box)) {

@@ -265,6 +265,9 @@ int tool_box_receive_error(const struct tool_box *box, int error);
  * were merely disturbed. A mailbox without memory is waited for while messages of this process wait
  * in it. They answer as the library does. */
 int tool_box_send(struct tool_box *box, const void *data, size_t len);
+/* with: what is said of the message, NULL nothing. */
+int tool_box_send_with(struct tool_box *box, const void *data, size_t len,
+                       const tong_send_options *with);
 int tool_box_reserve(struct tool_box *box, size_t len, tong_slot *ret_slot);
 int tool_box_commit(struct tool_box *box, tong_slot *slot, size_t len);
 int tool_box_claim(struct tool_box *box, int64_t timeout_ns, tong_message *ret_message);
@@ -500,6 +503,7 @@ extern const struct tool_command tool_send;
 extern const struct tool_command tool_receive;
 extern const struct tool_command tool_ls;
 extern const struct tool_command tool_stat;
+extern const struct tool_command tool_relay;
 extern const struct tool_command tool_rm;
 extern const struct tool_command tool_give;
 extern const struct tool_command tool_set;

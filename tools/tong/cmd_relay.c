@@ -1,0 +1,126 @@
+/*
+ * cmd_relay.c - `tong relay`: what comes into one mailbox goes on to another, of whatever carrier.
+ *
+ * A message is claimed, sent, and only then done: where this is killed in between, the first mailbox hands
+ * it out again, so nothing is lost and the one in hand may go over twice.
+ */
+#include "tool.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct relay {
+    struct tool_box from;
+    struct tool_box to;
+    uint64_t left; /* messages still to be passed on, UINT64_MAX: all that come */
+    bool over;     /* nothing came for the time that was given, and no number was asked for */
+};
+
+/* What its sender said of it goes with it. A place for replies is a name of its own carrier's. */
+static tong_send_options said_of(const tong_message *m)
+{
+    tong_send_options with = TONG_SEND_OPTIONS_INIT;
+    with.key = m->key;
+    with.tag = m->tag;
+    with.call = m->call;
+    with.priority = m->priority;
+    with.reply_to = m->reply_to[0] ? m->reply_to : NULL;
+    return with;
+}
+
+static int pass_on(struct relay *relay, const tong_message *m)
+{
+    tong_send_options with = said_of(m);
+    tool_signals_interrupt(relay->to.box);
+    int r = tool_box_send_with(&relay->to, m->data, m->len, &with);
+    if (r == -EINVAL && with.reply_to) {
+        with.reply_to = NULL;
+        r = tool_box_send_with(&relay->to, m->data, m->len, &with);
+    }
+    tool_signals_interrupt(relay->from.box);
+    return r == TONG_DROPPED ? 0 : r; /* the other mailbox counts what it drops */
+}
+
+static int relay_one(struct relay *relay)
+{
+    tong_message message = TONG_MESSAGE_INIT;
+    int r = tool_box_claim(&relay->from, relay->from.timeout_ns, &message);
+    if ((r == -EAGAIN || r == -ETIMEDOUT) && relay->left == UINT64_MAX) {
+        relay->over = true;
+        return TOOL_DONE;
+    }
+    if (r != 0) {
+        return tool_box_receive_error(&relay->from, r);
+    }
+    const size_t len = message.len;
+    r = pass_on(relay, &message);
+    if (r != 0) {
+        const int kept = tong_return(relay->from.box, &message);
+        const int code = tool_box_send_error(&relay->to, r, len);
+        if (kept == 0 && !tool_stopping()) {
+            tool_say(relay->from.args, relay->from.name, "the message is back in the mailbox");
+        }
+        return code;
+    }
+    relay->left -= relay->left != UINT64_MAX;
+    r = tong_done(relay->from.box, &message);
+    return r < 0 ? tool_error(relay->from.args, relay->from.name, r, NULL) : TOOL_DONE;
+}
+
+static int relay_all(struct relay *relay)
+{
+    int code = TOOL_DONE;
+    while (code == TOOL_DONE && relay->left > 0 && !relay->over && !tool_stopping()) {
+        code = relay_one(relay);
+    }
+    return code;
+}
+
+static int run(const struct tool_args *args)
+{
+    struct relay relay = { .left = UINT64_MAX };
+    if (tool_need_words(args, 2, "the mailboxes A and B") ||
+        tool_value_size(args, "--count", UINT64_MAX - 1, &relay.left)) {
+        return TOOL_USAGE;
+    }
+    if (relay.left == 0) {
+        return tool_wrong_usage(args, "--count: 0 is no message; say 1 or more");
+    }
+    if (strcmp(args->words[0], args->words[1]) == 0) {
+        return tool_wrong_usage(args, "%s to itself goes on for ever; say two mailboxes",
+                                tool_shown(args->words[0]));
+    }
+    int code = tool_box_open(args, args->words[1], TONG_SEND, NULL, &relay.to);
+    if (code != TOOL_DONE) {
+        return code;
+    }
+    relay.to.timeout_ns = TONG_FOREVER;
+    code = tool_box_open(args, args->words[0], TONG_RECEIVE, NULL, &relay.from);
+    if (code == TOOL_DONE) {
+        code = tool_box_close(&relay.from, relay_all(&relay));
+    }
+    return tool_box_close(&relay.to, code);
+}
+
+const struct tool_command tool_relay = {
+    .name = "relay",
+    .line = "pass on what comes into one mailbox to another",
+    .usage = "relay A B [--count N] [--timeout S] [--no-create]",
+    .examples = "tong relay orders archive               all that comes into orders, until Ctrl-C\n"
+                "tong relay jobs backup --timeout 0      what waits in jobs now, then end",
+    .about =
+        "A and B may be of different carriers. A message is taken out of A when it is in B: if\n"
+        "this is killed nothing is lost, and the message in hand may come twice. It takes its "
+        "key,\n"
+        "tag, priority and the name for a reply along; its sender is then this process. While B\n"
+        "is full this waits. Mailboxes that are not there are made.",
+    .options =
+        (const struct tool_option[]){
+            { "--count", "N", "end after N messages" },
+            { "--timeout", "S", "end when nothing came for S seconds; 0: when A is empty" },
+            { "--no-create", NULL, "fail if one of them is not there" },
+            { NULL, NULL, NULL },
+        },
+    .run = run,
+    .complete = tool_complete_mailboxes,
+};
