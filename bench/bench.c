@@ -455,7 +455,7 @@ static void choose_cpus(const char *asked)
 static void choose_length(void)
 {
     if (bench.rounds == 0) {
-        bench.rounds = bench.quick ? 3 : 11;
+        bench.rounds = bench.quick ? 3 : 7;
     }
     if (bench.rounds > max_rounds / 3) {
         bench.rounds = max_rounds / 3;

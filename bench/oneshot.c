@@ -99,7 +99,7 @@ int main(int argc, char **argv)
                                      NULL,
                                      true_sample,
                                      NULL,
-                                     3,
+                                     2,
                                      BENCH_TIME,
                                      BENCH_NS };
     bench_run(&measure, 1);

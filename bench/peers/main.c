@@ -452,6 +452,7 @@ static int run_both(void)
 
 /* ------------------------------------------------------------------ the daemon */
 
+static pid_t main_pid;
 static pid_t daemon_pid;
 
 static bool said(int fd, const char *word)
@@ -510,7 +511,10 @@ static void daemon_end(void)
 /* The one of the sample before may not have cleared away its things yet. */
 static void daemon_start(void)
 {
+    char port[16];
+    snprintf(port, sizeof port, "%d", 20000 + (int)(main_pid % 20000));
     setenv("PEER_DIR", place.folder, 1);
+    setenv("PEER_PORT", port, 1);
     for (int tries = 0; tries < 5; tries++) {
         if (daemon_try()) {
             return;
@@ -523,8 +527,6 @@ static void daemon_start(void)
 }
 
 /* ------------------------------------------------------------------ command line */
-
-static pid_t main_pid;
 
 static void remove_folder(void)
 {

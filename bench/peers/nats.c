@@ -16,6 +16,7 @@ struct handle {
     natsSubscription *in;
     const char *out;
     unsigned sent;
+    char url[64];
 };
 
 static int open_(const struct peer_place *place, void **ret_handle)
@@ -30,7 +31,8 @@ static int open_(const struct peer_place *place, void **ret_handle)
     h->size = place->size;
     h->out = subjects[place->side];
     natsOptions_Create(&options);
-    natsOptions_SetURL(options, "nats://127.0.0.1:14222");
+    snprintf(h->url, sizeof h->url, "nats://127.0.0.1:%s", getenv("PEER_PORT"));
+    natsOptions_SetURL(options, h->url);
     natsOptions_SetSendAsap(options, true);
     natsStatus s = natsConnection_Connect(&h->connection, options);
     natsOptions_Destroy(options);
@@ -82,7 +84,7 @@ const struct peer peer = {
     .name = "nats",
     .version = NATS_VERSION_STRING,
     .modes = "block",
-    .daemon = "exec nats-server -a 127.0.0.1 -p 14222",
+    .daemon = "exec nats-server -a 127.0.0.1 -p $PEER_PORT",
     .ready = "Server is ready",
     .open = open_,
     .send = send_,

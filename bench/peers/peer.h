@@ -35,8 +35,8 @@ struct peer {
     const char *name;
     const char *version; /* or NULL */
     const char *modes;   /* with a space between; the first is the default */
-    /* A daemon that must run: a command line for /bin/sh, with the folder in $PEER_DIR, and what it prints when it
-     * is ready; or NULL. */
+    /* A daemon that must run: a command line for /bin/sh, with the folder in $PEER_DIR and a port in
+     * $PEER_PORT, and what it prints when it is ready; or NULL. */
     const char *daemon;
     const char *ready;
 

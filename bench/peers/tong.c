@@ -29,7 +29,7 @@ static int prepare(struct peer_place *place)
     tong_options options = TONG_OPTIONS_INIT;
     setenv("TONG_DIR", place->folder, 1);
     options.delivery = strcmp(place->mode, "exclusive") == 0 ? TONG_EXCLUSIVE : TONG_FIRST_COME;
-    options.link_capacity = (uint32_t)place->depth > 64 ? 1024 : (uint32_t)place->depth * 16;
+    options.link_capacity = (uint32_t)place->depth;
     options.max_bytes = UINT64_C(4) << 30;
     for (int side = 0; side < 2; side++) {
         tong_mailbox *box;
