@@ -2,14 +2,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/point.h"
 #include "base/sys.h"
 #include "base/uncancelled.h"
@@ -117,6 +120,64 @@ int tg_event_ready(int epoll, uint64_t ret_marks[], int n)
         ret_marks[i] = events[i].data.u64;
     }
     return r;
+}
+
+/* Nanoseconds, where the kernel takes them (5.11); else milliseconds, never too few. */
+static int wait_events(int epoll, struct epoll_event *events, int n, int64_t deadline_ns)
+{
+    if (deadline_ns == TG_NEVER) {
+        return answer(tg_call(epoll_wait(epoll, events, n, -1)));
+    }
+    const int64_t left = deadline_ns - tg_now_ns();
+    const int64_t ns = left > 0 ? left : 0;
+#if defined(SYS_epoll_pwait2)
+    const struct timespec rest = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+    const int r = answer(tg_call(syscall(SYS_epoll_pwait2, epoll, events, n, &rest, NULL, 0)));
+    if (r != -ENOSYS) {
+        return r;
+    }
+#endif
+    const int64_t ms = ns / 1000000 + (ns % 1000000 != 0);
+    return answer(tg_call(epoll_wait(epoll, events, n, ms < INT_MAX ? (int)ms : INT_MAX)));
+}
+
+int tg_event_wait(int epoll, uint64_t ret_marks[], int n, int64_t deadline_ns)
+{
+    UNCANCELLED;
+    struct epoll_event events[MOST_AT_ONCE];
+    n = n < MOST_AT_ONCE ? n : MOST_AT_ONCE;
+    const int r = wait_events(epoll, events, n, deadline_ns);
+    for (int i = 0; i < r; i++) {
+        ret_marks[i] = events[i].data.u64;
+    }
+    return r == 0 ? -ETIMEDOUT : r;
+}
+
+int tg_event_change(int epoll, int fd, uint64_t mark, bool on)
+{
+    struct epoll_event event = { .events = on ? EPOLLIN : 0, .data.u64 = mark };
+    return answer(tg_call(epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event)));
+}
+
+int tg_event_counter(void)
+{
+    return answer(tg_call(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+}
+
+void tg_event_ring(int fd)
+{
+    tg_point();
+    const int error =
+        errno; /* also of whoever is interrupted by a signal handler that calls this */
+    (void)eventfd_write(fd, 1);
+    errno = error;
+}
+
+void tg_event_calm(int fd)
+{
+    tg_point();
+    eventfd_t count;
+    (void)eventfd_read(fd, &count);
 }
 
 int tg_event_timer(void)

@@ -24,6 +24,16 @@ void tg_event_remove(int epoll, int fd);
 /* Marks of those that are ready now: how many, at most n. */
 int tg_event_ready(int epoll, uint64_t ret_marks[], int n);
 
+/* Marks of those that are ready, at least one unless the time is over: how many; -ETIMEDOUT, -EINTR. */
+int tg_event_wait(int epoll, uint64_t ret_marks[], int n, int64_t deadline_ns);
+/* Whether what is told of fd is told now. */
+int tg_event_change(int epoll, int fd, uint64_t mark, bool on);
+
+/* A counter that is ready while it is not 0. Ring: async-signal-safe. */
+int tg_event_counter(void);
+void tg_event_ring(int fd);
+void tg_event_calm(int fd);
+
 /* A timer of the monotonic clock, stopped. */
 int tg_event_timer(void);
 /* Ready once, after so long. */

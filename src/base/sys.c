@@ -86,6 +86,11 @@ int tg_sys_rename(int dir, const char *from, const char *to, bool replace)
     return answer(tg_call(renameat2(dir, from, dir, to, replace ? 0 : RENAME_NOREPLACE)));
 }
 
+int tg_sys_dup(int fd)
+{
+    return answer(tg_call(fcntl(fd, F_DUPFD_CLOEXEC, 3)));
+}
+
 int tg_sys_allocate(int fd, uint64_t off, uint64_t len)
 {
     UNCANCELLED;
@@ -149,6 +154,20 @@ int tg_sys_pwrite(int fd, const void *buf, size_t len, uint64_t off)
     return (size_t)r == len ? 0 : -ENOSPC;
 }
 
+int tg_sys_pwrite_all(int fd, const void *buf, size_t len)
+{
+    UNCANCELLED;
+    const uint8_t *from = buf;
+    for (size_t at = 0; at < len;) {
+        const ssize_t r = tg_call(pwrite(fd, from + at, len - at, (off_t)at));
+        if (r < 0 && errno != EINTR) {
+            return errno == EFBIG || errno == EDQUOT ? -ENOSPC : -errno;
+        }
+        at += r > 0 ? (size_t)r : 0;
+    }
+    return 0;
+}
+
 int tg_sys_map(int fd, uint64_t off, size_t len, bool write, void **ret_p)
 {
     void *p = tg_call(
@@ -179,10 +198,14 @@ void tg_sys_unmap(const void *p, size_t len)
     }
 }
 
-static struct flock whole_file(short type)
+static struct flock range(short type, uint64_t at, uint64_t len)
 {
-    return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0 };
+    return (struct flock){
+        .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)at, .l_len = (off_t)len
+    };
 }
+
+#define WHOLE_FILE 0 /* bytes: from the first one to whatever comes */
 
 /* The kernel has no memory for one more lock. */
 static int no_lock(int r)
@@ -190,10 +213,10 @@ static int no_lock(int r)
     return r == -ENOLCK ? -ENOMEM : r;
 }
 
-static int try_lock(int fd)
+static int try_lock(int fd, uint64_t at, uint64_t len)
 {
     UNCANCELLED;
-    struct flock lock = whole_file(F_WRLCK);
+    struct flock lock = range(F_WRLCK, at, len);
     int r;
     do {
         r = answer(tg_call(fcntl(fd, F_OFD_SETLK, &lock)));
@@ -201,9 +224,9 @@ static int try_lock(int fd)
     return r == -EACCES ? -EAGAIN : no_lock(r);
 }
 
-int tg_sys_lock(int fd, bool wait)
+static int lock_range(int fd, uint64_t at, uint64_t len, bool wait)
 {
-    int r = try_lock(fd);
+    int r = try_lock(fd, at, len);
     /* Not F_OFD_SETLKW, which has no end: whoever may open the file may keep it locked. */
     struct timespec pause = { .tv_nsec = 20000 };
     for (int64_t waited = 0; wait && r == -EAGAIN; waited += pause.tv_nsec) {
@@ -213,24 +236,85 @@ int tg_sys_lock(int fd, bool wait)
         pause.tv_nsec = pause.tv_nsec < 16000000 ? 2 * pause.tv_nsec : pause.tv_nsec;
         tg_point();
         (void)nanosleep(&pause, NULL);
-        r = try_lock(fd);
+        r = try_lock(fd, at, len);
     }
     return r;
 }
 
-void tg_sys_unlock(int fd)
+static void unlock_range(int fd, uint64_t at, uint64_t len)
 {
-    struct flock lock = whole_file(F_UNLCK);
-    /* Of a whole file: it needs nothing that could be wanting. */
+    struct flock lock = range(F_UNLCK, at, len);
+    /* Of a whole file or of what was locked alone: it needs nothing that could be wanting. */
     tg_point();
     (void)fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-int tg_sys_locked(int fd)
+static int is_locked(int fd, uint64_t at, uint64_t len)
 {
-    struct flock lock = whole_file(F_RDLCK);
+    struct flock lock = range(F_RDLCK, at, len);
     const int r = answer(tg_call(fcntl(fd, F_OFD_GETLK, &lock)));
     return r < 0 ? no_lock(r) : lock.l_type != F_UNLCK;
+}
+
+int tg_sys_lock(int fd, bool wait)
+{
+    return lock_range(fd, 0, WHOLE_FILE, wait);
+}
+
+void tg_sys_unlock(int fd)
+{
+    unlock_range(fd, 0, WHOLE_FILE);
+}
+
+int tg_sys_locked(int fd)
+{
+    return is_locked(fd, 0, WHOLE_FILE);
+}
+
+int tg_sys_lock_at(int fd, uint64_t at, bool wait)
+{
+    return lock_range(fd, at, 1, wait);
+}
+
+void tg_sys_unlock_at(int fd, uint64_t at)
+{
+    unlock_range(fd, at, 1);
+}
+
+int tg_sys_locked_at(int fd, uint64_t at)
+{
+    return is_locked(fd, at, 1);
+}
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#define SEALED (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+int tg_sys_memfd(uint64_t size)
+{
+    const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    int fd = answer(tg_call(memfd_create("tong", flags | MFD_NOEXEC_SEAL)));
+    if (fd == -EINVAL) { /* before Linux 6.3 */
+        fd = answer(tg_call(memfd_create("tong", flags)));
+    }
+    const int r = fd < 0 ? fd : tg_sys_truncate(fd, size);
+    if (r < 0) {
+        tg_sys_close(fd);
+        return r;
+    }
+    return fd;
+}
+
+int tg_sys_memfd_seal(int fd)
+{
+    return answer(tg_call(fcntl(fd, F_ADD_SEALS, SEALED)));
+}
+
+bool tg_sys_memfd_is_sealed(int fd)
+{
+    const int seals = answer(tg_call(fcntl(fd, F_GET_SEALS)));
+    return seals >= 0 && (seals & SEALED) == SEALED;
 }
 
 int tg_sys_random(void *ret_buf, size_t len)

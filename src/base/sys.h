@@ -36,6 +36,8 @@ int tg_sys_unlink(int dir, const char *path);
 int tg_sys_rmdir(int dir, const char *path);
 /* Fails with -EEXIST if to is there, unless replace. */
 int tg_sys_rename(int dir, const char *from, const char *to, bool replace);
+/* The same file by another number, from 3 on. */
+int tg_sys_dup(int fd);
 /* Reserve [off, off + len); the file grows to hold it. A full file system is -ENOSPC. */
 int tg_sys_allocate(int fd, uint64_t off, uint64_t len);
 /* Give the memory of [off, off + len) back; it reads as zero. */
@@ -47,6 +49,8 @@ int tg_sys_pread(int fd, void *ret_buf, size_t len, uint64_t off);
 ssize_t tg_sys_pread_some(int fd, void *ret_buf, size_t len, uint64_t off);
 /* All of len bytes or -ENOSPC. */
 int tg_sys_pwrite(int fd, const void *buf, size_t len, uint64_t off);
+/* The same from the beginning, of any length. */
+int tg_sys_pwrite_all(int fd, const void *buf, size_t len);
 /* Map [off, off + len) shared. */
 int tg_sys_map(int fd, uint64_t off, size_t len, bool write, void **ret_p);
 /* Zeroed memory of this process alone; what is not touched costs nothing. */
@@ -60,6 +64,16 @@ void tg_sys_unlock(int fd);
 /* 1 locked by another description, 0 free, -errno. Only who may write the file can lock it so that it
  * counts: a reader's own lock is not asked for. */
 int tg_sys_locked(int fd);
+/* The same for one byte of it: at, which need not be there. */
+int tg_sys_lock_at(int fd, uint64_t at, bool wait);
+void tg_sys_unlock_at(int fd, uint64_t at);
+int tg_sys_locked_at(int fd, uint64_t at);
+/* A file without a name, of that size, never to be run. */
+int tg_sys_memfd(uint64_t size);
+/* From now on nobody changes it, its size included. Not while it is mapped for writing: -EBUSY. */
+int tg_sys_memfd_seal(int fd);
+/* Whether that was done to a descriptor that came from anywhere. */
+bool tg_sys_memfd_is_sealed(int fd);
 /* Random bytes, never predictable. */
 int tg_sys_random(void *ret_buf, size_t len);
 

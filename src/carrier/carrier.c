@@ -5,12 +5,13 @@
 /* A row for each carrier; the first one is meant by a name without a prefix. */
 static const struct tg_carrier *const table[] = {
     &tg_carrier_shm,
+    &tg_carrier_unix,
 };
 
 #define N_CARRIERS (sizeof table / sizeof table[0])
 
 /* Carriers that other versions have: their names are right, but not here. */
-static const char *const elsewhere[] = { "unix", "mq", "nats" };
+static const char *const elsewhere[] = { "mq", "nats" };
 
 const struct tg_carrier *tg_carrier_at(size_t i)
 {

@@ -108,6 +108,7 @@ struct tg_carrier {
 };
 
 extern const struct tg_carrier tg_carrier_shm;
+extern const struct tg_carrier tg_carrier_unix;
 
 /* Call a function of a carrier, or answer that it cannot. */
 #define tg_carrier_call(carrier, function, ...)                                                    \

@@ -539,7 +539,7 @@ static int check_options(const tong_options *o)
     return r == 0 && o->dead_letter != NULL ? tg_name_check(o->dead_letter) : r;
 }
 
-static int check_arguments(unsigned flags, const tong_options *options)
+int tg_box_check_arguments(unsigned flags, const tong_options *options)
 {
     const unsigned known = TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL;
     if ((flags & ~known) != 0 || (flags & (TONG_SEND | TONG_RECEIVE)) == 0 ||
@@ -577,7 +577,7 @@ static int open_parts(struct tg_box *box, const tong_options *options)
 int tg_box_open_with(const char *name, unsigned flags, const tong_options *options,
                      const struct tg_opening *how, struct tg_box **ret_box)
 {
-    int r = check_arguments(flags, options);
+    int r = tg_box_check_arguments(flags, options);
     if (r == 0) {
         r = tg_name_check(name);
     }

@@ -12,6 +12,8 @@
 
 struct tg_box;
 
+/* What an opening is given, on any carrier: -EINVAL, -ENAMETOOLONG. */
+int tg_box_check_arguments(unsigned flags, const tong_options *options);
 int tg_box_open(const char *name, unsigned flags, const tong_options *options,
                 struct tg_box **ret_box);
 int tg_box_close(struct tg_box *box);

@@ -1,4 +1,5 @@
-/* The names in a folder: mailboxes are directories "NAME", regions are files "+NAME". */
+/* The names in a folder: mailboxes are directories "NAME", those of the carrier unix "@NAME", regions
+ * are files "+NAME". */
 #include "base/name.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 
 struct collect {
     struct tg_names *names;
-    bool regions;
+    char first; /* of the file's name, not of the name; 0 nothing stands before it */
 };
 
 static int collect_name(const char *file, unsigned char type, void *arg)
@@ -17,8 +18,8 @@ static int collect_name(const char *file, unsigned char type, void *arg)
     const struct collect *collect = arg;
     struct tg_names *names = collect->names;
     (void)type;
-    if (collect->regions) {
-        if (file[0] != '+') {
+    if (collect->first != '\0') {
+        if (file[0] != collect->first) {
             return 0;
         }
         file++;
@@ -46,14 +47,19 @@ static int by_name(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-int tg_names_read(const struct tg_root *root, bool regions, struct tg_names *names)
+int tg_names_read_of(const struct tg_root *root, char first, struct tg_names *names)
 {
-    struct collect collect = { .names = names, .regions = regions };
+    struct collect collect = { .names = names, .first = first };
     const int r = tg_sys_list(tg_root_fd(root), collect_name, &collect);
     if (names->n != 0) {
         qsort(names->name, names->n, sizeof *names->name, by_name);
     }
     return r;
+}
+
+int tg_names_read(const struct tg_root *root, bool regions, struct tg_names *names)
+{
+    return tg_names_read_of(root, regions ? '+' : '\0', names);
 }
 
 void tg_names_free(struct tg_names *names)

@@ -163,6 +163,8 @@ struct tg_names {
 
 /* Append the names of all regions, or of all that may be mailboxes. 0, -ENOMEM, -EMFILE, ... */
 int tg_names_read(const struct tg_root *root, bool regions, struct tg_names *names);
+/* Those behind that character. */
+int tg_names_read_of(const struct tg_root *root, char first, struct tg_names *names);
 void tg_names_free(struct tg_names *names);
 
 /* Remove the regions of this user whose owners are dead. */

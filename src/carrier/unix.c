@@ -1,0 +1,34 @@
+/* The carrier unix: its table. See unix.h. */
+#include "carrier/unix.h"
+
+#include <stddef.h>
+
+static int open_(const char *rest, unsigned flags, const tong_options *options,
+                 tg_handle *ret_handle)
+{
+    return tg_unix_open(rest, flags, options, false, ret_handle);
+}
+
+const struct tg_carrier tg_carrier_unix = {
+    .prefix = "unix",
+    .open = open_,
+    .close = tg_unix_close,
+    .remove = tg_unix_remove,
+    .send = tg_unix_send,
+    .send_with = tg_unix_send_with,
+    .send_many = tg_unix_send_many,
+    .reserve = tg_unix_reserve,
+    .commit = tg_unix_commit,
+    .receive = tg_unix_receive,
+    .receive_with = tg_unix_receive_with,
+    .receive_many = tg_unix_receive_many,
+    .claim = tg_unix_claim,
+    .abort = tg_unix_abort,
+    .done = tg_unix_done,
+    .give_back = tg_unix_give_back,
+    .skip = tg_unix_skip,
+    .origin = tg_unix_origin,
+    .interrupt = tg_unix_interrupt,
+    .stat = tg_unix_stat,
+    .list = tg_unix_list,
+};

@@ -1,0 +1,440 @@
+/*
+ * Inside the carrier unix: a mailbox that lives in the process that made it, and the sockets to it.
+ *
+ *   box       the mailbox, in its owner: links, messages, receivers, one lock; handles share it
+ *   link      one sender, as the owner has it: a connection, or a handle of the owner itself
+ *   sender    one sender in another process: the other end of a connection
+ *   place     the folder "@NAME" with the socket and two files, see unix_layout.h
+ *
+ * There is no thread: whoever is in a call on the box lets senders in and reads what they sent (unix_drive.c).
+ */
+#ifndef TG_CARRIER_UNIX_H
+#define TG_CARRIER_UNIX_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <tong/tong.h>
+
+#include "base/gate.h"
+#include "base/socket.h"
+#include "carrier/carrier.h"
+#include "carrier/unix_layout.h"
+#include "mailbox/policy/policy.h"
+#include "mailbox/said.h"
+#include "region/region.h"
+
+#define TG_UNIX_SLOTS 256u
+#define TG_UNIX_CLAIMS 64u
+
+/* ---- places: unix_place.c */
+
+struct tg_unix_place {
+    struct tg_root *root;
+    int dir;
+    int box;
+    uint32_t uid; /* whose it is */
+    char name[TONG_NAME_MAX];
+    struct tg_unix_head head; /* as it was looked at last */
+};
+
+/* What is open of the folder of that name. -ENOENT, -EPROTO, -EACCES, ... */
+int tg_unix_place_open(struct tg_root *root, const char *name, bool write,
+                       struct tg_unix_place *ret_place);
+void tg_unix_place_close(struct tg_unix_place *place);
+/* Read the head anew. */
+int tg_unix_place_look(struct tg_unix_place *place);
+bool tg_unix_place_is_alive(const struct tg_unix_place *place);
+/* What became of it: -EIDRM or -EOWNERDEAD; 0 it lives. */
+int tg_unix_place_end(struct tg_unix_place *place);
+/* Open a file of a place, not to be kept by a forked child. */
+int tg_unix_open_kept(int dir, const char *name, int flags);
+
+struct tg_unix_made {
+    int dir;
+    int box; /* locked */
+    int room;
+    int listener;
+    uint8_t id[16];
+};
+
+/* Make the folder and give it its name. -EEXIST: somebody has it. */
+int tg_unix_place_make(struct tg_root *root, const char *name, const tong_options *options,
+                       bool is_process, struct tg_unix_made *ret_made);
+void tg_unix_made_close(struct tg_unix_made *made);
+/* Take the name away, if it is still that mailbox's (id NULL: any) and, unless it may be alive, it is
+ * dead. 0, -ENOENT, -EEXIST: it lives. */
+int tg_unix_place_take_away(struct tg_root *root, const char *name, const uint8_t *id, bool alive);
+uint32_t tg_unix_link_capacity(const tong_options *options);
+int tg_unix_remove(const char *name);
+
+/* ---- messages */
+
+struct tg_unix_link;
+
+struct tg_unix_message {
+    struct tg_unix_message *next;
+    struct tg_unix_link *link;
+    struct tg_said *said; /* NULL: nothing */
+    uint64_t sequence;
+    size_t len;
+    uint8_t *data; /* in room, or mapped */
+    size_t mapped; /* bytes mapped at data, 0: data is room */
+    int fd;        /* a descriptor for the receiver, -1 none */
+    uint32_t deliveries;
+    size_t room_size;
+    _Alignas(16) uint8_t room[];
+};
+
+struct tg_unix_list {
+    struct tg_unix_message *first;
+    struct tg_unix_message **end;
+    uint64_t n;
+};
+
+/* ---- links */
+
+struct tg_unix_link {
+    struct tg_unix_link *next;
+    struct tg_unix_link *next_ready;
+    struct tg_unix_handle *own; /* a handle of the owner; then there is no connection */
+    int fd;
+    uint32_t row; /* TG_UNIX_NO_ROW none */
+    bool greeted;
+    bool ended;      /* the end of the connection was read */
+    bool ready;      /* in the list of those that are to be read */
+    uint8_t skipped; /* see unix_drive.c, I2 */
+    struct tg_socket_peer peer;
+    uint64_t base; /* number of its first message */
+    uint64_t next_number;
+    uint64_t received; /* messages of it that came */
+    uint64_t done;     /* of these, finished */
+    uint64_t told;     /* of these, told in a CREDIT */
+    uint64_t granted;  /* rooms of the mailbox taken for one without a row */
+    uint64_t wants;    /* rooms it waits for, 0 none */
+    struct tg_unix_link *next_want;
+    uint64_t bytes;
+    char name[TONG_NAME_MAX]; /* of its process, "" none */
+};
+
+/* ---- boxes */
+
+/* A receive call that waits. */
+struct tg_unix_waiter {
+    struct tg_unix_waiter *next;
+    struct tg_unix_handle *handle;
+    uint64_t ticket;
+    const char *from; /* this process's messages only, NULL: any */
+};
+
+struct tg_unix_box {
+    struct tg_unix_box *next; /* of those of this process */
+    uint32_t refs;
+    uint32_t fork_count;
+    bool joined; /* takes part in the root's life */
+    struct tg_root *root;
+    struct tg_unix_made made;
+    char name[TONG_NAME_MAX];
+    struct tg_unix_head *head; /* mapped; counts that are told are kept there alone */
+    tg_a64 *done;              /* of the rows */
+    int epoll;
+    int wake;             /* ends the sleep of the driver */
+    pthread_mutex_t lock; /* guards what stands below; not held asleep */
+    int ended;            /* 0, -EIDRM, -EOWNERDEAD */
+    bool is_process;
+    uint32_t full;
+    uint32_t capacity;
+    uint32_t link_capacity;
+    uint32_t message_size;
+    uint32_t max_deliveries;
+    uint64_t max_bytes;
+    const struct tg_policy *policy;
+    struct tg_own_policy own;
+    uint64_t random;
+    uint32_t served; /* slot + 1 of the receiver that took last */
+    uint64_t chosen; /* ticket of the waiter that was chosen, 0 none */
+    struct tg_unix_handle *slots[TG_UNIX_SLOTS];
+    uint64_t came; /* counts receivers that were opened */
+    struct tg_unix_link *links;
+    struct tg_unix_link **rows; /* those with a row, by it */
+    uint32_t n_rows;
+    struct tg_unix_link **by_fd; /* those with a connection, by its number */
+    uint32_t n_by_fd;
+    uint32_t n_connections;
+    int64_t deaf_until_ns; /* no descriptor was left to let one in; 0: nobody is kept waiting */
+    struct tg_unix_link *ready;
+    struct tg_unix_link **ready_end;
+    uint32_t reads;             /* since the sockets were asked who is ready */
+    struct tg_unix_link *wants; /* who waits for room of the mailbox, in the order of coming */
+    uint64_t freed;             /* rooms since the last look for who wants some */
+    struct tg_unix_list returned;
+    struct tg_unix_list waiting;
+    struct tg_unix_message *spare;  /* for the next one */
+    struct tg_unix_waiter *waiters; /* in the order of tickets */
+    uint64_t tickets;
+    struct tg_unix_waiter *driver; /* sleeps on the sockets */
+    bool is_driven;
+    tg_a32 room_bell; /* senders of this process wait on it for room */
+    uint8_t *scratch;
+};
+
+/* ---- handles */
+
+struct tg_unix_interrupts {
+    tg_a32 now;
+    tg_a32 used; /* what the calls that are over have used up */
+    tg_a32 bell; /* calls of the handle sleep on it */
+    tg_a32 fd;   /* + 1; ready once interrupted; 0: nobody slept on it yet */
+};
+
+struct tg_unix_sender;
+
+struct tg_unix_handle {
+    uint32_t flags;
+    uint32_t fork_count;
+    struct tg_unix_box *box;       /* the owner's own, or NULL */
+    struct tg_unix_sender *sender; /* another process's, or NULL */
+    struct tg_unix_interrupts *interrupts;
+    struct tg_unix_interrupts own_interrupts;
+    bool owns; /* the mailbox ends with it */
+    /* Sending: the gate is held through a call and guards these. */
+    struct tg_gate gate;
+    bool threads;
+    bool has_reservation;
+    pthread_t reserver;
+    uint64_t reservation;
+    struct tg_unix_message *reserved;
+    size_t reserved_len;
+    int64_t reserved_timeout_ns;
+    bool reservation_dropped;  /* it had to drop an older message */
+    char name[TONG_NAME_MAX];  /* of the process it sends as, "" none */
+    struct tg_unix_link *link; /* in the own box */
+    /* Receiving: the box's lock guards these. */
+    bool receives;
+    uint32_t slot;
+    uint64_t came;
+    uint32_t n_claims;
+    struct tg_unix_message *claims[TG_UNIX_CLAIMS];
+    uint32_t stamps[TG_UNIX_CLAIMS];
+};
+
+/* ---- unix_box.c: the boxes of this process */
+
+int tg_unix_open(const char *name, unsigned flags, const tong_options *options, bool is_process,
+                 tg_handle *ret_handle);
+int tg_unix_close(tg_handle h);
+/* The box of that id, if this process is its owner; locked. */
+struct tg_unix_box *tg_unix_box_find(const uint8_t id[16]);
+void tg_unix_box_unlock(struct tg_unix_box *box);
+/* Lock held: it has ended; everybody is told. */
+void tg_unix_box_end(struct tg_unix_box *box, int how);
+/* What stands before a call: -ECHILD, the end of the mailbox, or else r. */
+int tg_unix_check(struct tg_unix_handle *h, int r);
+static inline int tg_unix_check_fast(const struct tg_unix_handle *h)
+{
+    return h->fork_count != tg_fork_count() ? -ECHILD : 0;
+}
+int tg_unix_interrupt(tg_handle h);
+
+/* ---- unix_drive.c; lock held */
+
+int tg_unix_drive_init(struct tg_unix_box *box);
+void tg_unix_drive_fini(struct tg_unix_box *box);
+/* Read until there is one message more. False: nothing is there; unless may_ask: that is known of. */
+bool tg_unix_drive_pull(struct tg_unix_box *box, bool may_ask);
+/* Let in whoever waits and read all that is there. */
+void tg_unix_drive_all(struct tg_unix_box *box);
+/* Sleep until something comes, the lock given back meanwhile. 0, -ETIMEDOUT, -EINTR. */
+int tg_unix_drive_sleep(struct tg_unix_box *box, int64_t deadline_ns);
+/* A message of the link is finished; the link may go with it. */
+void tg_unix_drive_credit(struct tg_unix_box *box, struct tg_unix_link *link);
+/* The link's number space and row are known. -ENOMEM. */
+int tg_unix_drive_set_row(struct tg_unix_box *box, struct tg_unix_link *link, uint32_t row);
+/* It waits for n rooms of the mailbox; it does not any more. */
+void tg_unix_drive_want(struct tg_unix_box *box, struct tg_unix_link *link, uint64_t n);
+void tg_unix_drive_forget_want(struct tg_unix_box *box, struct tg_unix_link *link);
+/* Its messages have numbers below that; tell its sender. */
+uint64_t tg_unix_drive_limit(const struct tg_unix_box *box, const struct tg_unix_link *link);
+void tg_unix_drive_tell(struct tg_unix_box *box, struct tg_unix_link *link);
+void tg_unix_drive_stop(struct tg_unix_box *box);
+struct tg_unix_link *tg_unix_link_new(struct tg_unix_box *box);
+void tg_unix_link_free(struct tg_unix_box *box, struct tg_unix_link *link);
+/* Nothing comes from it any more; it goes with its last message. */
+void tg_unix_link_end(struct tg_unix_box *box, struct tg_unix_link *link);
+
+/* ---- unix_packet.c: what one packet says; lock held */
+
+/* 1: a message came; 0: something else; -EAGAIN: nothing there; other errors: the link is to be dropped,
+ * -EPIPE: for it has ended. */
+int tg_unix_packet_read(struct tg_unix_box *box, struct tg_unix_link *link);
+void tg_unix_packet_refuse(int fd, int error);
+
+/* ---- unix_message.c; lock held */
+
+struct tg_unix_message *tg_unix_message_new(struct tg_unix_box *box, size_t len);
+void tg_unix_message_free(struct tg_unix_box *box, struct tg_unix_message *m);
+void tg_unix_list_init(struct tg_unix_list *list);
+void tg_unix_list_add(struct tg_unix_list *list, struct tg_unix_message *m);
+void tg_unix_list_remove(struct tg_unix_list *list, const struct tg_unix_message *m);
+/* It is in the mailbox. */
+void tg_unix_message_arrive(struct tg_unix_box *box, struct tg_unix_link *link,
+                            struct tg_unix_message *m);
+/* It is done with: its room is free. */
+void tg_unix_message_finish(struct tg_unix_box *box, struct tg_unix_message *m);
+/* The same, by its sender's wish. */
+void tg_unix_message_drop(struct tg_unix_box *box, struct tg_unix_message *m);
+/* It is anybody's again; counts: it was handed out. */
+void tg_unix_message_back(struct tg_unix_box *box, struct tg_unix_message *m, bool counts);
+void tg_unix_message_tell(const struct tg_unix_message *m, tong_message *ret_info);
+
+/* A count of the head: its owner alone writes it, under the lock. */
+static inline void tg_unix_count(tg_a64 *count, int64_t n)
+{
+    tg_store_relaxed(count, tg_load_relaxed(count) + (uint64_t)n);
+}
+
+static inline void tg_unix_count_small(tg_a32 *count, int n)
+{
+    tg_store_relaxed(count, tg_load_relaxed(count) + (uint32_t)n);
+}
+
+/* ---- unix_deliver.c: who takes next; lock held */
+
+/* Somebody who waits is told, if there is something for him. */
+void tg_unix_deliver_wake(struct tg_unix_box *box);
+void tg_unix_deliver_wake_all(struct tg_unix_box *box);
+struct tg_unix_want {
+    int64_t deadline_ns;
+    uint32_t interrupts;
+    const char *from;   /* NULL: any */
+    size_t size;        /* a longer one is -EMSGSIZE and stays */
+    tong_message *info; /* told of one that stays; NULL: not wanted */
+};
+/* Wait for a message that is this handle's turn, and take it: NULL and the error. */
+struct tg_unix_message *tg_unix_deliver_next(struct tg_unix_handle *h,
+                                             const struct tg_unix_want *want, int *ret_error);
+
+/* ---- unix_room.c: rooms of a bounded mailbox, in the room file */
+
+/* Rooms for a row: 0 and 1 to want of them; -EAGAIN: there is none. */
+int tg_unix_room_take(int room, int box, uint32_t row, uint32_t capacity, uint64_t want,
+                      uint64_t *ret_n);
+/* By the owner, for a row that waits; -ESRCH: it does not; -EBUSY: somebody has the lock. */
+int tg_unix_room_grant(int room, int box, uint32_t row, uint32_t capacity, uint64_t want,
+                       uint64_t *ret_n);
+/* What the own row has, grants included; that it waits from now on, or does not. */
+int tg_unix_room_mine(int room, uint32_t row, uint64_t *ret_taken);
+int tg_unix_room_wait(int room, uint32_t row, bool waits);
+/* Rooms that were taken and are not used. */
+int tg_unix_room_put(int room, uint32_t row, uint64_t n);
+int tg_unix_room_put_own(int room, uint64_t n);
+int tg_unix_row_read(int room, uint32_t row, struct tg_unix_row *ret_row);
+int tg_unix_row_write(int room, uint32_t row, const struct tg_unix_row *r);
+/* One field of the own row. */
+void tg_unix_row_set(int room, uint32_t row, size_t field, const void *value, size_t size);
+struct tg_unix_tally {
+    uint32_t rows;    /* in use */
+    uint32_t senders; /* of these, living ones */
+    uint32_t blocked; /* of these, asleep for want of room */
+    uint64_t dropped;
+};
+int tg_unix_room_tally(int room, int box, struct tg_unix_tally *ret_tally);
+/* A row for a new sender: its number and the number of its first message. -EUSERS. */
+int tg_unix_row_get(int room, int box, uint32_t *ret_row, uint64_t *ret_base);
+
+/* Of what a sender took, nothing beyond that is left; the row is anybody's, what it dropped is added. */
+int tg_unix_room_settle(int room, uint32_t row, uint64_t taken);
+void tg_unix_row_free(int room, uint32_t row, tg_a64 *dropped);
+
+/* ---- unix_receive.c */
+
+struct tg_unix_how {
+    tong_message *info; /* NULL: not wanted, as the others */
+    const char *from;   /* this process's only */
+    char *sender;       /* told the name of its process */
+    int *fd;            /* given its descriptor, -1 if it has none */
+};
+ssize_t tg_unix_receive_as(tg_handle h, void *buf, size_t size, int64_t timeout_ns,
+                           const struct tg_unix_how *how);
+ssize_t tg_unix_receive(tg_handle h, void *buf, size_t size, int64_t timeout_ns);
+ssize_t tg_unix_receive_with(tg_handle h, void *buf, size_t size, const tong_receive_options *with,
+                             int64_t timeout_ns, tong_message *ret_info);
+ssize_t tg_unix_receive_many(tg_handle h, const struct iovec *buffers, size_t n, int64_t timeout_ns,
+                             size_t *ret_lens);
+ssize_t tg_unix_skip(tg_handle h);
+int tg_unix_claim(tg_handle h, int64_t timeout_ns, tong_message *ret_message);
+int tg_unix_done(tg_handle h, tong_message *message);
+int tg_unix_give_back(tg_handle h, tong_message *message);
+int tg_unix_origin(tg_handle h, const tong_message *message, tong_origin *ret_origin);
+/* Lock held: what the handle has claimed is anybody's again. */
+void tg_unix_return_all(struct tg_unix_handle *h);
+
+/* ---- unix_send.c: the calls; unix_own.c: into the own box; unix_sender.c: over a connection */
+
+/* A message to be sent. */
+struct tg_unix_parts {
+    const struct tg_said *said; /* NULL: nothing */
+    const void *data;
+    size_t len;
+    int fd;                        /* -1 none */
+    struct tg_unix_message *ready; /* has the data already, and is used up; NULL: none */
+};
+
+struct tg_unix_call {
+    int64_t deadline_ns;
+    uint32_t interrupts;
+};
+
+int tg_unix_send(tg_handle h, const void *data, size_t len, int64_t timeout_ns);
+int tg_unix_send_with(tg_handle h, const void *data, size_t len, const tong_send_options *with,
+                      int64_t timeout_ns);
+ssize_t tg_unix_send_many(tg_handle h, const struct iovec *messages, size_t n, int64_t timeout_ns);
+int tg_unix_reserve(tg_handle h, size_t len, int64_t timeout_ns, tong_slot *ret_slot);
+int tg_unix_commit(tg_handle h, tong_slot *slot, size_t len);
+int tg_unix_abort(tg_handle h, tong_slot *slot);
+
+/* The handle's gate is held. 0, TONG_DROPPED: full. */
+int tg_unix_own_send(struct tg_unix_handle *h, const struct tg_unix_parts *parts,
+                     const struct tg_unix_call *call);
+int tg_unix_own_reserve(struct tg_unix_handle *h, size_t len, const struct tg_unix_call *call);
+void tg_unix_own_abort(struct tg_unix_handle *h);
+/* Box's lock held: the handle's link goes. */
+void tg_unix_own_close(struct tg_unix_handle *h);
+/* Lock held: senders of this process look for room again. */
+void tg_unix_own_wake(struct tg_unix_box *box);
+
+/* The place is the sender's on success. */
+int tg_unix_sender_new(struct tg_unix_place *place, struct tg_unix_sender **ret_sender);
+void tg_unix_sender_free(struct tg_unix_sender *sender, bool forked);
+int tg_unix_sender_check(struct tg_unix_sender *sender);
+uint32_t tg_unix_full(const struct tg_unix_handle *h);
+int tg_unix_send_parts(tg_handle h, const struct tg_unix_parts *parts, int64_t timeout_ns);
+uint32_t tg_unix_sender_message_size(const struct tg_unix_sender *sender);
+int tg_unix_sender_send(struct tg_unix_handle *h, const struct tg_unix_parts *parts,
+                        const struct tg_unix_call *call);
+/* Room for one message, and memory for it. */
+int tg_unix_sender_reserve(struct tg_unix_handle *h, size_t len, const struct tg_unix_call *call);
+void tg_unix_sender_abort(struct tg_unix_handle *h);
+
+/* ---- unix_stat.c */
+
+int tg_unix_stat(const char *name, tong_status *ret_status);
+int tg_unix_list(tong_list_fn *each, void *arg);
+
+/* ---- interrupts */
+
+static inline uint32_t tg_unix_interrupts_begin(const struct tg_unix_handle *h)
+{
+    return tg_load_relaxed(&h->interrupts->used);
+}
+
+static inline bool tg_unix_is_interrupted(const struct tg_unix_handle *h, uint32_t seen)
+{
+    const uint32_t now = tg_load_seq_cst(&h->interrupts->now);
+    if (now == seen) {
+        return false;
+    }
+    atomic_store_explicit(&h->interrupts->used, now, memory_order_relaxed);
+    return true;
+}
+
+#endif

@@ -1,0 +1,265 @@
+/* The receive calls of the owner's handles. Claims are messages in hand, each in a slot of its handle. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "carrier/unix.h"
+
+/* ---- beginning */
+
+/* 0 and the box's lock held; else the error of a call that cannot begin. */
+static int enter(struct tg_unix_handle *h)
+{
+    if (h->fork_count != tg_fork_count()) {
+        return -ECHILD;
+    }
+    if (!h->receives) {
+        return (h->flags & TONG_RECEIVE) != 0 ? -EPERM : tg_unix_check(h, -EBADF);
+    }
+    (void)pthread_mutex_lock(&h->box->lock);
+    return 0;
+}
+
+static void leave(struct tg_unix_handle *h)
+{
+    (void)pthread_mutex_unlock(&h->box->lock);
+}
+
+static struct tg_unix_want want_of(const struct tg_unix_handle *h, int64_t timeout_ns, size_t size)
+{
+    return (struct tg_unix_want){ .deadline_ns = tg_deadline(timeout_ns),
+                                  .interrupts = tg_unix_interrupts_begin(h),
+                                  .size = size };
+}
+
+/* ---- copies */
+
+/* Lock held. */
+static ssize_t copy_and_finish(struct tg_unix_box *box, struct tg_unix_message *m, void *buf)
+{
+    const size_t len = m->len;
+    if (len != 0) {
+        memcpy(buf, m->data, len);
+    }
+    tg_unix_message_finish(box, m);
+    return (ssize_t)len;
+}
+
+ssize_t tg_unix_receive_as(tg_handle handle, void *buf, size_t size, int64_t timeout_ns,
+                           const struct tg_unix_how *how)
+{
+    struct tg_unix_handle *h = handle;
+    struct tg_unix_want want = want_of(h, timeout_ns, size);
+    int r = enter(h);
+    if (r < 0) {
+        return r;
+    }
+    want.info = how->info;
+    want.from = how->from;
+    struct tg_unix_message *m = tg_unix_deliver_next(h, &want, &r);
+    ssize_t n = r;
+    if (m != NULL) {
+        if (how->info != NULL) {
+            tg_unix_message_tell(m, how->info);
+            how->info->data = buf;
+        }
+        if (how->sender != NULL) {
+            memcpy(how->sender, m->link->name, TONG_NAME_MAX);
+        }
+        if (how->fd != NULL) {
+            *how->fd = tg_steal_fd(&m->fd);
+        }
+        n = copy_and_finish(h->box, m, buf);
+    }
+    leave(h);
+    return n;
+}
+
+ssize_t tg_unix_receive(tg_handle h, void *buf, size_t size, int64_t timeout_ns)
+{
+    const struct tg_unix_how how = { .info = NULL };
+    return tg_unix_receive_as(h, buf, size, timeout_ns, &how);
+}
+
+ssize_t tg_unix_receive_with(tg_handle h, void *buf, size_t size, const tong_receive_options *with,
+                             int64_t timeout_ns, tong_message *ret_info)
+{
+    const struct tg_unix_how how = { .info = ret_info };
+    if (with != NULL && (with->min_priority != 0 || with->tag != 0 || with->from != NULL)) {
+        return -EOPNOTSUPP;
+    }
+    return tg_unix_receive_as(h, buf, size, timeout_ns, &how);
+}
+
+ssize_t tg_unix_receive_many(tg_handle handle, const struct iovec *buffers, size_t n,
+                             int64_t timeout_ns, size_t *ret_lens)
+{
+    struct tg_unix_handle *h = handle;
+    struct tg_unix_want want = want_of(h, timeout_ns, 0);
+    int r = enter(h);
+    if (r < 0) {
+        return r;
+    }
+    size_t i = 0;
+    for (; i < n; i++) {
+        want.size = buffers[i].iov_len;
+        struct tg_unix_message *m = tg_unix_deliver_next(h, &want, &r);
+        if (m == NULL) {
+            break;
+        }
+        ret_lens[i] = (size_t)copy_and_finish(h->box, m, buffers[i].iov_base);
+        want.deadline_ns = 0;
+    }
+    leave(h);
+    return i != 0 || n == 0 ? (ssize_t)i : r;
+}
+
+ssize_t tg_unix_skip(tg_handle handle)
+{
+    struct tg_unix_handle *h = handle;
+    const struct tg_unix_want want = want_of(h, 0, SIZE_MAX);
+    int r = enter(h);
+    if (r < 0) {
+        return r;
+    }
+    struct tg_unix_message *m = tg_unix_deliver_next(h, &want, &r);
+    ssize_t n = r;
+    if (m != NULL) {
+        n = (ssize_t)m->len;
+        tg_unix_message_finish(h->box, m);
+    }
+    leave(h);
+    return n;
+}
+
+/* ---- claims */
+
+static uint32_t free_slot(const struct tg_unix_handle *h)
+{
+    uint32_t i = 0;
+    while (i < TG_UNIX_CLAIMS && h->claims[i] != NULL) {
+        i++;
+    }
+    return i;
+}
+
+int tg_unix_claim(tg_handle handle, int64_t timeout_ns, tong_message *ret_message)
+{
+    struct tg_unix_handle *h = handle;
+    const struct tg_unix_want want = want_of(h, timeout_ns, SIZE_MAX);
+    int r = enter(h);
+    if (r < 0) {
+        return r;
+    }
+    struct tg_unix_message *m = NULL;
+    if (h->box->ended != 0) {
+        r = h->box->ended;
+    } else if (h->n_claims == TG_UNIX_CLAIMS) {
+        r = -ENOBUFS;
+    } else {
+        m = tg_unix_deliver_next(h, &want, &r);
+    }
+    if (m != NULL && h->n_claims == TG_UNIX_CLAIMS) { /* another thread was faster */
+        tg_unix_message_back(h->box, m, false);
+        r = -ENOBUFS;
+    } else if (m != NULL) {
+        const uint32_t i = free_slot(h);
+        h->claims[i] = m;
+        h->n_claims++;
+        tg_unix_count_small(&h->box->head->claimed, 1);
+        tg_unix_message_tell(m, ret_message);
+        ret_message->data = m->data;
+        ret_message->private_[0] = i + 1;
+        ret_message->private_[1] = ++h->stamps[i];
+        r = 0;
+    }
+    leave(h);
+    return r;
+}
+
+/* Lock held: the claim is over. NULL: it is none. */
+static struct tg_unix_message *end_claim(struct tg_unix_handle *h, const tong_message *message)
+{
+    const uint64_t i = message->private_[0] - 1;
+    if (i >= TG_UNIX_CLAIMS || h->claims[i] == NULL || message->private_[1] != h->stamps[i]) {
+        return NULL;
+    }
+    struct tg_unix_message *m = h->claims[i];
+    h->claims[i] = NULL;
+    h->n_claims--;
+    tg_unix_count_small(&h->box->head->claimed, -1);
+    return m;
+}
+
+static int finish_claim(struct tg_unix_handle *h, tong_message *message, bool back)
+{
+    if (h->fork_count != tg_fork_count()) {
+        return -ECHILD;
+    }
+    if (!h->receives) {
+        return -EINVAL;
+    }
+    (void)pthread_mutex_lock(&h->box->lock);
+    struct tg_unix_message *m = end_claim(h, message);
+    if (m != NULL && back) {
+        tg_unix_message_back(h->box, m, true);
+    } else if (m != NULL) {
+        tg_unix_message_finish(h->box, m);
+    }
+    if (m != NULL && h->box->policy->by_claims) {
+        tg_unix_deliver_wake(h->box); /* another one may be the least loaded now */
+    }
+    leave(h);
+    return m != NULL ? 0 : -EINVAL;
+}
+
+int tg_unix_done(tg_handle h, tong_message *message)
+{
+    return finish_claim(h, message, false);
+}
+
+int tg_unix_give_back(tg_handle h, tong_message *message)
+{
+    return finish_claim(h, message, true);
+}
+
+void tg_unix_return_all(struct tg_unix_handle *h)
+{
+    for (uint32_t i = TG_UNIX_CLAIMS; i-- > 0;) {
+        struct tg_unix_message *m = h->claims[i];
+        if (m != NULL) {
+            h->claims[i] = NULL;
+            h->n_claims--;
+            tg_unix_count_small(&h->box->head->claimed, -1);
+            tg_unix_message_back(h->box, m, true);
+        }
+    }
+}
+
+int tg_unix_origin(tg_handle handle, const tong_message *message, tong_origin *ret_origin)
+{
+    struct tg_unix_handle *h = handle;
+    if (h->fork_count != tg_fork_count()) {
+        return -ECHILD;
+    }
+    if (!h->receives) {
+        return -EINVAL;
+    }
+    (void)pthread_mutex_lock(&h->box->lock);
+    const uint64_t i = message->private_[0] - 1;
+    int r = -EINVAL;
+    if (i < TG_UNIX_CLAIMS && h->claims[i] != NULL && message->private_[1] == h->stamps[i]) {
+        const struct tg_said *said = h->claims[i]->said;
+        r = said != NULL && said->has_origin;
+        if (r == 1) {
+            ret_origin->deliveries = said->origin.deliveries;
+            ret_origin->sequence = said->origin.sequence;
+            ret_origin->uid = said->origin.uid;
+            ret_origin->pid = said->origin.pid;
+            memcpy(ret_origin->id, said->origin.box_id, sizeof ret_origin->id);
+            memcpy(ret_origin->name, said->origin.name, sizeof ret_origin->name);
+        }
+    }
+    leave(h);
+    return r;
+}
