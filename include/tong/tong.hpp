@@ -178,6 +178,24 @@ class claim
     {
         detail::checked(tong_done(std::exchange(box_, nullptr), &message_), "done");
     }
+    /* Answered and finished, whether its caller is there still or not. False: the time is over, and it is
+     * to be answered still. */
+    bool reply(const void *data, std::size_t len, timeout limit = forever)
+    {
+        const int r = tong_reply(box_, &message_, data, len, limit.count());
+        if (detail::is_late(r)) {
+            return false;
+        }
+        if (r != -ENOENT) {
+            detail::checked(r, "reply");
+        }
+        box_ = nullptr;
+        return true;
+    }
+    bool reply(std::string_view text, timeout limit = forever)
+    {
+        return reply(text.data(), text.size(), limit);
+    }
     /* For whoever receives next. */
     void give_back()
     {
@@ -334,6 +352,25 @@ class mailbox
     std::optional<std::size_t> skip()
     {
         return length(tong_skip(box_.get()), "skip");
+    }
+
+    /* tong_call: the length of the reply, which is in buf. std::errc::owner_dead: nobody answers. */
+    std::optional<std::size_t> call(const void *request, std::size_t len, void *buf,
+                                    std::size_t size, timeout limit = forever)
+    {
+        return length(tong_call(box_.get(), request, len, buf, size, limit.count()), "call");
+    }
+    /* The same with a reply of at most so many bytes. */
+    std::optional<std::string> call(std::string_view request, timeout limit = forever,
+                                    std::size_t most = 65536)
+    {
+        std::string reply(most, '\0');
+        const auto n = call(request.data(), request.size(), reply.data(), reply.size(), limit);
+        if (!n) {
+            return std::nullopt;
+        }
+        reply.resize(*n);
+        return reply;
     }
 
     /* The next death of a process that uses the mailbox. */

@@ -320,6 +320,33 @@ static void region_is_shared_and_locked()
                       [] { tong::region("cpp", 0, TONG_READ); }));
 }
 
+static void a_call_gives_its_reply()
+{
+    temporary box;
+    const pid_t server = fork();
+    if (server == 0) {
+        bool good = false;
+        try {
+            tong::mailbox own("cpp", TONG_RECEIVE);
+            auto first = own.take(10s);
+            good = first && first->reply("hello " + std::string(first->view()), 10s);
+            auto second = own.take(10s);
+            second->done();
+        } catch (...) {
+        }
+        _exit(good ? 0 : 1);
+    }
+    EXPECT(box.call("you", 10s) == "hello you");
+    EXPECT(fails_with(std::errc::owner_dead, [&] { box.call("you", 10s); }));
+    int status = 0;
+    EXPECT(waitpid(server, &status, 0) == server && status == 0);
+    EXPECT(!box.call("you", 1ms));
+    EXPECT(box.send("no request"));
+    auto claim = box.take(10s);
+    EXPECT(fails_with(std::errc::invalid_argument, [&] { claim->reply("x"); }));
+    claim->done();
+}
+
 #define CHECK(name) check(#name, name)
 
 int main()
@@ -335,6 +362,7 @@ int main()
     CHECK(one_of_several_has_something);
     CHECK(handle_moves_and_closes);
     CHECK(death_is_told);
+    CHECK(a_call_gives_its_reply);
     CHECK(forked_child_opens_again);
     CHECK(list_tells_of_all_and_hands_exceptions_on);
     CHECK(region_is_shared_and_locked);

@@ -158,7 +158,7 @@ static int draw(const struct tool_args *args, const char *text, size_t len, cons
     if (pipe2(ends, O_CLOEXEC) < 0) {
         return tool_file_error(args, "pipe", errno);
     }
-    const int r = tool_spawn(argv, ends[0], &pid);
+    const int r = tool_spawn(argv, ends[0], -1, &pid);
     close(ends[0]);
     if (r < 0) {
         close(ends[1]);

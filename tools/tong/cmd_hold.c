@@ -35,7 +35,7 @@ static int receive_for(struct tool_receive *rx, const char *const *argv)
         return tool_file_error(rx->box.args, "pipe", errno);
     }
     tool_signals_watch_child();
-    const int r = tool_spawn(argv, ends[0], &pid);
+    const int r = tool_spawn(argv, ends[0], -1, &pid);
     close(ends[0]);
     if (r < 0) {
         close(ends[1]);

@@ -26,8 +26,9 @@ static int write_error(struct tool_receive *rx, int r)
     }
     return tool_failed(rx->box.args, rx->box.name, "cannot write to %s, %s; %s", rx->output.name,
                        r == -EPIPE ? "nobody reads it any more" : strerror(-r),
-                       rx->owned ? "the mailbox ends, with what waits in it"
-                                 : "the message is back in the mailbox");
+                       rx->is_reply ? "the reply is lost"
+                       : rx->owned  ? "the mailbox ends, with what waits in it"
+                                    : "the message is back in the mailbox");
 }
 
 static int write_parts(struct tool_receive *rx, struct iovec *parts, size_t n)
@@ -87,6 +88,11 @@ static int write_json(struct tool_receive *rx, const tong_message *m)
     return code;
 }
 
+int tool_receive_write(struct tool_receive *rx, const tong_message *message)
+{
+    return rx->json ? write_json(rx, message) : write_plain(rx, message);
+}
+
 /* What becomes of a message whose command failed. */
 static void describe_future(const struct tool_receive *rx, const tong_message *m, char *out,
                             size_t size)
@@ -109,7 +115,7 @@ static int run_command(struct tool_receive *rx, const tong_message *m)
 {
     int ended = 0;
     char future[256];
-    const int code = tool_receive_exec(&rx->box, rx->exec, m, &ended);
+    const int code = tool_receive_exec(&rx->box, rx->exec, m, -1, &ended);
     if (code != TOOL_DONE || ended == 0) {
         return code;
     }
@@ -126,7 +132,7 @@ static int hand_over(struct tool_receive *rx, const tong_message *m)
     if (rx->exec) {
         return run_command(rx, m);
     }
-    const int code = rx->json ? write_json(rx, m) : write_plain(rx, m);
+    const int code = tool_receive_write(rx, m);
     const int r = code == TOOL_DONE && rx->acks ? tool_file_sync(&rx->output) : 0;
     return r < 0 ? write_error(rx, r) : code;
 }

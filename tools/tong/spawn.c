@@ -1,5 +1,5 @@
 /*
- * spawn.c - programs the tool runs: the command of `hold`, and that of `receive --exec`.
+ * spawn.c - programs the tool runs: the command of `hold`, and those of `receive --exec` and `serve`.
  *
  * posix_spawn does not copy the mappings of the mailbox, and the child has the usual signals again.
  * A stop signal from the terminal reaches the child as well; one that was sent to the tool alone is
@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-int tool_spawn(const char *const *argv, int input, pid_t *ret_pid)
+int tool_spawn(const char *const *argv, int input, int output, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
@@ -36,6 +36,9 @@ int tool_spawn(const char *const *argv, int input, pid_t *ret_pid)
     posix_spawnattr_setsigdefault(&attr, &usual);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
     r = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+    if (r == 0 && output >= 0) {
+        r = posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    }
     if (r == 0) {
         r = posix_spawnp(ret_pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv,
                          environ);
@@ -116,7 +119,7 @@ static void describe_message(const struct tool_box *box, const tong_message *mes
 }
 
 int tool_receive_exec(const struct tool_box *box, const char *command, const tong_message *message,
-                      int *ret_code)
+                      int output, int *ret_code)
 {
     const char *const argv[] = { "sh", "-c", command, NULL };
     int ends[2];
@@ -125,7 +128,7 @@ int tool_receive_exec(const struct tool_box *box, const char *command, const ton
     if (pipe2(ends, O_CLOEXEC) < 0) {
         return tool_file_error(box->args, "pipe", errno);
     }
-    const int r = tool_spawn(argv, ends[0], &pid);
+    const int r = tool_spawn(argv, ends[0], output, &pid);
     close(ends[0]);
     if (r < 0) {
         close(ends[1]);

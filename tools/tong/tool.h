@@ -374,6 +374,7 @@ struct tool_receive {
     bool owned;     /* the mailbox ends with this process */
     bool lost;      /* a receive failed: the mailbox is no longer there for us */
     bool may_close; /* no failure if the output is read no more */
+    bool is_reply;  /* what is written is one, and not in the mailbox any more */
     int mark;       /* the byte behind each message, or -1 */
 };
 
@@ -383,13 +384,18 @@ int tool_receive_form(const struct tool_args *args, struct tool_receive *rx);
 /* Until count messages came, something failed, or waits are to end. Returns an exit code. */
 int tool_receive_run(struct tool_receive *rx);
 
-/* The message becomes the standard input of `sh -c command`. Returns 0 and the exit code of that, 128
+/* Write one to the output, in the form that was asked for. Returns an exit code. */
+int tool_receive_write(struct tool_receive *rx, const tong_message *message);
+
+/* The message becomes the standard input of `sh -c command`, and output, if it is not -1, its standard
+ * output. Returns 0 and the exit code of that, 128
  * + signal if one ended it; or an exit code with a message: it could not be run, or waits are to end. */
 int tool_receive_exec(const struct tool_box *box, const char *command, const tong_message *message,
-                      int *ret_code);
+                      int output, int *ret_code);
 
-/* Starts a program. input: descriptor of its standard input. Returns 0 or a negative errno. */
-int tool_spawn(const char *const *argv, int input, pid_t *ret_pid);
+/* Starts a program. input, output: descriptors of its standard input and output; output -1: this one's.
+ * Returns 0 or a negative errno. */
+int tool_spawn(const char *const *argv, int input, int output, pid_t *ret_pid);
 
 /* Waits for it; hands a stop signal on to it. Returns its exit code, or 128 + signal. */
 int tool_spawn_wait(pid_t pid);
@@ -501,6 +507,8 @@ extern const struct tool_command tool_create;
 extern const struct tool_command tool_hold;
 extern const struct tool_command tool_send;
 extern const struct tool_command tool_receive;
+extern const struct tool_command tool_call;
+extern const struct tool_command tool_serve;
 extern const struct tool_command tool_ls;
 extern const struct tool_command tool_stat;
 extern const struct tool_command tool_relay;

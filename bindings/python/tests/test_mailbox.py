@@ -111,6 +111,65 @@ class Messages(Case):
         self.assertEqual(tong.stat("py").dropped, 1)
 
 
+class Calls(Case):
+    def serve(self, *answers):
+        """A thread that answers so many requests."""
+
+        def run():
+            with tong.Mailbox("py", tong.RECEIVE) as server:
+                for answer in answers:
+                    request = server.claim(LONG)
+                    answer(request)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        self.addCleanup(thread.join)
+
+    def test_call_gives_its_reply(self):
+        box = self.box()
+        self.serve(
+            lambda request: request.reply(request.data[::-1].tobytes()),
+            lambda request: request.reply(request.data),
+            lambda request: request.reply(b""),
+        )
+        self.assertEqual(box.call(b"abc", LONG), b"cba")
+        self.assertEqual(box.call(b"x" * 100000, LONG, size=100000), b"x" * 100000)
+        self.assertEqual(box.call(b"abc", LONG, size=0, tag=7), b"")
+
+    def test_caller_is_told_when_nobody_answers(self):
+        box = self.box()
+        self.serve(tong.Claim.done, lambda request: request.reply(b"too long"))
+        with self.assertRaises(tong.Ended):
+            box.call(b"abc", LONG)
+        with self.assertRaises(tong.TooLong):
+            box.call(b"abc", LONG, size=3)
+        with self.assertRaises(tong.Timeout):
+            box.call(b"abc", 0.01)
+        with self.assertRaises(tong.Timeout):
+            box.call(b"abc", 0)
+        with self.assertRaises(tong.Error):
+            box.call(b"abc", 1, call=3)
+
+    def test_only_a_request_can_be_answered(self):
+        box = self.box()
+        box.send(b"x")
+        claim = box.claim()
+        with self.assertRaises(tong.Error):
+            claim.reply(b"y")
+        self.assertEqual(bytes(claim), b"x")
+        claim.done()
+        with self.assertRaises(ValueError):
+            claim.reply(b"y")
+        box.send(b"x", call=1, reply_to="nobody")
+        claim = box.claim()
+        part = claim.data[:1]
+        with self.assertRaises(BufferError):
+            claim.reply(b"y")
+        del part
+        self.assertFalse(claim.reply(b"y"))
+        self.assertEqual(tong.stat("py").claimed, 0)
+
+
 class Errors(Case):
     def test_errors_are_those_of_python(self):
         with self.assertRaises(FileNotFoundError) as caught:

@@ -12,7 +12,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from . import _c
 from ._c import lib
-from ._errors import Error, checked, error, pointer_to, to_ns, waited, writable
+from ._errors import Error, NoSuchName, checked, error, pointer_to, to_ns, waited, writable
 from ._memory import Memory
 
 Bytes = Union[bytes, bytearray, memoryview, Any]
@@ -240,6 +240,30 @@ class Claim(_InPlace):
         """Finished: its room is free."""
         checked(self._finish(lib.tong_done, self._message))
 
+    def reply(self, data: Bytes, timeout: Optional[float] = None) -> bool:
+        """Answers the request that it is, and finishes it. False: its caller is gone, and it is
+        finished. Timeout: it is to be answered still."""
+        box = self._box
+        if box is None:
+            raise ValueError("it is finished already")
+        pointer, length = pointer_to(data)
+        self._memory.release()
+        answered = True
+        with box._inside() as handle:
+            try:
+                waited(
+                    lambda ns: lib.tong_reply(handle, self._message, pointer, length, ns),
+                    timeout,
+                    box.name,
+                )
+            except NoSuchName:
+                answered = False
+            except BaseException:
+                self._memory.look()
+                raise
+        self._take_box()
+        return answered
+
     def give_back(self) -> None:
         """For whoever receives next."""
         checked(self._finish(lib.tong_return, self._message))
@@ -436,6 +460,28 @@ class Mailbox(Handle):
         with self._inside() as handle:
             waited(lambda ns: lib.tong_reserve(handle, length, ns, slot), timeout, self.name)
         return Slot(self, slot)
+
+    def call(
+        self, data: Bytes, timeout: Optional[float] = None, size: int = 65536, **what: Any
+    ) -> bytes:
+        """Sends a request and gives its reply, of at most size bytes (TooLong). Ended: nobody answers,
+        since who had it died, or finished it without a reply. what: as for send(), but call and
+        reply_to.
+
+        A signal handler that runs meanwhile ends it with an Error (errno EINTR), for it would be
+        asked twice otherwise."""
+        pointer, length = pointer_to(data)
+        options = _send_options(**what)
+        buffer = bytearray(size)
+        room = writable(buffer) if size else None
+        info = _c.Message()
+        with self._inside() as handle:
+            answer = lib.tong_call_with(
+                handle, pointer, length, options, room, size, to_ns(timeout), info
+            )
+        del room
+        checked(answer, self.name)
+        return bytes(memoryview(buffer)[:answer])
 
     # ---- receive
 

@@ -22,9 +22,9 @@ class Memory:
     def __init__(self, address: Optional[int], length: int, readonly: bool) -> None:
         self._memory = (ctypes.c_char * length).from_address(address or 0) if length else None
         self._readonly = readonly
-        self._look()
+        self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         view = memoryview(b"" if self._memory is None else self._memory).cast("B")
         self.view = view.toreadonly() if self._readonly else view
 
@@ -32,5 +32,5 @@ class Memory:
         """BufferError: somebody still has a view."""
         self.view.release()
         if self._memory is not None and _count is not None and _count(self._memory) > 2:
-            self._look()
+            self.look()
             raise BufferError("the memory is still in use: a slice or another view of it is alive")
