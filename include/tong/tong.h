@@ -825,6 +825,52 @@ typedef int tong_parties_fn(const tong_party *party, void *arg);
  */
 TONG_API int tong_parties(const char *name, tong_parties_fn *each, void *arg);
 
+/* One who looks at the messages of a mailbox and takes none. */
+typedef struct tong_observer tong_observer;
+
+/*
+ * tong_observer_open - look at what is in a mailbox, and at what comes, without taking it.
+ *
+ * The others do not know of it: nothing is written, nobody is woken, nothing becomes slower or later, and
+ * its death changes nothing. Who may read the mailbox's files may look: its user, root, and the group
+ * where the mode says so; a link that may not be read is left out.
+ * Returns  0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO, -EOPNOTSUPP, -ENOMEM, -EMFILE, -ENFILE.
+ * Memory   a handle, and a descriptor for each sender.
+ */
+TONG_API int tong_observer_open(const char *name, tong_observer **ret_observer);
+
+/* tong_observer_close - stop looking. NULL is allowed. No call may be inside. Returns 0, or -ECHILD: in a
+ * forked child; the memory is freed all the same. */
+TONG_API int tong_observer_close(tong_observer *observer);
+
+/*
+ * tong_peek - see the next message that this observer has not seen, and leave it where it is.
+ *
+ * First come those there are: waiting, in somebody's hand, given back, or set aside; then those that are
+ * sent, each once. Those of one sender come in order.
+ *
+ * Shape    writes buf[0..min(n, size)): of a longer message what fits. *ret_info (TONG_MESSAGE_INIT): as
+ *          tong_receive_with(); deliveries is how often it was handed out when it was seen, 0 never, 1 also
+ *          where nobody can tell. *ret_missed: messages that went by unseen since the observer was opened, as
+ *          far as is known by now; at capacity 0 offers, those taken back included. Also written where
+ *          the answer is an error, but for -EINVAL and -ECHILD. Both may be NULL.
+ * Blocks   until a message, the timeout, or the mailbox's end. Nobody rings it, so it looks every 1 to 16 ms.
+ * Returns  n >= 0, the length of the whole message, or
+ *            -EAGAIN     nothing new and timeout_ns 0; -ETIMEDOUT
+ *            -EIDRM      the mailbox was removed; -EOWNERDEAD: its process is gone; what could be seen was
+ *            -EINTR      a signal handler ran while waiting
+ *            -EPROTO     a sender's bytes are damaged; its link is passed over from then on
+ *            -EINVAL, -EACCES (the folder may not be read any more), -ENOMEM, -EMFILE, -ENFILE
+ *            -ECHILD     the observer is from before fork
+ * Rules    A message is missed when it was received, and its memory used again, before this call looked: with
+ *          a sender that fills memory faster than a few KiB in 16 ms some are. A rendezvous is seen while
+ *          it is waited for. What is seen may have been received meanwhile, or be received by whoever is next.
+ * Threads  one at a time; others wait for their turn.
+ * Memory   buf is the caller's. Cost: a few system calls a look and for each 64 KiB of messages.
+ */
+TONG_API ssize_t tong_peek(tong_observer *observer, void *buf, size_t size, int64_t timeout_ns,
+                           tong_message *ret_info, uint64_t *ret_missed);
+
 /* ------------------------------------------------------------------ processes that name each other */
 
 /*

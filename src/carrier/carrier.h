@@ -102,6 +102,13 @@ struct tg_carrier {
     /* The reply was sent: a claim is done. Makes request->call 0. */
     int (*answered)(tg_handle h, tong_message *request);
 
+    /* A handle of its own, which only these two take. */
+    int (*observer_open)(const char *rest, tg_handle *ret_observer);
+    int (*observer_close)(tg_handle observer);
+    /* May block until timeout_ns. ret_info and ret_missed may be NULL. */
+    ssize_t (*peek)(tg_handle observer, void *buf, size_t size, int64_t timeout_ns,
+                    tong_message *ret_info, uint64_t *ret_missed);
+
     int (*stat)(const char *rest, tong_status *ret_status);
     int (*parties)(const char *rest, tong_parties_fn *each, void *arg);
     int (*list)(tong_list_fn *each, void *arg);

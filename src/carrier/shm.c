@@ -221,6 +221,27 @@ static int answered(tg_handle h, tong_message *request)
     return tg_box_answered(h, request);
 }
 
+static int observer_open(const char *rest, tg_handle *ret_observer)
+{
+    struct tg_observer *observer;
+    const int r = tg_observer_open(rest, &observer);
+    if (r == 0) {
+        *ret_observer = observer;
+    }
+    return r;
+}
+
+static int observer_close(tg_handle observer)
+{
+    return tg_observer_close(observer);
+}
+
+static ssize_t peek(tg_handle observer, void *buf, size_t size, int64_t timeout_ns,
+                    tong_message *ret_info, uint64_t *ret_missed)
+{
+    return tg_observer_peek(observer, buf, size, timeout_ns, ret_info, ret_missed);
+}
+
 const struct tg_carrier tg_carrier_shm = {
     .prefix = "shm",
     .open = open_,
@@ -262,6 +283,9 @@ const struct tg_carrier tg_carrier_shm = {
     .await = await,
     .caller_open = caller_open,
     .answered = answered,
+    .observer_open = observer_open,
+    .observer_close = observer_close,
+    .peek = peek,
     .stat = tg_box_stat,
     .parties = tg_box_parties,
     .list = tg_box_list,

@@ -305,4 +305,71 @@ static inline bool tg_reader_hint(const struct tg_reader *r, uint64_t place)
            tg_load_relaxed(&r->record->commit) != 0;
 }
 
+/* ---- peek.c: a look at records, of whatever user, without taking them and without a mapping */
+
+struct tg_peeker {
+    int fd;
+    uint32_t row;
+    uint32_t uid; /* of the file: the kernel vouches for it */
+    uint64_t link_id;
+    struct tg_link_head *head; /* a copy, the table behind it */
+    bool lossy;                /* TONG_DROP_OLDEST */
+    uint64_t place;            /* of the record to be seen next */
+    uint64_t missed;           /* messages passed unseen; whoever counts them sets it to 0 */
+    uint32_t expected; /* number of the message to be told next: older ones are passed over */
+    uint32_t current;  /* segment of place; its bytes, end 0: not known: */
+    uint64_t begin;
+    uint64_t end;
+    bool oneshot;
+    uint8_t *run;              /* bytes of that segment, read at one time, ... */
+    uint64_t run_off;          /* ... from here, ... */
+    uint32_t run_len;          /* ... so many; ... */
+    uint32_t run_until;        /* ... records before this number are whole in it */
+    struct tg_link_place seen; /* read behind them: the box's places, ... */
+    uint64_t oldest;           /* ... the sender's, ... */
+    uint32_t first_commit;     /* ... and the record at the segment's begin */
+    uint32_t first_sequence;
+};
+
+/* A message that was seen. */
+struct tg_peeked {
+    uint32_t len;        /* of the payload */
+    uint32_t extension;  /* bytes; they are at ... */
+    const uint8_t *said; /* ... here, until the next call */
+    uint32_t sequence;
+    uint32_t pid;
+};
+
+/* "link.ROW", to be seen from the place the box says, or from its first message. -ENOENT: gone; -EPROTO:
+ * foreign, damaged, or another mailbox's; -ENOMEM, ... */
+int tg_peeker_open(struct tg_peeker *p, int dir, uint32_t row, const uint8_t box_id[16]);
+void tg_peeker_close(struct tg_peeker *p);
+/* Nothing is there: give back what only a look needs. */
+void tg_peeker_rest(struct tg_peeker *p);
+/* Stand at a place that the box has told, or that the head tells. */
+void tg_peeker_stand(struct tg_peeker *p, uint64_t place);
+/*
+ * The next message: its first size bytes into buf. place: what the box says now.
+ * 1 and *ret_peeked; 0 there is none, or none that can be seen now; -EPROTO damaged; -ENOMEM, ...
+ */
+int tg_peeker_next(struct tg_peeker *p, tg_link_place_fn *place, void *arg, void *buf, size_t size,
+                   struct tg_peeked *ret_peeked);
+/* The copy of the head, anew. -EPROTO: cut. */
+int tg_peeker_refresh(struct tg_peeker *p);
+/* Whether nothing will be written any more, as the copy says. */
+bool tg_peeker_is_gone(const struct tg_peeker *p);
+/* The next message to be told is this one: those before it were missed. */
+static inline void tg_peeker_expect(struct tg_peeker *p, uint32_t sequence)
+{
+    if ((int32_t)(sequence - p->expected) > 0) {
+        p->missed += sequence - p->expected;
+        p->expected = sequence;
+    }
+}
+/* Bytes behind a record's head, [from, from + len) of total ones; they may be anything. -EPROTO. */
+int tg_peeker_read(struct tg_peeker *p, uint64_t offset, uint64_t total, uint64_t from,
+                   uint64_t len, void *to);
+/* The full number of a message, as tg_reader_full_sequence. */
+uint64_t tg_peeker_full_sequence(const struct tg_peeker *p, uint32_t sequence);
+
 #endif

@@ -100,6 +100,29 @@ static void a_look_at_parties(void)
     crash_all(&scene);
 }
 
+static void observe(struct crash_stage *s)
+{
+    (void)s;
+    tong_observer *observer = NULL;
+    uint64_t seen;
+    kit_ok(tong_observer_open(CRASH_BOX, &observer));
+    kit_true(tong_peek(observer, &seen, sizeof(seen), 0, NULL, NULL) > 0);
+    while (tong_peek(observer, &seen, sizeof(seen), 0, NULL, NULL) != -EAGAIN) {
+    }
+    kit_ok(tong_observer_close(observer));
+}
+
+static void an_observer(void)
+{
+    const struct crash_scene scene = { .operation =
+                                           "tong_observer_open tong_peek tong_observer_close",
+                                       .role = "visitor",
+                                       .options = crash_bounded,
+                                       .before = much_to_clear,
+                                       .act = observe };
+    crash_all(&scene);
+}
+
 static int is_box(const tong_status *status, int error, void *arg)
 {
     (void)arg;
@@ -307,6 +330,7 @@ static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_stat, 240),
     KIT_TEST_LONG(a_list, 240),
     KIT_TEST_LONG(a_look_at_parties, 240),
+    KIT_TEST_LONG(an_observer, 240),
     KIT_TEST_LONG(an_open_of_what_is_there, 240),
     KIT_TEST_LONG(an_open_where_a_dead_one_lies, 240),
     KIT_TEST_LONG(a_remove_of_a_dead_one, 240),

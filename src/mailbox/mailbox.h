@@ -96,6 +96,16 @@ int tg_caller_open(struct tg_box *box, const char *name, struct tg_box **ret_cal
 /* The request is answered: its claim is done, or it is forgotten. 0, -ECHILD. */
 int tg_box_answered(struct tg_box *box, tong_message *request);
 
+/* ---- observers: peek.c */
+
+struct tg_observer;
+
+int tg_observer_open(const char *name, struct tg_observer **ret_observer);
+int tg_observer_close(struct tg_observer *o);
+/* ret_missed: also written on -EAGAIN and other errors but -ECHILD. */
+ssize_t tg_observer_peek(struct tg_observer *o, void *buf, size_t size, int64_t timeout_ns,
+                         tong_message *ret_info, uint64_t *ret_missed);
+
 int tg_box_stat(const char *name, tong_status *ret_status);
 int tg_box_list(tong_list_fn *each, void *arg);
 int tg_box_parties(const char *name, tong_parties_fn *each, void *arg);

@@ -48,6 +48,7 @@ struct fail_stage {
     tong_region *other;
     tong_process *me;
     tong_process *peer;
+    tong_observer *observer;
     struct fail_waiting {
         uint64_t id;
         size_t len;

@@ -76,6 +76,46 @@ static void both_or_none(struct fail_stage *s, int64_t answer)
     kit_true(answer < 0 ? s->listed == 0 : s->listed == 1 || s->listed == 2);
 }
 
+static int64_t observe(struct fail_stage *s)
+{
+    (void)s;
+    tong_observer *observer = NULL;
+    const int r = tong_observer_open(FAIL_BOX, &observer);
+    kit_true(r == 0 || observer == NULL);
+    (void)tong_observer_close(observer);
+    return r;
+}
+
+/* What was not told for a failure is told later. */
+static int64_t peek(struct fail_stage *s)
+{
+    uint64_t missed = 0;
+    uint8_t seen[128];
+    for (;;) {
+        const ssize_t r = tong_peek(s->observer, seen, sizeof(seen), 0, NULL, &missed);
+        if (r < 0) {
+            return r == -EAGAIN ? 0 : r;
+        }
+        kit_equal(r, 100);
+        s->listed++;
+    }
+}
+
+static void with_an_observer(struct fail_stage *s)
+{
+    with_three(s);
+    kit_ok(tong_observer_open(FAIL_BOX, &s->observer));
+}
+
+static void all_are_seen(struct fail_stage *s, int64_t answer)
+{
+    if (answer < 0) {
+        kit_ok(peek(s));
+    }
+    kit_equal(s->listed, 3);
+    kit_ok(tong_observer_close(s->observer));
+}
+
 static int note_name(const tong_status *status, int error, void *arg)
 {
     struct fail_stage *s = arg;
@@ -132,6 +172,8 @@ static void cleared(struct fail_stage *s, int64_t answer)
 FAIL_SCENE(a_stat, "stat", "tong_stat", with_three, stat_it, NULL)
 FAIL_SCENE(a_stat_of_none, "stat of what is not there", "tong_stat", with_none, stat_it, NULL)
 FAIL_SCENE(a_look_at_parties, "parties", "tong_parties", with_three, look_at_parties, both_or_none)
+FAIL_SCENE(an_observer, "observer", "tong_observer_open", with_three, observe, NULL)
+FAIL_SCENE(a_peek, "peek", "tong_peek", with_an_observer, peek, all_are_seen)
 FAIL_SCENE(a_list, "list", "tong_list", with_three, list_all, listed)
 FAIL_SCENE(a_list_of_none, "list of none", "tong_list", with_none, list_all, listed)
 FAIL_SCENE(a_doctor, "doctor", "tong_doctor", with_much_left, doctor, cleared)
@@ -141,6 +183,8 @@ static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_stat, 120),
     KIT_TEST_LONG(a_stat_of_none, 120),
     KIT_TEST_LONG(a_look_at_parties, 120),
+    KIT_TEST_LONG(an_observer, 120),
+    KIT_TEST_LONG(a_peek, 120),
     KIT_TEST_LONG(a_list, 120),
     KIT_TEST_LONG(a_list_of_none, 120),
     KIT_TEST_LONG(a_doctor, 120),

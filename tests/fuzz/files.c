@@ -214,6 +214,23 @@ static int find(const tong_finding *finding, void *arg)
     return 0;
 }
 
+static void observe(void)
+{
+    tong_observer *observer;
+    tong_message info = TONG_MESSAGE_INIT;
+    if (tong_observer_open("box", &observer) != 0) {
+        return;
+    }
+    for (int i = 0; i < 20; i++) {
+        const ssize_t n = tong_peek(observer, buffer, sizeof(buffer), 0, &info, NULL);
+        if (n == -EAGAIN) {
+            break;
+        }
+        fuzz_true(n < 0 || info.len == (size_t)n);
+    }
+    (void)tong_observer_close(observer);
+}
+
 static void look(void)
 {
     tong_status status = TONG_STATUS_INIT;
@@ -221,6 +238,7 @@ static void look(void)
     (void)tong_stat("box", &status);
     (void)tong_stat("other", &status);
     (void)tong_parties("box", look_at_party, NULL);
+    observe();
     (void)tong_list(count, NULL);
     (void)tong_region_stat("region", &region);
     (void)tong_region_list(count_region, NULL);

@@ -247,6 +247,26 @@ static int look_at_party(const tong_party *party, void *arg)
     return 0;
 }
 
+static void observe(const char *name)
+{
+    static uint8_t seen[4096];
+    tong_observer *observer;
+    tong_message info = TONG_MESSAGE_INIT;
+    uint64_t missed;
+    if (tong_observer_open(name, &observer) != 0) {
+        return;
+    }
+    for (int i = 0; i < 20; i++) {
+        const ssize_t n = tong_peek(observer, seen, sizeof(seen), 0, &info, &missed);
+        if (n == -EAGAIN) {
+            break;
+        }
+        fuzz_true(n < 0 ||
+                  (info.len == (size_t)n && memchr(info.sender, '\0', TONG_NAME_MAX) != NULL));
+    }
+    (void)tong_observer_close(observer);
+}
+
 static void look_around(struct scene *s, uint32_t how)
 {
     tong_status status = TONG_STATUS_INIT;
@@ -254,6 +274,7 @@ static void look_around(struct scene *s, uint32_t how)
     tong_origin origin = TONG_ORIGIN_INIT;
     (void)tong_stat(NAME, &status);
     (void)tong_parties(NAME, look_at_party, NULL);
+    observe(NAME);
     if (how % 4 == 0) {
         (void)tong_list(count, NULL);
     } else if (how % 4 == 1 && s->box != NULL) {
