@@ -6,6 +6,7 @@
  *           -DCRASHES=2 (default 1; 0 = exactly once is checked)   -DNMSG=3  -DCAP=2  -DRETURNS=1  -DNEWCOMER  -DCOPYRET
  *           -DRESCAN  release rings nobody: the holder unlocks, fences and scans for RELEASED (default: PENDING bit in the token)
  *           -DWEAK    stores without release may drain out of order
+ *           -DPASS    a receiver may pass over the next message: it lies RETURNED, with 0 deliveries; -DPASSES=1 so often
  * Mutants (each must fail, quickest with -DNMSG=2 -DCAP=1): -DM_NEXT_FIRST (next before the entry)  -DM_HEAD_FIRST (head before next)
  *           -DM_VOID (an entry with seq >= next is left)  -DM_SERVE_FIRST (a thief serves before it has repaired)
  *           -DM_FREE_FIRST (a moved entry is freed before its copy is written)  -DM_DONE_INC (done is added up, not recomputed)
@@ -16,6 +17,9 @@
  *           with -DMAXD=1: -DM_SENT_PARKED (sent, and set aside all the same)  -DM_RELEASE_FIRST (finished, then sent)
  *           -DM_NO_CLAIM (set aside at once, sent from there)  -DM_PARKED_DONE (one set aside counts as finished)
  *           -DSPARE -DM_PARKED_DUP (one set aside elsewhere does not count as elsewhere)  -DSPARE -DM_AWAY_FREE (the old entry first)
+ *
+ *           with -DPASS: -DM_PASS_BACK (the entry is a returned one before next moves)
+ *           -DPASS -DSPARE -DM_BACK_DUP (a returned one of a dead slot that lies elsewhere too stays)
  *
  * Words    tail      sender    messages published; cell[seq % CELLS] payload
  *          next      holder    first seq never handed out;  head  holder  everything before may be overwritten;  done  holder  finished
@@ -48,6 +52,11 @@
 #ifndef RETRIES
 #define RETRIES 1
 #endif
+#ifdef PASS
+#ifndef PASSES
+#define PASSES 1
+#endif
+#endif
 
 #ifdef WEAK
 #define SB 2
@@ -74,7 +83,7 @@ byte mem[17];
 chan sb[NP] = [SB] of { byte, byte, bit };
 byte owner[3];          /* slot -> process + 1; written under the token */
 bit kill[NP], dead[NP], fin[NP];
-byte ncrash, ndead, nret, nretry;
+byte ncrash, ndead, nret, nretry, npass;
 
 /* ghosts */
 byte got[NMSG], finished[NMSG];
@@ -109,7 +118,17 @@ bit hand[NMSG];         /* copied by a receiver that died before its call return
 #define waits(k) (state(k)==RETURNED || state(k)==PARKED)
 #endif
 #define same(i,k) ((i)!=k && waits(k) && mem[ESEQ+k]==mem[ESEQ+(i)])
+#ifdef M_BACK_DUP
+#define moved(i) (state(i)==PARKED)
+#else
+#define moved(i) (state(i)==PARKED || state(i)==RETURNED)
+#endif
 #define dup(i) (same(i,0) || same(i,1) || same(i,2) || same4(i))
+#ifdef PASS
+#define moves(i) (state(i)==PARKED || state(i)==RETURNED)
+#else
+#define moves(i) (state(i)==PARKED)
+#endif
 #define orphan(i) (owner[(i)/2]!=0 && dead[owner[(i)/2]-1])
 
 active proctype memory() {
@@ -155,7 +174,7 @@ inline repair() {
 	do
 	:: atomic { i<NE ->
 		do      /* over what needs no store */
-		:: i<NE && !(orphan(i) && (state(i)==CLAIMED || (state(i)==PARKED && dup(i)))) -> i++
+		:: i<NE && !(orphan(i) && (state(i)==CLAIMED || (moved(i) && dup(i)))) -> i++
 		:: else -> break
 		od;
 		if
@@ -164,7 +183,7 @@ inline repair() {
 			STR(EST+i, FREE);
 #endif
 			i++
-		:: i<NE && !(mem[ESEQ+i]>=mem[NEXT] || dup(i)) -> STR(EST+i, RETURNED+D*(deliv(i)+1)); i++
+		:: i<NE && !(mem[ESEQ+i]>=mem[NEXT] || dup(i)) -> STR(EST+i, RETURNED+D*(deliv(i)==0 -> 0 : deliv(i)+1)); i++
 		:: else
 		fi }
 	:: else -> break
@@ -332,13 +351,13 @@ proctype receiver(byte me) {
 		fi;
 #ifdef SPARE
 		if      /* those set aside must not use up the entries */
-		:: j==2 && state(SP)==FREE && (anyret || mem[NEXT]<mem[TAIL]) && (state(slot*2)==PARKED || (slot==0 && state(1)==PARKED)) ->
-			j=(state(slot*2)==PARKED -> 0 : 1);
-			w=j; un=deliv(slot*2+w);
+		:: j==2 && state(SP)==FREE && (anyret || mem[NEXT]<mem[TAIL]) && (moves(slot*2) || (slot==0 && moves(1))) ->
+			j=(moves(slot*2) -> 0 : 1);
+			w=j; un=mem[EST+slot*2+w];
 #ifdef M_AWAY_FREE
 			STR(EST+slot*2+w, FREE);
 #endif
-			ST(ESEQ+SP, mem[ESEQ+slot*2+w]); STR(EST+SP, PARKED+D*un);
+			ST(ESEQ+SP, mem[ESEQ+slot*2+w]); STR(EST+SP, un);
 #ifndef M_AWAY_FREE
 			STR(EST+slot*2+w, FREE);
 #endif
@@ -350,7 +369,7 @@ proctype receiver(byte me) {
 		:: anyret -> /* served first; deliveries go along */
 			i=0;
 			do :: state(i)!=RETURNED -> i++ :: else -> break od;
-			s=mem[ESEQ+i]; d=deliv(i);
+			s=mem[ESEQ+i]; d=(deliv(i)==0 -> 1 : deliv(i));         /* passed over: its first */
 #ifdef MAXD
 			if
 			:: d<=MAXD -> skip
@@ -396,6 +415,16 @@ served:			i=0
 				STR(NEXT, s+1);
 #endif
 				mine[j]=s+1
+#ifdef PASS
+			:: atomic { j<2 && npass<PASSES -> npass++ };        /* passed over: an entry that nobody was handed */
+				s=mem[NEXT];
+#ifdef M_PASS_BACK
+				ST(ESEQ+slot*2+j, s); STR(EST+slot*2+j, RETURNED); STR(NEXT, s+1);
+#else
+				ST(ESEQ+slot*2+j, s); STR(EST+slot*2+j, CLAIMED); STR(NEXT, s+1); STR(EST+slot*2+j, RETURNED);
+#endif
+				s=0
+#endif
 			:: /* copying receive: copy, next; no entry, whether or not others are outstanding */
 				s=mem[NEXT]; assert(mem[CELL+(s)%CELLS]==(s)+1);
 				w=(mem[HEAD]==s);

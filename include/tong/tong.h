@@ -591,9 +591,18 @@ TONG_API ssize_t tong_receive(tong_mailbox *box, void *buf, size_t size, int64_t
  *          *ret_info (TONG_MESSAGE_INIT) is not a claim: data is buf. Also written
  *          on -EMSGSIZE: then len says how much room it needs and data is NULL; at capacity 0 the
  *          length and the sender are all that is known by then. NULL: not wanted.
- * Returns  as tong_receive(); -EOPNOTSUPP: with asks for some only, which this version cannot.
+ * Rules    Where with asks for some, of each sender the first such message is taken. Those before it are
+ *          passed over: they wait for other calls as before, in their order, not marked, and keep their
+ *          room; at most 64 of a sender, then its others wait until one of these is taken. (Where the
+ *          mailbox is TONG_DROP_OLDEST they are dropped when their sender needs the memory.)
+ *          A message that a waiting receiver asks for is left to it, and of several to the one that has
+ *          waited longest, before those who take whatever comes; not where delivery is TONG_ANY.
+ *          The end of the sender that is asked for ends nothing: see tong_receive_from().
+ * Returns  as tong_receive(); also -EINVAL: a priority or name that cannot be, and -ENAMETOOLONG.
  * Blocks, Threads, Crash, Memory   as tong_receive(). Cost: with several senders or a sleeping one the
- *          same; alone with one sender some instructions more.
+ *          same; alone with one sender some instructions more; for each message that is looked at and
+ *          not asked for some more. A message that comes while some wait for others wakes the one of
+ *          them that has waited longest, and that one the one it is for.
  */
 TONG_API ssize_t tong_receive_with(tong_mailbox *box, void *buf, size_t size,
                                    const tong_receive_options *with, int64_t timeout_ns,

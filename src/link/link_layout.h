@@ -24,7 +24,7 @@
 #include "base/atomic.h"
 
 #define TG_LINK_MAGIC UINT32_C(0x6b6e6c74) /* "tlnk" */
-#define TG_LINK_VERSION 2u
+#define TG_LINK_VERSION 3u
 
 #define TG_LINK_FROM_WORDS 16u /* of a name, with its final NUL */
 
@@ -103,7 +103,10 @@ struct tg_link_head {
     tg_a32 offer_len; /* its length; before offer, release */
     tg_a32 offer_extension; /* bytes before it; before offer, release */
     tg_a64 offer_deadline;  /* when it expires, 0 never; before offer, release */
-    uint8_t unused5[96];
+    tg_a64 offer_tag;       /* what its sender says of it ...; before offer, release */
+    tg_a64 offer_key;       /* ... */
+    tg_a32 offer_priority;  /* ...; the same */
+    uint8_t unused5[76];
     uint8_t unused6[128];
     /* offset 640: the name of the sending process; "": it is none's. See from.c */
     tg_a32 from_now; /* names given: from[from_now % 2] is the present one. release, behind it */

@@ -92,6 +92,15 @@ struct tg_sender {
 
 /* ---- the receiving side */
 
+/* What a receive call asks for: see select.c. All zero: it takes whatever comes. */
+struct tg_wish {
+    const char *only;      /* senders of this name alone; NULL: see from */
+    uint64_t from;         /* of the name with this tg_key() alone, 0 all; a sleeper's */
+    uint64_t tag;          /* messages of this one, 0 any */
+    uint32_t min_priority; /* of this one or a higher */
+    bool selects;          /* one of these is asked for */
+};
+
 /* What is private to a receiver of a link, beside the reader. */
 struct tg_attached {
     struct tg_reader reader;
@@ -105,6 +114,12 @@ struct tg_attached {
     bool ring_due;            /* room was freed: its sender may wait */
     uint32_t from_seen;       /* which of its sender's names ... */
     char from[TONG_NAME_MAX]; /* ... this is */
+    uint64_t from_key;        /* tg_key() of it; "": 0 */
+    /* scratch of a look, valid while it is the present one: see returned.c */
+    uint32_t look;
+    uint32_t n_returned; /* entries that were returned, ... */
+    uint32_t n_passed;   /* ... those that were only passed over, ... */
+    bool waits;          /* ... and one of them is another receiver's to take first */
 };
 
 struct tg_user_bells {
@@ -125,11 +140,13 @@ struct tg_receiver {
     uint32_t attached_room;
     struct tg_attached **by_row; /* TG_LINKS_MAX pointers */
     uint32_t cursor;             /* link looked at first */
+    uint32_t look;               /* counts looks */
     uint32_t served;             /* messages taken from it in a row */
     uint32_t users_seen;
     uint32_t want_note;             /* sleeps of the senders' front already rung for */
     int64_t parked_ns;              /* when one that was set aside was tried again */
     struct tg_box_entry *too_often; /* found by this look, for dead_letter.c */
+    struct tg_box_entry *serving;   /* a returned one that must stay where it is */
     uint32_t forgets;               /* entries of requests that were taken for others */
     uint32_t polls;                 /* calls that must not wait and saw nothing */
     uint32_t looks;                 /* calls since the others' lives were looked at */
@@ -148,9 +165,9 @@ struct tg_receiver {
     uint32_t sleeps;
     uint32_t long_len; /* of the last long message; halved by a spin in vain */
     uint32_t cpu;
-    uint32_t delivery; /* the word that policy and own were made from */
-    uint64_t random;   /* state of the generator, see policy/random.c */
-    const char *only;  /* the present call takes from senders of this name alone; NULL: from all */
+    uint32_t delivery;   /* the word that policy and own were made from */
+    uint64_t random;     /* state of the generator, see policy/random.c */
+    struct tg_wish wish; /* of the present call; its gate guards it */
     struct tg_own_policy own;
 };
 
@@ -493,6 +510,7 @@ struct tg_offering {
     uint64_t len;         /* of the whole reservation */
     uint32_t extension;   /* bytes of it, at its beginning */
     uint64_t deadline_ns; /* as in tg_attributes */
+    struct tg_about about;
 };
 
 /* The reservation is whole: offer it and wait for the verdict. */
@@ -507,6 +525,9 @@ void tg_rendezvous_settle(struct tg_box *box);
 /* Whether an offer is open, a hint. */
 bool tg_rendezvous_hint(const struct tg_attached *at);
 struct tg_take;
+struct tg_viewer;
+/* Token held: whether an offer is open for that one. 1, 0, -errno. */
+int tg_rendezvous_see(struct tg_box *box, struct tg_attached *at, const struct tg_viewer *viewer);
 /* Token held: take the offer of a link. As tg_take_one(). */
 int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_take *take);
 
@@ -643,8 +664,8 @@ void tg_take_tell(struct tg_box *box, const struct tg_take *take, const struct t
 int tg_take_one(struct tg_box *box, struct tg_take *take);
 /* Claim the next one that was handed out too often; set it aside if there is no entry for it. */
 int tg_take_too_often(struct tg_box *box, struct tg_take *take);
-/* How many wait, counted up to most. */
-uint32_t tg_take_count(struct tg_box *box, uint32_t most);
+/* How many wait for that one, counted up to most. */
+uint32_t tg_take_count(struct tg_box *box, const struct tg_viewer *viewer, uint32_t most);
 /* Whether something may be there; a hint, no token needed. */
 bool tg_take_hint(struct tg_box *box);
 
@@ -715,19 +736,6 @@ void tg_process_name(struct tg_box *box, char ret_name[TONG_NAME_MAX]);
 
 /* Token held: the name of a link's sender now, "" none. */
 const char *tg_from_name(struct tg_box *box, struct tg_attached *at);
-bool tg_from_is_wanted_slow(struct tg_box *box, struct tg_attached *at);
-/* Whether the present call may take from that link. */
-static inline bool tg_from_is_wanted(struct tg_box *box, struct tg_attached *at)
-{
-    return box->rx.only == NULL || tg_from_is_wanted_slow(box, at);
-}
-/* How many returned messages the present call may take. */
-uint32_t tg_from_count_returned_slow(struct tg_box *box);
-static inline uint32_t tg_from_count_returned(struct tg_box *box)
-{
-    const uint32_t n = tg_load_relaxed(&box->head->n_returned);
-    return box->rx.only == NULL || n == 0 ? n : tg_from_count_returned_slow(box);
-}
 /* Whether the short way, from the link looked at first, is one for the present call. */
 bool tg_from_allows_short(struct tg_box *box);
 /* Tell the name of the link's sender, if it is asked for. */

@@ -23,7 +23,7 @@
 #define TG_BOX_MAGIC UINT32_C(0x786f6274)  /* "tbox" */
 #define TG_ROOM_MAGIC UINT32_C(0x6d6f7274) /* "trom" */
 #define TG_BELL_MAGIC UINT32_C(0x6c6c6274) /* "tbll" */
-#define TG_BOX_VERSION 4u
+#define TG_BOX_VERSION 5u
 
 #define TG_SLOTS_MAX 256u
 #define TG_CLAIMS_MAX 64u /* entries a slot */
@@ -95,6 +95,9 @@ struct tg_box_head {
     tg_a32 renames; /* names it had before: release, behind the rename; the owner, root's lock held.
                        Partner: who sends by name */
     uint8_t unused8[56];
+    /* offset 768: what is asked for of a message */
+    tg_a32 selecting; /* of the sleepers those that do not take whatever comes; the holder */
+    uint8_t unused9[60];
 };
 
 _Static_assert(offsetof(struct tg_box_head, token) == 128, "format: token");
@@ -104,7 +107,8 @@ _Static_assert(offsetof(struct tg_box_head, dead_letter) == 320, "format: dead l
 _Static_assert(offsetof(struct tg_box_head, policy) == 448, "format: policy name");
 _Static_assert(offsetof(struct tg_box_head, chosen) == 576, "format: policy");
 _Static_assert(offsetof(struct tg_box_head, process) == 704, "format: process");
-_Static_assert(sizeof(struct tg_box_head) == 768, "format: box head");
+_Static_assert(offsetof(struct tg_box_head, selecting) == 768, "format: selecting");
+_Static_assert(sizeof(struct tg_box_head) == 832, "format: box head");
 
 #define TG_OF_PROCESS 1u
 #define TG_FOR_REPLIES 2u
@@ -137,11 +141,16 @@ struct tg_box_slot {
     /* offset 72: in an event loop */
     tg_a32 polls; /* {number of its FIFO:31, TG_POLLS}; counts those it ever had; the holder */
     tg_a32 armed; /* epoch since when it is to be rung, 0 not; its receiver, as the holder */
-    uint8_t unused1[44];
+    uint8_t unused1[24];
+    /* offset 104: what its sleeper waits for, valid while it has a ticket; the holder, before that */
+    tg_a64 tag;     /* messages of this one, 0 any */
+    tg_a64 from;    /* of the sender with the name of this key, 0 any */
+    tg_a32 asks;    /* 0: whatever comes; else {1 TG_ASKS, the least priority:31} */
     tg_a32 crowded; /* 1: it may have requests to answer that no entry tells of; the holder */
 };
 
 _Static_assert(offsetof(struct tg_box_slot, polls) == 72, "format: polls");
+_Static_assert(offsetof(struct tg_box_slot, tag) == 104, "format: what is waited for");
 _Static_assert(offsetof(struct tg_box_slot, crowded) == 124, "format: crowded");
 _Static_assert(sizeof(struct tg_box_slot) == 128, "format: slot");
 
@@ -150,6 +159,7 @@ _Static_assert(sizeof(struct tg_box_slot) == 128, "format: slot");
 #define TG_BEGUN(epoch) ((epoch) << 1)
 #define TG_ENDED(epoch) ((epoch) << 1 | 1)
 #define TG_EPOCHS 0x7fffffffu
+#define TG_ASKS 0x80000000u /* in asks */
 
 /* What receivers know of a link. The holder writes all of it. */
 struct tg_box_row {
@@ -188,7 +198,7 @@ enum tg_entry_state {
     TG_FREE = 0,
     TG_CLAIMED = 1,
     TG_RELEASED = 2,  /* done: the next collect frees it */
-    TG_RETURNED = 3,  /* to be served first */
+    TG_RETURNED = 3,  /* to be served first; deliveries 0: passed over, never handed out */
     TG_PARKED = 4,    /* set aside: handed out too often, and nobody took it as a dead letter */
     TG_ANSWERING = 5, /* a request whose bytes were copied out: no message any more, no room */
 };

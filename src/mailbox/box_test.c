@@ -20,7 +20,7 @@
 
 static void layout_is_as_the_format_says(void)
 {
-    kit_equal(sizeof(struct tg_box_head), 768);
+    kit_equal(sizeof(struct tg_box_head), 832);
     kit_equal(offsetof(struct tg_box_head, dead_letter), 320);
     kit_equal(offsetof(struct tg_box_head, max_bytes), 64);
     kit_equal(offsetof(struct tg_box_head, token), 128);

@@ -1,5 +1,6 @@
 /*
- * Which of the sleepers is first: who may take the next message, and whom TURN names.
+ * Which of the sleepers is first: who may take the next message, and whom TURN names. Those that ask for
+ * some messages only are not asked here (select.c).
  *
  * Where a policy has no choose() it is the lowest ticket. Else the choice is made by whoever holds
  * the token, and written down in the box: `chosen` is a slot, and it is valid while that slot has a
@@ -23,12 +24,19 @@
  */
 #include <errno.h>
 
-#include "mailbox/box.h"
+#include "mailbox/select.h"
 
 static uint32_t n_slots(const struct tg_box *box)
 {
     const uint32_t n = tg_load_relaxed(&box->head->n_slots);
     return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
+}
+
+/* The ticket of a sleeper that takes whatever comes; 0: the slot has none. */
+static uint64_t ticket_of(const struct tg_box *box, uint32_t slot)
+{
+    const uint64_t ticket = tg_load_relaxed(&box->slots[slot].ticket);
+    return ticket != 0 && !tg_select_is_asking(box, slot) ? ticket : 0;
 }
 
 /* The slot with the lowest ticket; TG_SLOTS_MAX if nobody sleeps. */
@@ -38,7 +46,7 @@ static uint32_t lowest_ticket(const struct tg_box *box)
     uint64_t lowest = UINT64_MAX;
     const uint32_t n = n_slots(box);
     for (uint32_t i = 0; i < n; i++) {
-        const uint64_t ticket = tg_load_relaxed(&box->slots[i].ticket);
+        const uint64_t ticket = ticket_of(box, i);
         if (ticket != 0 && ticket < lowest) {
             lowest = ticket;
             first = i;
@@ -64,7 +72,7 @@ static uint32_t list_waiting(struct tg_box *box, struct tg_waiting waiting[TG_SL
     uint32_t n = 0;
     const uint32_t slots = n_slots(box);
     for (uint32_t i = 0; i < slots; i++) {
-        const uint64_t ticket = tg_load_relaxed(&box->slots[i].ticket);
+        const uint64_t ticket = ticket_of(box, i);
         if (ticket != 0) {
             const uint32_t claims = box->policy->by_claims ? claims_of(box, i) : 0;
             waiting[n++] = (struct tg_waiting){ .ticket = ticket,
@@ -103,7 +111,7 @@ uint32_t tg_choice_first(struct tg_box *box)
         return lowest_ticket(box);
     }
     const uint32_t slot = tg_load_relaxed(&box->head->chosen) - 1;
-    const bool valid = slot < n_slots(box) && tg_load_relaxed(&box->slots[slot].ticket) != 0;
+    const bool valid = slot < n_slots(box) && ticket_of(box, slot) != 0;
     return valid && !box->policy->again ? slot : choose(box);
 }
 
@@ -134,7 +142,8 @@ uint32_t tg_choice_needed(struct tg_box *box, uint32_t sleepers)
 void tg_choice_served(struct tg_box *box)
 {
     const uint32_t word = box->rx.slot + 1;
-    if (box->policy->choose != NULL && tg_load_relaxed(&box->head->served) != word) {
+    if (box->policy->choose != NULL && !box->rx.wish.selects &&
+        tg_load_relaxed(&box->head->served) != word) {
         tg_store_relaxed(&box->head->served, word);
     }
 }

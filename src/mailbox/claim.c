@@ -337,12 +337,13 @@ static int use_one_more(struct tg_box *box, uint32_t slot, uint32_t used)
     return 0;
 }
 
+/* But the one that is being served. */
 static struct tg_box_entry *find_in(struct tg_box *box, uint32_t slot, uint32_t state)
 {
     struct tg_box_entry *e = tg_claims_of(box, slot);
     const uint32_t used = tg_load_relaxed(&box->slots[slot].entries);
     for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
-        if (TG_ENTRY_STATE(tg_load_relaxed(&e[k].state)) == state) {
+        if (TG_ENTRY_STATE(tg_load_relaxed(&e[k].state)) == state && &e[k] != box->rx.serving) {
             return &e[k];
         }
     }
@@ -389,10 +390,12 @@ void tg_claims_copy_fields(struct tg_box_entry *to, const struct tg_box_entry *f
     tg_store_relaxed(&to->extension, tg_load_relaxed(&from->extension));
 }
 
-/* Those set aside must not use up the claims of a receiver: one goes to a slot that nobody has. */
-static int move_parked_away(struct tg_box *box)
+/* Those set aside, and those passed over, must not use up the claims of a receiver: one goes to a slot that
+ * nobody has. */
+static int move_one_away(struct tg_box *box)
 {
     struct tg_box_entry *from = find_in(box, box->rx.slot, TG_PARKED);
+    from = from != NULL ? from : find_in(box, box->rx.slot, TG_RETURNED);
     struct tg_box_entry *to = NULL;
     const int r = from == NULL ? -ENOBUFS : find_spare(box, &to);
     if (r == 0) {
@@ -428,7 +431,7 @@ int tg_claims_free_entry(struct tg_box *box, struct tg_box_entry **ret_entry)
         tg_claims_collect(box, false);
         r = find_free(box, box->rx.slot, ret_entry);
     }
-    if (r == -ENOBUFS && move_parked_away(box) == 0) {
+    if (r == -ENOBUFS && move_one_away(box) == 0) {
         r = find_free(box, box->rx.slot, ret_entry);
     }
     return r == -ENOBUFS ? forget_request(box, ret_entry) : r;

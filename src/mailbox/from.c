@@ -3,7 +3,7 @@
  *
  * A link bears the name of the process that sends on it (link head, `from`), or none: then it is of
  * somebody who opened the mailbox, and the name told is "". A receive call may take from the links of one
- * name alone (rx.only); the messages of the others wait untouched, and do not keep it awake.
+ * name alone (select.c); the messages of the others wait untouched, and do not keep it awake.
  *
  * I1  A name is a living process's alone (a mailbox's folder has it), and a link is taken over under its
  *     name only (sender_link.c, I6): so a name's messages come from one link, in their order.
@@ -17,7 +17,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/key.h"
 #include "mailbox/receive.h"
+#include "mailbox/select.h"
 
 /* ---- the name of a link, for its receiver; token held, or the gate short_ */
 
@@ -39,36 +41,18 @@ const char *tg_from_name(struct tg_box *box, struct tg_attached *at)
         if (at->from[0] != '\0' && !is_believed(box, at)) {
             at->from[0] = '\0';
         }
+        at->from_key = at->from[0] != '\0' ? tg_key(at->from, strlen(at->from)) : 0;
     }
     return at->from;
-}
-
-bool tg_from_is_wanted_slow(struct tg_box *box, struct tg_attached *at)
-{
-    return strcmp(tg_from_name(box, at), box->rx.only) == 0;
-}
-
-uint32_t tg_from_count_returned_slow(struct tg_box *box)
-{
-    uint32_t found = 0;
-    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
-    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
-        const struct tg_box_entry *e = tg_claims_of(box, i);
-        const uint32_t used = tg_load_acquire(&box->slots[i].entries);
-        for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
-            struct tg_attached *at = tg_claims_link_of(box, &e[k]);
-            found += TG_ENTRY_STATE(tg_load_acquire(&e[k].state)) == TG_RETURNED && at != NULL &&
-                     tg_from_is_wanted(box, at);
-        }
-    }
-    return found;
 }
 
 bool tg_from_allows_short(struct tg_box *box)
 {
     struct tg_receiver *rx = &box->rx;
-    return rx->only == NULL || (!box->threads && rx->cursor < rx->n_attached &&
-                                tg_from_is_wanted_slow(box, rx->attached[rx->cursor]));
+    const struct tg_wish *wish = &rx->wish;
+    return !wish->selects || (wish->tag == 0 && wish->min_priority == 0 && !box->threads &&
+                              rx->cursor < rx->n_attached &&
+                              tg_select_link_slow(box, wish, rx->attached[rx->cursor]));
 }
 
 void tg_from_tell_slow(struct tg_box *box, struct tg_attached *at, char *ret_from)
@@ -146,21 +130,22 @@ bool tg_from_may_sleep(struct tg_box *peer, struct tg_waitset *set)
 /* ---- the calls */
 
 static ssize_t take(struct tg_box *box, struct tg_take *take, int64_t timeout_ns,
-                    const struct tg_wish *wish)
+                    const struct tg_wish *wish, struct tg_box *peer)
 {
     bool spun = false;
     /* As tg_box_receive() does: with one thread nobody else is inside. */
     if (__libc_single_threaded && box->rx.has_slot && tg_box_is_simple(box)) {
-        box->rx.only = wish->only;
+        box->rx.wish = *wish;
         const bool taken =
             tg_from_allows_short(box) && tg_receive_short(box, take, timeout_ns != 0, &spun);
-        box->rx.only = NULL;
+        box->rx.wish = (struct tg_wish){ .only = NULL };
         if (taken) {
             tg_from_tell(box, box->rx.attached[box->rx.cursor], take);
             return (ssize_t)take->len;
         }
     }
-    const int r = tg_receive_wish(box, take, timeout_ns, spun, wish);
+    const struct tg_beside beside = { .peer = peer };
+    const int r = tg_receive_wish(box, take, timeout_ns, spun, wish, &beside);
     return r == 1 ? (ssize_t)take->len : r;
 }
 
@@ -168,8 +153,8 @@ ssize_t tg_box_receive_from(struct tg_box *box, const char *from, struct tg_box 
                             size_t size, int64_t timeout_ns)
 {
     struct tg_take t = { .how = TG_TAKE_COPY, .buf = buf, .size = size };
-    const struct tg_wish wish = { .only = from, .peer = peer };
-    return take(box, &t, timeout_ns, &wish);
+    const struct tg_wish wish = { .only = from, .selects = true };
+    return take(box, &t, timeout_ns, &wish, peer);
 }
 
 ssize_t tg_box_receive_any(struct tg_box *box, void *buf, size_t size, int64_t timeout_ns,
@@ -178,7 +163,7 @@ ssize_t tg_box_receive_any(struct tg_box *box, void *buf, size_t size, int64_t t
     char from[TONG_NAME_MAX] = "";
     struct tg_take t = { .how = TG_TAKE_COPY, .buf = buf, .size = size, .name = from };
     const struct tg_wish wish = { .only = NULL };
-    const ssize_t r = take(box, &t, timeout_ns, &wish);
+    const ssize_t r = take(box, &t, timeout_ns, &wish, NULL);
     if (r >= 0) {
         memcpy(ret_from, from, strlen(from) + 1);
     }

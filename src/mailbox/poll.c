@@ -30,6 +30,7 @@
 
 #include "base/event.h"
 #include "mailbox/receive.h"
+#include "mailbox/select.h"
 
 #define MARK_FIFO UINT64_C(1)
 #define MARK_TIMER UINT64_C(2)
@@ -262,7 +263,8 @@ static bool is_for_me(struct tg_box *box)
     if (tg_links_stale(box) && tg_links_refresh(box) < 0) {
         return true; /* a receive call says why */
     }
-    return tg_receive_is_turn(box) && tg_take_count(box, 1) != 0;
+    const struct tg_viewer comer = tg_select_comer(box);
+    return tg_receive_is_turn(box) && tg_take_count(box, &comer, 1) != 0;
 }
 
 static void give_epoch(struct tg_box *box)

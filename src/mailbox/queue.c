@@ -25,9 +25,10 @@
  * I5  The waker's note of the last TURN is private and never inherited; an equal epoch is never
  *     stored twice.
  * I6  One of the others who sleep at least watches the first: with a policy that chooses, those who
- *     slept before it came may have never been first, and so not have been told of it.
+ *     slept before it came may have never been first, and so not have been told of it. The same goes
+ *     for those that ask for some messages only, who are rung first (select.c, I4).
  */
-#include "mailbox/box.h"
+#include "mailbox/select.h"
 
 #define EPOCH_MASK ((UINT64_C(1) << 48) - 1)
 
@@ -60,25 +61,42 @@ static void set_turn(struct tg_box *box, uint32_t slot)
 
 uint32_t tg_queue_sleepers(struct tg_box *box)
 {
+    const uint32_t slot = box->rx.slot;
     const uint32_t n = tg_load_relaxed(&box->head->n_sleepers);
-    const bool mine = tg_load_relaxed(&box->slots[box->rx.slot].ticket) != 0;
-    return mine ? n - 1 : n;
+    const uint32_t asking = tg_load_relaxed(&box->head->selecting);
+    const bool mine =
+        tg_load_relaxed(&box->slots[slot].ticket) != 0 && !tg_select_is_asking(box, slot);
+    return n - asking - (mine ? 1 : 0);
 }
 
 void tg_queue_enter(struct tg_box *box)
 {
     struct tg_box_head *head = box->head;
     const uint64_t ticket = tg_load_relaxed(&head->tickets) + 1;
+    tg_select_announce(box);
     tg_store_relaxed(&head->tickets, ticket);
     tg_store_relaxed(&head->n_sleepers, tg_load_relaxed(&head->n_sleepers) + 1);
     tg_store_relaxed(&box->slots[box->rx.slot].ticket, ticket);
     tg_choice_renew(box);
 }
 
-static bool something_there(struct tg_box *box)
+static bool something_for(struct tg_box *box, const struct tg_viewer *viewer)
 {
     tg_box_fresh_users(box);
-    return tg_links_stale(box) || tg_take_count(box, 1) != 0;
+    return tg_links_stale(box) || tg_take_count(box, viewer, 1) != 0;
+}
+
+static bool something_for_sleeper(struct tg_box *box, uint32_t slot)
+{
+    const struct tg_viewer sleeper = tg_select_sleeper(box, slot);
+    return something_for(box, &sleeper);
+}
+
+/* Whom TURN shall name. */
+static uint32_t first_one(struct tg_box *box)
+{
+    const uint32_t asking = tg_select_first(box);
+    return asking != TG_SLOTS_MAX ? asking : tg_choice_first(box);
 }
 
 /* Another sleeper, or nobody, is first now. */
@@ -90,7 +108,7 @@ static void appoint(struct tg_box *box, uint32_t first)
     }
     const bool knows_all =
         tg_load_relaxed(&box->slots[first].joins) == tg_load_relaxed(&box->head->joins);
-    if (!knows_all || something_there(box)) {
+    if (!knows_all || something_for_sleeper(box, first)) {
         tg_box_ring_slot(box, first);
     }
 }
@@ -98,9 +116,15 @@ static void appoint(struct tg_box *box, uint32_t first)
 static void count_sleepers(struct tg_box *box)
 {
     uint32_t sleepers = 0;
+    uint32_t asking = 0;
     const uint32_t n = n_slots(box);
     for (uint32_t i = 0; i < n; i++) {
-        sleepers += tg_load_relaxed(&box->slots[i].ticket) != 0;
+        const bool sleeps = tg_load_relaxed(&box->slots[i].ticket) != 0;
+        sleepers += sleeps;
+        asking += sleeps && tg_select_is_asking(box, i);
+    }
+    if (tg_load_relaxed(&box->head->selecting) != asking) {
+        tg_store_relaxed(&box->head->selecting, asking);
     }
     tg_store_relaxed(&box->head->n_sleepers, sleepers);
 }
@@ -108,7 +132,7 @@ static void count_sleepers(struct tg_box *box)
 /* I6. Where the lowest ticket is first, whoever sleeps behind it came to know it. */
 static void have_watched(struct tg_box *box, uint32_t first)
 {
-    if (box->policy->choose == NULL || first == TG_SLOTS_MAX) {
+    if ((box->policy->choose == NULL && !tg_select_any(box)) || first == TG_SLOTS_MAX) {
         return;
     }
     const uint32_t came = tg_load_relaxed(&box->slots[first].came);
@@ -128,20 +152,40 @@ static void have_watched(struct tg_box *box, uint32_t first)
     }
 }
 
+/* While some ask for something: whoever something is there for is told, but one. */
+static void tell_all(struct tg_box *box, uint32_t but)
+{
+    if (!tg_select_any(box)) {
+        return;
+    }
+    const uint32_t chosen = tg_choice_first(box);
+    const uint32_t n = n_slots(box);
+    for (uint32_t i = 0; i < n; i++) {
+        const bool waits = tg_load_relaxed(&box->slots[i].ticket) != 0 &&
+                           (i == chosen || tg_select_is_asking(box, i));
+        if (waits && i != but && something_for_sleeper(box, i)) {
+            tg_box_ring_slot(box, i);
+            have_watched(box, i);
+        }
+    }
+}
+
 void tg_queue_leave(struct tg_box *box, uint32_t slot)
 {
     tg_store_relaxed(&box->slots[slot].ticket, UINT64_C(0));
     /* Counted, not subtracted: a leaver that died half way is made good. */
     count_sleepers(box);
     /* What waited for it may be for one in an event loop now. */
-    if (tg_load_relaxed(&box->head->arms) != box->rx.ringer.note && something_there(box)) {
+    const struct tg_viewer comer = tg_select_comer(box);
+    if (tg_load_relaxed(&box->head->arms) != box->rx.ringer.note && something_for(box, &comer)) {
         tg_poll_nudge(box);
     }
-    const uint32_t first = tg_choice_first(box);
+    const uint32_t first = first_one(box);
     if (!turn_names(box, first)) {
         appoint(box, first);
     }
     have_watched(box, first);
+    tell_all(box, slot);
 }
 
 bool tg_queue_is_first(struct tg_box *box)
@@ -160,7 +204,7 @@ void tg_queue_nudge_first(struct tg_box *box)
     if (tg_load_relaxed(&box->head->n_sleepers) == 0) {
         return;
     }
-    const uint32_t first = tg_choice_first(box);
+    const uint32_t first = first_one(box);
     /* Also if it is this receiver, about to sleep: its bell was read before. */
     if (first != TG_SLOTS_MAX) {
         tg_box_ring_slot(box, first);
@@ -206,18 +250,20 @@ int tg_queue_prepare(struct tg_box *box, struct tg_waitset *set)
     if (!add_lives(box, set)) {
         return 1;
     }
-    const uint32_t first = tg_choice_first(box);
+    const uint32_t first = first_one(box);
     if (first == box->rx.slot) {
+        const struct tg_viewer me = tg_select_me(box);
         set_turn(box, first);
-        if (something_there(box)) {
+        if (something_for(box, &me)) {
             return 1;
         }
     } else if (!turn_names(box, first)) {
         appoint(box, first);
-    } else if (something_there(box)) {
+    } else if (something_for_sleeper(box, first)) {
         tg_box_ring_slot(box, first);
     }
     have_watched(box, first);
+    tell_all(box, box->rx.slot);
     tg_box_unlock(box);
     return 0;
 }

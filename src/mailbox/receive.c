@@ -14,6 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/name.h"
+#include "mailbox/select.h"
+
 #define TRIES 3 /* others may be faster */
 
 /* ---- one look, token held */
@@ -21,14 +24,16 @@
 static bool is_our_turn(struct tg_box *box, const struct tg_call *call)
 {
     const uint32_t sleepers = tg_queue_sleepers(box);
-    if (sleepers == 0 || (call->queued && tg_queue_is_first(box))) {
+    /* Who asks for some messages only finds out at each of them. */
+    if (box->rx.wish.selects || sleepers == 0 || (call->queued && tg_queue_is_first(box))) {
         return true;
     }
     const uint32_t needed = tg_choice_needed(box, sleepers);
     if (needed <= 1) {
         return true;
     }
-    return !call->queued && needed != TG_NEVER_TAKES && tg_take_count(box, needed) >= needed;
+    const struct tg_viewer me = tg_select_me(box);
+    return !call->queued && needed != TG_NEVER_TAKES && tg_take_count(box, &me, needed) >= needed;
 }
 
 bool tg_receive_is_turn(struct tg_box *box)
@@ -110,7 +115,8 @@ int tg_receive_give_up(struct tg_box *box, struct tg_call *call, int r)
 static void backstop(struct tg_box *box)
 {
     const uint32_t n = tg_load_relaxed(&box->head->n_slots);
-    bool found = tg_receive_hint(box);
+    /* What is there may not be what is asked for: then the next look tells. */
+    bool found = !box->rx.wish.selects && tg_receive_hint(box);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX && !found; i++) {
         const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
         found = owner != 0 && owner != box->me &&
@@ -129,7 +135,8 @@ static int sleep_once(struct tg_box *box, struct tg_call *call, const struct tg_
     const int r = tg_waitset_sleep(set, is_backstop ? piece : call->deadline);
     tg_gate_set_asleep(&box->rx.gate, false);
     tg_life_pass_on(set);
-    if (r == -ETIMEDOUT && is_backstop) {
+    call->by_backstop = r == -ETIMEDOUT && is_backstop;
+    if (call->by_backstop) {
         call->sleeps++;
         backstop(box);
     }
@@ -228,6 +235,14 @@ static bool may_go_short(struct tg_box *box, const struct tg_take *take, const s
            tg_load_relaxed(&box->refused) == 0 && tg_from_allows_short(box);
 }
 
+static void note_taken(struct tg_box *box, const struct tg_call *call)
+{
+    tg_choice_served(box);
+    if (call->by_backstop && box->rx.wish.selects) {
+        (void)tg_add(&box->head->finds, 1);
+    }
+}
+
 static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_call *call)
 {
     bool may_spin = call->deadline != 0 && !call->spun;
@@ -274,7 +289,7 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
             continue;
         }
         if (r == 1) {
-            tg_choice_served(box);
+            note_taken(box, call);
         }
         r = r != 0 ? r : end != 0 ? end : why_not_sleep(box, call);
         if (r != 0) {
@@ -355,11 +370,11 @@ static int receive_polled(struct tg_box *box, struct tg_take *take, struct tg_ca
                           const struct tg_wish *wish)
 {
     tg_poll_begin(box);
-    box->rx.only = wish->only;
+    box->rx.wish = *wish;
     int r = receive_gated(box, take, call);
-    box->rx.only = NULL;
-    for (int tries = 0;
-         tg_poll_settle(box, r) && r == -EAGAIN && wish->only == NULL && tries < TRIES; tries++) {
+    box->rx.wish = (struct tg_wish){ .only = NULL };
+    for (int tries = 0; tg_poll_settle(box, r) && r == -EAGAIN && !wish->selects && tries < TRIES;
+         tries++) {
         r = receive_gated(box, take, call);
     }
     return r;
@@ -368,11 +383,11 @@ static int receive_polled(struct tg_box *box, struct tg_take *take, struct tg_ca
 static int receive(struct tg_box *box, struct tg_take *take, int64_t timeout_ns, bool spun)
 {
     const struct tg_wish all = { .only = NULL };
-    return tg_receive_wish(box, take, timeout_ns, spun, &all);
+    return tg_receive_wish(box, take, timeout_ns, spun, &all, NULL);
 }
 
 int tg_receive_wish(struct tg_box *box, struct tg_take *take, int64_t timeout_ns, bool spun,
-                    const struct tg_wish *wish)
+                    const struct tg_wish *wish, const struct tg_beside *beside)
 {
     struct tg_call call;
     int r = enter(box, timeout_ns, &call);
@@ -380,8 +395,8 @@ int tg_receive_wish(struct tg_box *box, struct tg_take *take, int64_t timeout_ns
         return r;
     }
     call.spun = spun;
-    call.peer = wish->peer;
-    call.where = wish->where;
+    call.peer = beside != NULL ? beside->peer : NULL;
+    call.where = beside != NULL ? beside->where : NULL;
     r = receive_polled(box, take, &call, wish);
     if (r == 1) {
         r = finish_copy(box, take);
@@ -424,18 +439,34 @@ static void tell_info(struct tg_box *box, const struct tg_take *take, int r, ton
     }
 }
 
+static int make_wish(const tong_receive_options *with, struct tg_wish *ret_wish)
+{
+    const int r = with->from != NULL ? tg_name_check(with->from) : 0;
+    if (r < 0 || with->min_priority >= TG_PRIORITIES) {
+        return r < 0 ? r : -EINVAL;
+    }
+    *ret_wish = (struct tg_wish){ .only = with->from,
+                                  .tag = with->tag,
+                                  .min_priority = with->min_priority,
+                                  .selects = with->from != NULL || with->tag != 0 ||
+                                             with->min_priority != 0 };
+    return 0;
+}
+
 ssize_t tg_box_receive_with(struct tg_box *box, void *buf, size_t size,
                             const tong_receive_options *with, int64_t timeout_ns,
                             tong_message *ret_info)
 {
-    if (with != NULL && (with->min_priority != 0 || with->tag != 0 || with->from != NULL)) {
-        return -EOPNOTSUPP;
+    struct tg_wish wish = { .only = NULL };
+    int r = with != NULL ? make_wish(with, &wish) : 0;
+    if (r < 0) {
+        return r;
     }
     tong_message info = TONG_MESSAGE_INIT;
     struct tg_take take = {
         .how = TG_TAKE_COPY, .buf = buf, .size = size, .info = &info, .may_answer = ret_info != NULL
     };
-    const int r = receive(box, &take, timeout_ns, false);
+    r = tg_receive_wish(box, &take, timeout_ns, false, &wish, NULL);
     tell_info(box, &take, r, ret_info);
     return r == 1 ? (ssize_t)take.len : r;
 }
@@ -451,8 +482,9 @@ ssize_t tg_box_await(struct tg_box *box, struct tg_box *reply, const uint64_t wh
                             .info = &info,
                             .call = number,
                             .by = box->dir_uid };
-    const struct tg_wish wish = { .peer = box, .where = where };
-    const int r = tg_receive_wish(reply, &take, timeout_ns, false, &wish);
+    const struct tg_wish all = { .only = NULL };
+    const struct tg_beside beside = { .peer = box, .where = where };
+    const int r = tg_receive_wish(reply, &take, timeout_ns, false, &all, &beside);
     tell_info(reply, &take, r, ret_info);
     return r == 1 ? (ssize_t)take.len : r;
 }

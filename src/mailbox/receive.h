@@ -12,6 +12,7 @@ struct tg_call {
     uint32_t interrupts; /* as the call began */
     uint32_t sleeps;
     uint32_t delivery; /* the word under which its sleep was prepared */
+    bool by_backstop;  /* it was the back-stop that ended its last sleep */
     bool queued;
     bool spun;
 };
@@ -27,15 +28,14 @@ bool tg_receive_short(struct tg_box *box, struct tg_take *take, bool wait, bool 
 
 /* ---- receive.c */
 
-/* From whom a call takes. */
-struct tg_wish {
-    const char *only;    /* senders of this name alone, NULL: all */
-    struct tg_box *peer; /* as in struct tg_call */
+/* What ends a call beside what ends every one, as in struct tg_call. */
+struct tg_beside {
+    struct tg_box *peer;
     const uint64_t *where;
 };
-/* A receive call. 1 taken, -errno. spun: the short way was tried and has spun. */
+/* A receive call. 1 taken, -errno. spun: the short way was tried and has spun; beside: NULL nothing. */
 int tg_receive_wish(struct tg_box *box, struct tg_take *take, int64_t timeout_ns, bool spun,
-                    const struct tg_wish *wish);
+                    const struct tg_wish *wish, const struct tg_beside *beside);
 
 /* Begin a receive call: 0, -EBADF, -EPERM, or as tg_box_begin(). */
 int tg_receive_begin(struct tg_box *box, int64_t deadline, struct tg_call *call);

@@ -23,7 +23,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "mailbox/box.h"
+#include "mailbox/select.h"
 
 #define LONG_COPY 65536u
 #define TRY_NS 1000000 /* a send that must not wait offers for this long */
@@ -148,6 +148,9 @@ static void make_offer(struct tg_box *box, const struct tg_offering *o)
     tg_store_release(&w->head->offer_len, (uint32_t)(o->len - o->extension));
     tg_store_release(&w->head->offer_extension, o->extension);
     tg_store_release(&w->head->offer_deadline, o->deadline_ns);
+    tg_store_release(&w->head->offer_tag, o->about.tag);
+    tg_store_release(&w->head->offer_key, o->about.key);
+    tg_store_release(&w->head->offer_priority, o->about.priority);
     /* release: record and lengths are whole first. */
     tg_store_release(&w->head->offer, tg_place(box->tx.offer, tg_writer_reserved_offset(w)));
     tg_sender_ring(box, false);
@@ -249,6 +252,7 @@ struct offer {
     uint64_t word; /* number and place */
     uint32_t len;
     uint32_t extension; /* bytes before it */
+    struct tg_about about;
 };
 
 /* The decision. True: taken. */
@@ -333,6 +337,9 @@ static int see_offer(const struct tg_attached *at, struct offer *ret_offer)
         const uint32_t len = tg_load_acquire(&head->offer_len);
         const uint32_t extension = tg_load_acquire(&head->offer_extension);
         const uint64_t deadline_ns = tg_load_acquire(&head->offer_deadline);
+        const struct tg_about about = { .tag = tg_load_acquire(&head->offer_tag),
+                                        .key = tg_load_acquire(&head->offer_key),
+                                        .priority = tg_load_acquire(&head->offer_priority) };
         const uint32_t s = number_of(offer);
         if (!is_later(s, number_of(tg_load_relaxed(&at->row->verdict)))) {
             return 0;
@@ -341,7 +348,8 @@ static int see_offer(const struct tg_attached *at, struct offer *ret_offer)
             if (tg_said_is_over(deadline_ns)) {
                 return 0;
             }
-            *ret_offer = (struct offer){ .word = offer, .len = len, .extension = extension };
+            *ret_offer =
+                (struct offer){ .word = offer, .len = len, .extension = extension, .about = about };
             return extension <= TG_EXTENSION_MOST && extension % 16 == 0 &&
                            extension <= UINT32_MAX - len
                        ? 1
@@ -369,11 +377,22 @@ static int prepare(struct tg_box *box, struct tg_take *take, const struct offer 
     return r == 0 ? tg_take_reserve(box, take) : r;
 }
 
+int tg_rendezvous_see(struct tg_box *box, struct tg_attached *at, const struct tg_viewer *viewer)
+{
+    struct offer offer;
+    const int r = see_offer(at, &offer);
+    return r == 1 && tg_select_judge(box, viewer, at, &offer.about) != TG_MINE ? 0 : r;
+}
+
 int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
 {
+    const struct tg_viewer me = tg_select_me(box);
     for (;;) {
         struct offer offer;
         int r = see_offer(at, &offer);
+        if (r == 1 && tg_select_judge(box, &me, at, &offer.about) != TG_MINE) {
+            return 0;
+        }
         if (r != 1 || take->how == TG_TAKE_LOOK) {
             return r;
         }

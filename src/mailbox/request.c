@@ -32,8 +32,9 @@
  *     to answer is `crowded` from then on, said before an entry is taken for another; while such a one
  *     lives, a request that is not found may be in its hands.
  * I4  An entry that moves from slot to slot may be missed by one look over all slots. To move it must come
- *     back first, and that is counted before (`redelivered`): nothing is concluded from two looks with
- *     a count between them.
+ *     back first, and that is counted before (`redelivered`): nothing is concluded from looks with a
+ *     count between them. One that is passed over comes back uncounted, and may be moved to a spare slot
+ *     before it is taken: so there are three looks.
  * I5  A reply counts if the kernel says that the mailbox's user sent it, or root; others are thrown away, as
  *     late ones are.
  */
@@ -176,6 +177,9 @@ static enum found judge_entry(struct tg_box *box, uint64_t owner, uint32_t state
 {
     switch (TG_ENTRY_STATE(state)) {
     case TG_CLAIMED:
+        if (TG_ENTRY_DELIVERIES(state) == 0) {
+            return WAITS; /* it is being passed over */
+        }
         return is_alive(box, owner) ? HELD : is_asked_again(box) ? WAITS : LEFT;
     case TG_ANSWERING:
         return is_alive(box, owner) ? HELD : NOWHERE;
@@ -283,8 +287,10 @@ static enum found find(struct tg_box *box, const uint64_t where[2])
     }
     for (;;) {
         const uint64_t before = redelivered(box);
-        enum found found = look_in_slots(box, where);
-        found = found != NOWHERE ? found : look_in_slots(box, where);
+        enum found found = NOWHERE;
+        for (int looks = 0; looks < 3 && found == NOWHERE; looks++) {
+            found = look_in_slots(box, where);
+        }
         if (found != NOWHERE || any_crowded(box)) {
             return found != NOWHERE ? found : HELD;
         }

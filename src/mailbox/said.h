@@ -21,6 +21,19 @@ struct tg_said {
     char reply_to[TONG_NAME_MAX]; /* "" none */
 };
 
+/* What decides who may have a message. */
+struct tg_about {
+    uint64_t tag;
+    uint64_t key;
+    uint32_t priority;
+};
+
+static inline struct tg_about tg_said_about(const struct tg_said *said)
+{
+    const struct tg_attributes *a = &said->attributes;
+    return (struct tg_about){ .tag = a->tag, .key = a->key, .priority = a->priority };
+}
+
 /* Take bytes apart that nobody changes meanwhile. -EPROTO: what cannot be. */
 int tg_said_parse(const uint8_t *bytes, size_t len, struct tg_said *ret_said);
 /* Write it down. Returns the length, a multiple of 16. */

@@ -474,6 +474,7 @@ struct parts {
     uint32_t extension_len;   /* 0: none */
     const void *data;
     size_t len;
+    struct tg_about about;
     uint64_t deadline_ns; /* as in tg_attributes */
     bool is_kept;         /* refused, it is not lost: a dead letter is set aside then */
     uint64_t *ret_where;  /* where it is then, for a request; or NULL */
@@ -494,6 +495,7 @@ static int send_one(struct tg_box *box, const struct parts *parts, const struct 
         note_cpu(box);
         const struct tg_offering o = { .len = len,
                                        .extension = parts->extension_len,
+                                       .about = parts->about,
                                        .deadline_ns = parts->deadline_ns };
         r = tg_rendezvous_send(box, &o, drop ? 0 : call->deadline, call->interrupts);
         return drop && r == -EAGAIN ? TONG_DROPPED : r;
@@ -560,6 +562,7 @@ int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void 
                                  .extension_len = tg_said_write(said, extension),
                                  .data = data,
                                  .len = len,
+                                 .about = tg_said_about(said),
                                  .deadline_ns = said->attributes.deadline_ns,
                                  .is_kept = said->has_origin,
                                  .ret_where = ret_where };

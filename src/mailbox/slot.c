@@ -86,6 +86,11 @@ static void give_back(struct tg_box *box, struct tg_box_entry *entry, uint32_t s
         return;
     }
     const uint32_t deliveries = TG_ENTRY_DELIVERIES(state);
+    if (deliveries == 0) {
+        /* It was being passed over, and nobody had it. */
+        tg_store_release(&entry->state, TG_ENTRY(TG_RETURNED, 0));
+        return;
+    }
     const uint32_t more = deliveries < UINT16_MAX ? deliveries + 1 : deliveries;
     (void)tg_add(&box->head->redelivered, 1);
     tg_store_release(&entry->state, TG_ENTRY(TG_RETURNED, more) | TG_LEFT);
@@ -104,7 +109,8 @@ static bool give_all_back(struct tg_box *box, uint32_t slot)
         if (is_claimed) {
             give_back(box, &e[k], state);
         } else if (TG_ENTRY_STATE(state) == TG_ANSWERING ||
-                   (TG_ENTRY_STATE(state) == TG_PARKED && lies_elsewhere(box, &e[k]))) {
+                   ((TG_ENTRY_STATE(state) == TG_PARKED || TG_ENTRY_STATE(state) == TG_RETURNED) &&
+                    lies_elsewhere(box, &e[k]))) {
             tg_store_release(&e[k].state, TG_ENTRY(TG_FREE, 0));
         }
     }
