@@ -521,6 +521,7 @@ extern const struct tool_command tool_top;
 extern const struct tool_command tool_graph;
 extern const struct tool_command tool_metrics;
 extern const struct tool_command tool_tour;
+extern const struct tool_command tool_bench;
 extern const struct tool_command tool_doctor;
 
 #endif
