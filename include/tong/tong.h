@@ -598,7 +598,8 @@ TONG_API ssize_t tong_receive(tong_mailbox *box, void *buf, size_t size, int64_t
  *          A message that a waiting receiver asks for is left to it, and of several to the one that has
  *          waited longest, before those who take whatever comes; not where delivery is TONG_ANY.
  *          The end of the sender that is asked for ends nothing: see tong_receive_from().
- * Returns  as tong_receive(); also -EINVAL: a priority or name that cannot be, and -ENAMETOOLONG.
+ * Returns  as tong_receive(); also -EINVAL: a priority or name that cannot be, -ENAMETOOLONG, and
+ *          -EOPNOTSUPP: with asks for some, which this carrier cannot.
  * Blocks, Threads, Crash, Memory   as tong_receive(). Cost: with several senders or a sleeping one the
  *          same; alone with one sender some instructions more; for each message that is looked at and
  *          not asked for some more. A message that comes while some wait for others wakes the one of
@@ -635,6 +636,16 @@ TONG_API ssize_t tong_receive_many(tong_mailbox *box, const struct iovec *buffer
  *          or left by a death it may be dropped as others are.
  */
 TONG_API int tong_claim(tong_mailbox *box, int64_t timeout_ns, tong_message *ret_message);
+
+/*
+ * tong_claim_with - take the next message that is asked for and read it in place.
+ *
+ * Shape    with (TONG_RECEIVE_OPTIONS_INIT): which messages, and what becomes of the others, as
+ *          tong_receive_with() says; NULL: any. The rest as tong_claim().
+ * Returns  as tong_claim(); also -EINVAL, -ENAMETOOLONG, -EOPNOTSUPP as tong_receive_with().
+ */
+TONG_API int tong_claim_with(tong_mailbox *box, const tong_receive_options *with,
+                             int64_t timeout_ns, tong_message *ret_message);
 
 /* tong_done - finish a claimed message; its room is free. Never blocks. 0, -EINVAL (not a claim
  * of this handle, or finished already), -ECHILD. */

@@ -188,6 +188,21 @@ int tong_claim(tong_mailbox *box, int64_t timeout_ns, tong_message *ret_message)
     return tg_carrier_call(box->carrier, claim, box->handle, timeout_ns, ret_message);
 }
 
+int tong_claim_with(tong_mailbox *box, const tong_receive_options *with, int64_t timeout_ns,
+                    tong_message *ret_message)
+{
+    if (box == NULL || ret_message == NULL || ret_message->struct_size < sizeof *ret_message ||
+        (with != NULL && with->struct_size < sizeof *with) || timeout_ns < TONG_FOREVER) {
+        return -EINVAL;
+    }
+    if (with == NULL) {
+        return box->carrier->claim(box->handle, timeout_ns, ret_message);
+    }
+    return box->carrier->claim_with != NULL
+               ? box->carrier->claim_with(box->handle, with, timeout_ns, ret_message)
+               : -EOPNOTSUPP;
+}
+
 int tong_done(tong_mailbox *box, tong_message *message)
 {
     if (box == NULL || message == NULL || message->struct_size < sizeof *message) {

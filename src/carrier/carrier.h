@@ -43,6 +43,9 @@ struct tg_carrier {
     ssize_t (*receive_many)(tg_handle h, const struct iovec *buffers, size_t n, int64_t timeout_ns,
                             size_t *ret_lens);
     int (*claim)(tg_handle h, int64_t timeout_ns, tong_message *ret_message);
+    /* with is not NULL. NULL: it cannot. */
+    int (*claim_with)(tg_handle h, const tong_receive_options *with, int64_t timeout_ns,
+                      tong_message *ret_message);
     /* Ends early by interrupt, too. */
     int (*watch)(tg_handle h, int64_t timeout_ns, tong_death *ret_death);
     /* All handles are this carrier's. */

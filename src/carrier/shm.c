@@ -63,7 +63,13 @@ static ssize_t receive_many(tg_handle h, const struct iovec *buffers, size_t n, 
 
 static int claim(tg_handle h, int64_t timeout_ns, tong_message *ret_message)
 {
-    return tg_box_claim(h, timeout_ns, ret_message);
+    return tg_box_claim(h, NULL, timeout_ns, ret_message);
+}
+
+static int claim_with(tg_handle h, const tong_receive_options *with, int64_t timeout_ns,
+                      tong_message *ret_message)
+{
+    return tg_box_claim(h, with, timeout_ns, ret_message);
 }
 
 static int wait_any(tg_handle const handles[], size_t n, int64_t timeout_ns)
@@ -256,6 +262,7 @@ const struct tg_carrier tg_carrier_shm = {
     .receive_with = receive_with,
     .receive_many = receive_many,
     .claim = claim,
+    .claim_with = claim_with,
     .wait_any = wait_any,
     .abort = abort_,
     .done = done,

@@ -91,6 +91,45 @@ static void passing_over(void)
     crash_all(&scene);
 }
 
+/* A claim of an odd one. */
+static int claim_tagged(struct crash_stage *s, tong_mailbox *box, tong_message *ret_message)
+{
+    tong_receive_options want = TONG_RECEIVE_OPTIONS_INIT;
+    want.tag = ODD;
+    *ret_message = (tong_message)TONG_MESSAGE_INIT;
+    const int r = tong_claim_with(box, &want, 0, ret_message);
+    if (r < 0) {
+        return r;
+    }
+    const uint32_t id = crash_know(ret_message->data, ret_message->len);
+    if (atomic_fetch_add(&s->world->message[id].handed, 1) != 0 && ret_message->deliveries < 2) {
+        kit_fail("message %u is handed out again without a mark", id);
+    }
+    return (int)id;
+}
+
+static void claim_the_odd_ones(struct crash_stage *s)
+{
+    kit_gives(claim_tagged(s, s->mine, &s->claim[0]), 9);
+    kit_gives(claim_tagged(s, s->mine, &s->claim[1]), 11);
+    crash_done(s, s->mine, 11, &s->claim[1]);
+    kit_gives(crash_claim(s, s->mine, 0, &s->claim[1]), 8);
+    crash_done(s, s->mine, 9, &s->claim[0]);
+}
+
+static void claiming(void)
+{
+    const struct crash_scene scene = { .operation = "tong_claim_with tong_done",
+                                       .role = "claim holder that passes over, capacity n",
+                                       .options = crash_bounded,
+                                       .lost = 1,
+                                       .before = send_four,
+                                       .ready = crash_open_receiver,
+                                       .act = claim_the_odd_ones,
+                                       .second = asks_as_well };
+    crash_all(&scene);
+}
+
 static tong_options lossy(void)
 {
     tong_options options = kit_options();
@@ -278,6 +317,7 @@ static void asks_at_a_rendezvous(void)
 
 static const struct kit_test tests[] = {
     KIT_TEST_LONG(passing_over, 240),
+    KIT_TEST_LONG(claiming, 240),
     KIT_TEST_LONG(passing_over_what_may_be_dropped, 240),
     KIT_TEST_LONG(passing_over_with_a_sender_blocked, 240),
     KIT_TEST_LONG(asleep_beside_one_that_takes_all, 240),

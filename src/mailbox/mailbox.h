@@ -34,7 +34,9 @@ ssize_t tg_box_receive_with(struct tg_box *box, void *buf, size_t size,
                             tong_message *ret_info);
 ssize_t tg_box_receive_many(struct tg_box *box, const struct iovec *buffers, size_t n,
                             int64_t timeout_ns, size_t *ret_lens);
-int tg_box_claim(struct tg_box *box, int64_t timeout_ns, tong_message *ret_message);
+/* with NULL: whatever comes. */
+int tg_box_claim(struct tg_box *box, const tong_receive_options *with, int64_t timeout_ns,
+                 tong_message *ret_message);
 int tg_box_done(struct tg_box *box, tong_message *message);
 int tg_box_return(struct tg_box *box, tong_message *message);
 ssize_t tg_box_skip(struct tg_box *box);

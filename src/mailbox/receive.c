@@ -489,10 +489,16 @@ ssize_t tg_box_await(struct tg_box *box, struct tg_box *reply, const uint64_t wh
     return r == 1 ? (ssize_t)take.len : r;
 }
 
-int tg_box_claim(struct tg_box *box, int64_t timeout_ns, tong_message *ret_message)
+int tg_box_claim(struct tg_box *box, const tong_receive_options *with, int64_t timeout_ns,
+                 tong_message *ret_message)
 {
     struct tg_take take = { .how = TG_TAKE_CLAIM, .info = ret_message };
-    const int r = receive(box, &take, timeout_ns, false);
+    struct tg_wish wish = { .only = NULL };
+    int r = with != NULL ? make_wish(with, &wish) : 0;
+    if (r < 0) {
+        return r;
+    }
+    r = tg_receive_wish(box, &take, timeout_ns, false, &wish, NULL);
     if (r != 1 || take.at == NULL || take.entry == NULL) {
         return r;
     }

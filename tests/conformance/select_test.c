@@ -143,6 +143,32 @@ static void what_is_passed_over_is_not_marked(void)
     kit_end(box, BOX);
 }
 
+static void a_claim_may_ask_as_well(void)
+{
+    tong_mailbox *box = kit_create(BOX, NULL);
+    tong_receive_options want = TONG_RECEIVE_OPTIONS_INIT;
+    for (uint64_t i = 0; i < 6; i++) {
+        kit_ok(send_with(box, i, 1 + i % 2, (uint32_t)i, 0));
+    }
+    want.tag = 2;
+    want.min_priority = 2;
+    tong_message message = TONG_MESSAGE_INIT;
+    kit_ok(tong_claim_with(box, &want, 0, &message));
+    kit_true(*(const uint64_t *)message.data == 3 && message.tag == 2 && message.deliveries == 1);
+    kit_ok(tong_return(box, &message));
+    message = (tong_message)TONG_MESSAGE_INIT;
+    kit_ok(tong_claim_with(box, &want, 0, &message));
+    kit_true(*(const uint64_t *)message.data == 3 && message.deliveries == 2);
+    kit_ok(tong_done(box, &message));
+    want.tag = 9;
+    kit_gives(tong_claim_with(box, &want, 0, &message), -EAGAIN);
+    message = (tong_message)TONG_MESSAGE_INIT;
+    kit_ok(tong_claim_with(box, NULL, 0, &message));
+    kit_equal(*(const uint64_t *)message.data, 0);
+    kit_ok(tong_done(box, &message));
+    kit_end(box, BOX);
+}
+
 static void a_link_waits_behind_sixty_four(void)
 {
     tong_mailbox *box = kit_create(BOX, NULL);
@@ -661,6 +687,14 @@ static void mistakes_of_the_caller_are_einval(void)
     name[TONG_NAME_MAX] = '\0';
     want.from = name;
     kit_gives(tong_receive_with(box, &value, sizeof value, &want, 0, NULL), -ENAMETOOLONG);
+    tong_message message = TONG_MESSAGE_INIT;
+    kit_gives(tong_claim_with(box, &want, 0, &message), -ENAMETOOLONG);
+    want.from = NULL;
+    kit_gives(tong_claim_with(NULL, &want, 0, &message), -EINVAL);
+    kit_gives(tong_claim_with(box, &want, 0, NULL), -EINVAL);
+    kit_gives(tong_claim_with(box, &want, -2, &message), -EINVAL);
+    want.struct_size--;
+    kit_gives(tong_claim_with(box, &want, 0, &message), -EINVAL);
     kit_end(box, BOX);
 }
 
@@ -670,6 +704,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(all_that_is_asked_must_hold),
     KIT_TEST(a_message_that_says_nothing_has_no_tag_and_priority_0),
     KIT_TEST(what_is_passed_over_is_not_marked),
+    KIT_TEST(a_claim_may_ask_as_well),
     KIT_TEST(a_link_waits_behind_sixty_four),
     KIT_TEST(sixty_four_of_each_link_and_the_claims_besides),
     KIT_TEST(it_keeps_its_room),

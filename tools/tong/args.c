@@ -235,6 +235,19 @@ int tool_value_timeout(const struct tool_args *args, int64_t *ret_timeout_ns)
     return r;
 }
 
+int tool_value_expiry(const struct tool_args *args, int64_t *ret_expiry_ns)
+{
+    double seconds;
+    const int r = value_seconds(args, "--expiry", &seconds);
+    if (r == 0 && seconds >= 0) {
+        *ret_expiry_ns = seconds > 3.2e9 ? 0 : (int64_t)(seconds * 1e9);
+        return seconds > 3.2e9 ? tool_wrong_usage(args, "--expiry: that is a hundred years and "
+                                                        "more; leave it out")
+                               : 0;
+    }
+    return r;
+}
+
 int tool_value_every(const struct tool_args *args, uint64_t *ret_ns)
 {
     double seconds;

@@ -120,7 +120,7 @@ static bool pushes_out(const struct tool_box *box)
 
 int tool_box_send(struct tool_box *box, const void *data, size_t len)
 {
-    return tool_box_send_with(box, data, len, NULL);
+    return tool_box_send_with(box, data, len, box->with);
 }
 
 int tool_box_send_with(struct tool_box *box, const void *data, size_t len,
@@ -180,7 +180,7 @@ int tool_box_claim(struct tool_box *box, int64_t timeout_ns, tong_message *ret_m
     int r;
     tool_watch_wait();
     do {
-        r = tong_claim(box->box, timeout_ns, ret_message);
+        r = tong_claim_with(box->box, box->want, timeout_ns, ret_message);
     } while (tool_again(r));
     tool_watch_go_on();
     return r;
@@ -278,7 +278,10 @@ int tool_box_receive_error(const struct tool_box *box, int error)
     }
     if (error == -EAGAIN || error == -ETIMEDOUT) {
         return tool_error(box->args, box->name, error,
-                          "send one with \"tong send\", or wait longer with --timeout");
+                          box->want ? "what waits is not asked for; send one with \"tong send\", "
+                                      "or wait longer with --timeout"
+                                    : "send one with \"tong send\", or wait longer with "
+                                      "--timeout");
     }
     if (error == -EPERM) {
         return tool_error(box->args, box->name, error,

@@ -11,9 +11,12 @@ static int check_usage(const struct tool_args *args)
     };
     static const char *const places[] = { "--exec", "--output", NULL };
     static const char *const ways[] = { "--ack", "--stream", NULL };
+    static const char *const wants[] = { "--tag", "--stream", NULL };
+    static const char *const least[] = { "--min-priority", "--stream", NULL };
     return tool_need_words(args, 1, "the NAME") || tool_only_one_of(args, amounts) ||
                    tool_only_one_of(args, forms) || tool_only_one_of(args, places) ||
-                   tool_only_one_of(args, ways)
+                   tool_only_one_of(args, ways) || tool_only_one_of(args, wants) ||
+                   tool_only_one_of(args, least)
                ? TOOL_USAGE
                : 0;
 }
@@ -21,10 +24,12 @@ static int check_usage(const struct tool_args *args)
 static int run(const struct tool_args *args)
 {
     struct tool_receive rx = { .count = 1 };
+    tong_receive_options want;
     if (tool_given(args, "--as") || tool_given(args, "--from")) {
         return tool_direct_receive(args);
     }
-    if (check_usage(args) || tool_value_size(args, "--count", UINT64_MAX - 1, &rx.count)) {
+    if (check_usage(args) || tool_value_size(args, "--count", UINT64_MAX - 1, &rx.count) ||
+        tool_value_want(args, &want)) {
         return TOOL_USAGE;
     }
     if (rx.count == 0) {
@@ -45,6 +50,7 @@ static int run(const struct tool_args *args)
     const bool streams = tool_given(args, "--stream");
     code = tool_box_open(args, args->words[0], TONG_RECEIVE, streams ? &stream : NULL, &rx.box);
     if (code == TOOL_DONE) {
+        rx.box.want = want.tag != 0 || want.min_priority != 0 ? &want : NULL;
         tool_watch_start(&rx.box, false);
         code = tool_box_close(&rx.box, streams ? tool_receive_stream(&rx.box, &rx.output)
                                                : tool_receive_run(&rx));
@@ -57,12 +63,14 @@ const struct tool_command tool_receive = {
     .line = "take a message out of a mailbox",
     .usage = "receive NAME [--count N | --follow | --stream] [--timeout S] [--ack] [--exec CMD]\n"
              "                    [--lines | --null | --json] [--output F] [--no-create]\n"
+             "                    [--tag N] [--min-priority N]\n"
              "               receive --as Q [--from P] [--count N | --follow] [--timeout S]",
     .examples = "tong receive hello                       wait for one message and print it\n"
                 "tong receive numbers --follow --lines    all that come, each on a line\n"
                 "tong receive jobs --follow --exec 'sh'   run each message as a script\n"
                 "tong receive jobs --follow --ack --exec './work'\n"
                 "                                         a worker: what fails comes again\n"
+                "tong receive jobs --min-priority 5       the first urgent one, the rest waits\n"
                 "tong receive --as Q --from P             what process P sends to process Q",
     .about =
         "Bytes are written as they came; a terminal gets a newline after each message.\n"
@@ -88,6 +96,8 @@ const struct tool_command tool_receive = {
             { "--json", NULL, "an object a line: data (or data_base64), len, uid, pid, ..." },
             { "--output", "F", "write to this file instead of standard output" },
             { "--no-create", NULL, "fail if there is no mailbox of that name" },
+            { "--tag", "N", "only messages with this tag; the others wait" },
+            { "--min-priority", "N", "only messages of this priority or a higher one" },
             { "--as", "Q", "receive as the process of this name" },
             { "--from", "P", "with --as: from the process of this name alone" },
             { NULL, NULL, NULL },

@@ -68,7 +68,7 @@ static int send_file(struct tool_box *box, struct tool_file *input)
     if (input->regular && input->rest > TONG_MESSAGE_MAX) {
         return tool_box_send_error(box, -EMSGSIZE, (size_t)input->rest);
     }
-    if (input->regular && input->rest > 0) {
+    if (input->regular && input->rest > 0 && !box->with) {
         return send_in_place(box, input);
     }
     if (input->terminal && tool_on_terminal()) {
@@ -116,11 +116,17 @@ static int send_input(struct tool_box *box, struct tool_file *input)
 static int send_to(const struct tool_args *args, const char *text, struct tool_file *input)
 {
     struct tool_box box;
+    tong_send_options with;
+    bool said;
     const tong_options options = options_for(args, input);
+    if (tool_value_said(args, &with, &said)) {
+        return TOOL_USAGE;
+    }
     const int code = tool_box_open(args, args->words[0], TONG_SEND, &options, &box);
     if (code != TOOL_DONE) {
         return code;
     }
+    box.with = said ? &with : NULL;
     tool_watch_start(&box, true);
     return tool_box_close(&box,
                           text ? send_one(&box, text, strlen(text)) : send_input(&box, input));
@@ -129,12 +135,18 @@ static int send_to(const struct tool_args *args, const char *text, struct tool_f
 static int run(const struct tool_args *args)
 {
     static const char *const ways[] = { "--lines", "--null", "--stream", NULL };
+    static const char *const said[] = { "--key", "--tag", "--priority", "--expiry", NULL };
     const char *const text = args->n_words == 2 ? args->words[1] : NULL;
     if (tool_given(args, "--as") || tool_given(args, "--to")) {
         return tool_direct_send(args);
     }
     if (tool_only_one_of(args, ways)) {
         return TOOL_USAGE;
+    }
+    for (size_t i = 0; tool_given(args, "--stream") && said[i]; i++) {
+        if (tool_given(args, said[i])) {
+            return tool_wrong_usage(args, "--stream and %s exclude each other", said[i]);
+        }
     }
     if (args->n_words > 2) {
         return tool_wrong_usage(args,
@@ -161,7 +173,7 @@ const struct tool_command tool_send = {
     .name = "send",
     .line = "put a message into a mailbox",
     .usage = "send NAME [TEXT] [--file F] [--lines | --null | --stream] [--timeout S]\n"
-             "                 [--no-create]\n"
+             "                 [--key K] [--tag N] [--priority N] [--expiry S] [--no-create]\n"
              "            send --as P --to Q [TEXT] [--file F] [--timeout S]",
     .examples = "tong send hello \"Hi there\"            one message, the text\n"
                 "seq 100 | tong send numbers --lines   a message for each line\n"
@@ -178,6 +190,10 @@ const struct tool_command tool_send = {
             { "--lines", NULL, "each line is a message, without its newline" },
             { "--null", NULL, "each part that ends with a NUL byte is a message" },
             { "--stream", NULL, "numbered pieces for one `receive --stream`, with an end" },
+            { "--key", "K", "what it is about, a text" },
+            { "--tag", "N", "what it is, a number: see `receive --tag`" },
+            { "--priority", "N", "0 to 31, the highest" },
+            { "--expiry", "S", "nobody gets it any more when S seconds are over" },
             { "--timeout", "S",
               "wait at most S seconds for room for each message; 0: do not wait" },
             { "--no-create", NULL, "fail if there is no mailbox of that name" },

@@ -79,7 +79,9 @@ int tool_direct_send(const struct tool_args *args)
         return tool_wrong_usage(args, "--as P and --to Q go together");
     }
     if (args->n_words > 1 || tool_given(args, "--lines") || tool_given(args, "--null") ||
-        tool_given(args, "--stream") || tool_given(args, "--no-create")) {
+        tool_given(args, "--stream") || tool_given(args, "--no-create") ||
+        tool_given(args, "--key") || tool_given(args, "--tag") || tool_given(args, "--priority") ||
+        tool_given(args, "--expiry")) {
         return tool_wrong_usage(args, "--as P --to Q takes one TEXT, a --file or standard input");
     }
     if (text && tool_given(args, "--file")) {
@@ -171,8 +173,9 @@ static int receive_one(struct direct *d, const char *from, struct buffer *b)
 
 int tool_direct_receive(const struct tool_args *args)
 {
-    static const char *const others[] = { "--stream", "--exec", "--ack",    "--lines",
-                                          "--null",   "--json", "--output", "--no-create" };
+    static const char *const others[] = { "--stream", "--exec",     "--ack", "--lines",
+                                          "--null",   "--json",     "--tag", "--min-priority",
+                                          "--output", "--no-create" };
     uint64_t count = 1;
     struct direct d = { 0 };
     if (!tool_value(args, "--as")) {

@@ -16,7 +16,7 @@
 
 enum {
     COMMAND_FAILED = -1,
-    JSON_FIELDS = 9
+    JSON_FIELDS = 12
 };
 
 static int write_error(struct tool_receive *rx, int r)
@@ -53,11 +53,30 @@ static int write_plain(struct tool_receive *rx, const tong_message *m)
     return write_parts(rx, parts, 2);
 }
 
+/* What its sender said of it, as far as there is something. */
+static size_t said_fields(const tong_message *m, struct tool_field *fields, char key[20])
+{
+    size_t n = 0;
+    if (m->priority != 0) {
+        fields[n++] =
+            (struct tool_field){ .name = "priority", .kind = TOOL_NUMBER, .number = m->priority };
+    }
+    if (m->tag != 0) {
+        fields[n++] = (struct tool_field){ .name = "tag", .kind = TOOL_NUMBER, .number = m->tag };
+    }
+    if (m->key != 0) {
+        snprintf(key, 20, "%016llx", (unsigned long long)m->key);
+        fields[n++] = (struct tool_field){ .name = "key", .kind = TOOL_TEXT, .text = key };
+    }
+    return n;
+}
+
 static int write_json(struct tool_receive *rx, const tong_message *m)
 {
     tong_origin origin = TONG_ORIGIN_INIT;
     struct tool_field fields[JSON_FIELDS + TOOL_ORIGIN_FIELDS_MAX];
     char words[TOOL_STATUS_WORDS];
+    char key[20];
     const struct tool_field first[] = {
         { .name = "mailbox", .kind = TOOL_TEXT, .text = rx->box.name },
         { .name = "sequence", .kind = TOOL_NUMBER, .number = m->sequence },
@@ -73,6 +92,7 @@ static int write_json(struct tool_receive *rx, const tong_message *m)
     };
     size_t n = sizeof(first) / sizeof(first[0]);
     memcpy(fields, first, sizeof(first));
+    n += said_fields(m, fields + n, key);
     if (tong_origin_of(rx->box.box, m, &origin) == 1) {
         n += tool_origin_fields(&origin, fields + n, words);
     }

@@ -21,7 +21,7 @@ struct parts {
     struct tool_box *box;
     struct tool_file *input;
     char mark;
-    bool one_by_one; /* the mailbox drops: each part has to be asked about */
+    bool one_by_one; /* the mailbox drops, or something is said of each part */
     char *data;
     size_t size;
     size_t len;
@@ -151,7 +151,7 @@ int tool_send_parts(struct tool_box *box, struct tool_file *input, char mark)
         return tool_error(box->args, box->name, r, NULL);
     }
     struct parts p = { .box = box, .input = input, .mark = mark, .size = ROOM };
-    p.one_by_one = status.full == TONG_DROP_NEWEST;
+    p.one_by_one = status.full == TONG_DROP_NEWEST || box->with != NULL;
     p.data = malloc(p.size);
     if (!p.data) {
         return tool_error(box->args, box->name, -ENOMEM, NULL);

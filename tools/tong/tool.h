@@ -95,6 +95,8 @@ int tool_value_capacity(const struct tool_args *args, const char *name, bool zer
                         uint32_t *ret_value);
 int tool_value_mode(const struct tool_args *args, uint32_t *ret_mode);
 int tool_value_timeout(const struct tool_args *args, int64_t *ret_timeout_ns);
+/* --expiry. */
+int tool_value_expiry(const struct tool_args *args, int64_t *ret_expiry_ns);
 /* --every, an hour at most. */
 int tool_value_every(const struct tool_args *args, uint64_t *ret_ns);
 int tool_value_word(const struct tool_args *args, const char *name, const char *const *choices,
@@ -243,8 +245,14 @@ struct tool_box {
     const char *name;
     tong_mailbox *box;
     int64_t timeout_ns;
-    uint64_t sent; /* messages this process has put in */
+    uint64_t sent;                    /* messages this process has put in */
+    const tong_send_options *with;    /* what is said of each, NULL nothing */
+    const tong_receive_options *want; /* which are received, NULL any */
 };
+
+/* said.c: --key, --tag, --priority, --expiry of send; --tag, --min-priority of receive. 0 or TOOL_USAGE. */
+int tool_value_said(const struct tool_args *args, tong_send_options *ret_with, bool *ret_given);
+int tool_value_want(const struct tool_args *args, tong_receive_options *ret_want);
 
 /* Opens the mailbox, or makes it with options (NULL: the defaults) unless --no-create was given,
  * and says so on a terminal. --timeout goes into the box. Returns an exit code. */
