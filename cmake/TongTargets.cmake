@@ -72,6 +72,36 @@ function(tong_add_library)
     endif()
 endfunction()
 
+# libtong-nats: the carrier between computers, loaded by libtong when a name asks for it. With OpenSSL
+# it speaks TLS; without it, to servers that do not ask for it.
+function(tong_add_nats)
+    find_package(OpenSSL 3 QUIET)
+    set(base gate clock sys event name key)
+    list(TRANSFORM base PREPEND "${PROJECT_SOURCE_DIR}/src/base/")
+    list(TRANSFORM base APPEND ".c")
+    foreach(source IN LISTS base)
+        if(NOT EXISTS "${source}")
+            list(REMOVE_ITEM base "${source}")
+        endif()
+    endforeach()
+    add_library(tong_nats SHARED ${TONG_NATS_SOURCES} ${base})
+    set_target_properties(tong_nats PROPERTIES OUTPUT_NAME tong-nats
+        VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+    target_compile_definitions(tong_nats PRIVATE _GNU_SOURCE= TONG_POINTS=0
+        TONG_NATS_TLS=$<BOOL:${OpenSSL_FOUND}>)
+    target_include_directories(tong_nats PRIVATE
+        "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src")
+    # Threads and forks lead into its code: it is never unloaded.
+    target_link_options(tong_nats PRIVATE "LINKER:-z,nodelete")
+    target_link_libraries(tong_nats PRIVATE tong_flags)
+    if(OpenSSL_FOUND)
+        target_link_libraries(tong_nats PRIVATE OpenSSL::SSL OpenSSL::Crypto)
+    else()
+        message(STATUS "OpenSSL was not found: libtong-nats is built without TLS")
+    endif()
+    install(TARGETS tong_nats LIBRARY NAMELINK_SKIP)
+endfunction()
+
 # The command, complete in one file of its own. Without jansson it has no --json, without ncurses tong top does not
 # draw.
 function(tong_add_tool)

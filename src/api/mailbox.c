@@ -17,7 +17,7 @@ const struct tg_carrier *tg_api_carrier(const char *name, const char **ret_rest,
     if (carrier == NULL) {
         *ret_error = *ret_rest == NULL ? -EINVAL : -EOPNOTSUPP;
     }
-    return carrier;
+    return carrier != NULL && carrier->load != NULL ? carrier->load(ret_error) : carrier;
 }
 
 int tong_open(const char *name, unsigned flags, const tong_options *options, tong_mailbox **ret_box)

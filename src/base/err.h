@@ -33,7 +33,11 @@
     X(ENOSYS, "its delivery policy is not registered in this process")                             \
     X(EINVAL, "an argument that cannot be")                                                        \
     X(EOPNOTSUPP, "this carrier cannot do that")                                                   \
-    X(EIO, "the file system failed")
+    X(EIO, "the file system failed")                                                               \
+    X(EHOSTUNREACH, "no server answers there")                                                     \
+    X(ENOTCONN, "the connection to the server was lost, and did not come back in time")            \
+    X(EKEYREJECTED, "the server's certificate is not trusted, or names another host")              \
+    X(ELIBACC, "the carrier's library is not installed: the package libtong-nats")
 
 /* The sentence for a positive errno; NULL if tong never answers it. */
 const char *tg_err_text(int error);

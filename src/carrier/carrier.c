@@ -6,12 +6,13 @@
 static const struct tg_carrier *const table[] = {
     &tg_carrier_shm,
     &tg_carrier_unix,
+    &tg_carrier_nats,
 };
 
 #define N_CARRIERS (sizeof table / sizeof table[0])
 
 /* Carriers that other versions have: their names are right, but not here. */
-static const char *const elsewhere[] = { "mq", "nats" };
+static const char *const elsewhere[] = { "mq" };
 
 const struct tg_carrier *tg_carrier_at(size_t i)
 {

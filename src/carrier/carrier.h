@@ -20,6 +20,8 @@ typedef void *tg_handle;
 struct tg_carrier {
     /* The word before the colon in "WORD:NAME", and in tong_status.carrier. */
     const char *prefix;
+    /* What it does is in another library: load it. NULL and the error; NULL: it is all here. */
+    const struct tg_carrier *(*load)(int *ret_error);
 
     /* rest: the name behind the prefix, not checked yet. May not block. */
     int (*open)(const char *rest, unsigned flags, const tong_options *options,
@@ -119,6 +121,7 @@ struct tg_carrier {
 
 extern const struct tg_carrier tg_carrier_shm;
 extern const struct tg_carrier tg_carrier_unix;
+extern const struct tg_carrier tg_carrier_nats;
 
 /* Call a function of a carrier, or answer that it cannot. */
 #define tg_carrier_call(carrier, function, ...)                                                    \

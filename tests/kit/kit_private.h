@@ -18,4 +18,9 @@ uint64_t kit_seed(void);
 void kit_read_carriers(void); /* docs/carriers.md */
 void kit_remove_tree(const char *path);
 
+/* nats.c: a server for the program; names of its own for each test. */
+void kit_nats_begin(const char *base);
+void kit_nats_end(void);
+void kit_nats_test(void);
+
 #endif

@@ -204,6 +204,7 @@ static _Noreturn void be_the_test(const struct kit_test *test)
     const struct rlimit no_core = { 0, 0 };
     setrlimit(RLIMIT_CORE, &no_core);
     default_signals();
+    kit_nats_test();
     setenv("CMOCKA_TEST_ABORT", "1", 1);
     look_at_descriptors(&before);
 
@@ -447,9 +448,11 @@ int kit_main(int argc, char **argv, const struct kit_test tests[], size_t n)
     char base[64];
     make_base(base, sizeof(base));
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    kit_nats_begin(getenv("TONG_DIR"));
     const char *program = strrchr(argv[0], '/');
     const int failed =
         _cmocka_run_group_tests(program ? program + 1 : argv[0], units, n_units, NULL, NULL);
+    kit_nats_end();
     if (base[0] != '\0') {
         kit_remove_tree(base);
     }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -153,6 +154,24 @@ ssize_t tool_box_send_many(struct tool_box *box, const struct iovec *messages, s
     return r;
 }
 
+/* A carrier without a place to write in gets the message from a buffer. */
+static int reserve_copy(struct tool_box *box, size_t len, tong_slot *ret_slot)
+{
+    box->copy = malloc(len + 1);
+    if (!box->copy) {
+        return -ENOMEM;
+    }
+    ret_slot->data = box->copy;
+    ret_slot->len = len;
+    return 0;
+}
+
+static void free_copy(struct tool_box *box)
+{
+    free(box->copy);
+    box->copy = NULL;
+}
+
 int tool_box_reserve(struct tool_box *box, size_t len, tong_slot *ret_slot)
 {
     struct memory_wait wait = { 0 };
@@ -162,17 +181,34 @@ int tool_box_reserve(struct tool_box *box, size_t len, tong_slot *ret_slot)
         r = tong_reserve(box->box, len, box->timeout_ns, ret_slot);
     } while (r < 0 && call_again(box, &wait, &r));
     tool_watch_go_on();
+    if (r == -EOPNOTSUPP) {
+        return reserve_copy(box, len, ret_slot);
+    }
     /* Asked to wait it would have waited: the mailbox is one that drops. */
     return r == -EAGAIN && box->timeout_ns != 0 ? TONG_DROPPED : (int)r;
 }
 
 int tool_box_commit(struct tool_box *box, tong_slot *slot, size_t len)
 {
+    if (box->copy) {
+        const int sent = tool_box_send(box, box->copy, len);
+        free_copy(box);
+        return sent;
+    }
     tool_watch_wait();
     const int r = tong_commit(box->box, slot, len);
     tool_watch_go_on();
     box->sent += r == 0;
     return r;
+}
+
+void tool_box_abort(struct tool_box *box, tong_slot *slot)
+{
+    if (box->copy) {
+        free_copy(box);
+    } else {
+        (void)tong_abort(box->box, slot);
+    }
 }
 
 int tool_box_claim(struct tool_box *box, int64_t timeout_ns, tong_message *ret_message)

@@ -53,12 +53,12 @@ static int send_in_place(struct tool_box *box, struct tool_file *input)
     tool_watch_total(len);
     const ssize_t n = read_into(input, slot.data, len);
     if (n < 0) {
-        (void)tong_abort(box->box, &slot);
+        tool_box_abort(box, &slot);
         return tool_stopping() ? TOOL_FAILED : tool_file_error(box->args, input->name, (int)n);
     }
     r = tool_box_commit(box, &slot, (size_t)n);
     if (r == -EMSGSIZE) {
-        (void)tong_abort(box->box, &slot);
+        tool_box_abort(box, &slot);
     }
     return r == 0 ? TOOL_DONE : tool_box_send_error(box, r, (size_t)n);
 }

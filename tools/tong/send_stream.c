@@ -73,7 +73,7 @@ static ssize_t send_chunk(struct stream *s, size_t want, bool *ret_reading)
     const ssize_t n = tool_file_read(s->input, data + TOOL_CHUNK_HEAD, len - TOOL_CHUNK_HEAD);
     if (n <= 0) {
         *ret_reading = true;
-        (void)tong_abort(s->box->box, &slot);
+        tool_box_abort(s->box, &slot);
         return n;
     }
     s->next.value = (uint64_t)n;

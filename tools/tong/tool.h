@@ -248,6 +248,7 @@ struct tool_box {
     uint64_t sent;                    /* messages this process has put in */
     const tong_send_options *with;    /* what is said of each, NULL nothing */
     const tong_receive_options *want; /* which are received, NULL any */
+    void *copy; /* of a reservation, where the carrier has no place to write in */
 };
 
 /* said.c: --key, --tag, --priority, --expiry of send; --tag, --min-priority of receive. 0 or TOOL_USAGE. */
@@ -278,6 +279,7 @@ int tool_box_send_with(struct tool_box *box, const void *data, size_t len,
                        const tong_send_options *with);
 int tool_box_reserve(struct tool_box *box, size_t len, tong_slot *ret_slot);
 int tool_box_commit(struct tool_box *box, tong_slot *slot, size_t len);
+void tool_box_abort(struct tool_box *box, tong_slot *slot);
 int tool_box_claim(struct tool_box *box, int64_t timeout_ns, tong_message *ret_message);
 
 /* tong_send_many() in the same manner; the answer is how many went. */

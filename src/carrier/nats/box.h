@@ -1,0 +1,242 @@
+/*
+ * A mailbox on a NATS server.
+ *
+ *   the book's line d.NAME           what it is: id, options, owner
+ *   the stream SPACE_ID              its messages: a work queue; what is acknowledged is gone
+ *   the consumer "r" of that stream  what is handed out and not acknowledged
+ *
+ *   SPACE.q.NAME.ID.FROM.PROC.HANDLE     a message, from the process FROM ("-": one without a name)
+ *   SPACE.r.NAME.ID                      a message was acknowledged: there is room
+ *   SPACE.e.NAME.ID                      look at the book: it has changed
+ *
+ * I1  The stream is made from the book's line, and by whoever finds it missing: its configuration is a function
+ *     of the line, so that any number may make it at once. The id is in its name: what is made
+ *     under a name that was removed is another stream, and old handles never reach it.
+ * I2  Each side of a handle has a connection of its own and a gate: one call at a time is inside.
+ * I3  A message that was handed to this handle is acknowledged, given back, or in hand (claims) before the
+ *     call that fetched it returns.
+ */
+#ifndef TG_CARRIER_NATS_BOX_H
+#define TG_CARRIER_NATS_BOX_H
+
+#include <sys/types.h>
+#include <tong/tong.h>
+
+#include "base/clock.h"
+#include "carrier/nats/keeper.h"
+#include "carrier/nats/server.h"
+
+#define TG_NATS_CLAIMS 64
+#define TG_NATS_RECEIVERS 256
+#define TG_NATS_TICK_NS INT64_C(250000000)
+#define TG_NATS_ABSENT_MOST 64
+#define TG_NATS_TURMOIL_NS INT64_C(3000000000) /* after a loss nobody is declared dead */
+#define TG_NATS_RETRY_NS INT64_C(20000000)     /* before a server that was lost is tried again */
+
+/* The line d.NAME. */
+struct tg_nats_record {
+    uint64_t seq;
+    char id[TG_NATS_ID_SIZE];
+    tong_options options;
+    char dead_letter[TONG_NAME_MAX];
+    char policy[TONG_POLICY_MAX];
+    char proc[TG_NATS_PROC_SIZE]; /* the owner's, "" the system's */
+    uint32_t handle;
+    int32_t pid;
+    uint32_t uid; /* who made it */
+};
+
+struct tg_nats_side {
+    struct tg_gate gate;
+    struct tg_nats_conn *conn;
+    int bell; /* readable: an interrupt */
+    uint64_t end_sid;
+    uint64_t room_sid;  /* sending, blocked */
+    uint64_t fetch_sid; /* receiving */
+    char fetch_subject[96];
+    bool is_fetching; /* a request stands at the server */
+    bool is_rung;     /* there may be room */
+    bool must_look;   /* the book has changed */
+    uint64_t line;    /* in the book: seq of h.…; 0 none */
+};
+
+struct tg_nats_claim {
+    struct tg_nats_kept kept;
+    char owner[96];  /* of the pieces of a long one, "" none */
+    uint64_t number; /* 0: free */
+    uint64_t line;   /* seq of c.… */
+    void *data;
+};
+
+struct tg_nats_box {
+    struct tg_nats_server *server;
+    char name[TONG_NAME_MAX];
+    unsigned flags;
+    uint32_t forks;
+    uint32_t handle;
+    struct tg_nats_record record;
+    tg_a32 interrupts; /* asked for */
+    tg_a32 used;       /* used up */
+    tg_a32 ended;      /* a positive errno: for ever */
+    struct tg_nats_side tx;
+    struct tg_nats_side rx;
+    uint64_t n_sent;
+    bool has_pocket; /* pocket.c */
+    struct tg_nats_msg pocket;
+    char *pocket_bytes;
+    int64_t pocket_until_ns;
+    char absent[TG_NATS_ABSENT_MOST][TG_NATS_PROC_SIZE]; /* when it was looked last */
+    size_t n_absent;
+    struct tg_gate claims_gate; /* guards what stands below */
+    struct tg_nats_claim claims[TG_NATS_CLAIMS];
+    uint32_t n_claims;
+    uint64_t last_claim;
+};
+
+/* A call on one side. */
+struct tg_nats_call {
+    int64_t timeout_ns;
+    int64_t deadline;
+    uint32_t interrupts;
+};
+
+/* ---- book.c: what the book says of mailboxes */
+
+/* Between enter and leave of the server. *ret_record.seq 0: there is none. */
+int tg_nats_read_record(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+                        struct tg_nats_record *ret_record);
+int tg_nats_write_record(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+                         struct tg_nats_record *record, uint64_t seen);
+/* Make the stream and its consumer if they are not there. */
+int tg_nats_make_stream(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+                        const struct tg_nats_record *record);
+int tg_nats_stream_info(struct tg_nats_server *server, const struct tg_js *js, const char *id,
+                        struct tg_js_answer *ret_answer);
+int tg_nats_consumer_info(struct tg_nats_server *server, const struct tg_js *js, const char *id,
+                          struct tg_js_answer *ret_answer);
+/* The subjects in a mailbox's stream that match. */
+int tg_nats_list_subjects(struct tg_nats_server *server, const struct tg_js *js, const char *id,
+                          const char *filter, tg_book_fn *each, void *arg);
+/* End a mailbox: its line, if it is still that, its stream, all that stands in the book of it. -ENOENT: somebody
+ * else did. */
+int tg_nats_end(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+                const struct tg_nats_record *record);
+int tg_nats_clear(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+                  const char *id);
+/* "SPACE.KIND.NAME.ID", and then more with a dot before it. */
+void tg_nats_subject(struct tg_text *text, const struct tg_nats_server *server, char kind,
+                     const char *name, const char *id);
+void tg_nats_stream(struct tg_text *text, const struct tg_nats_server *server, const char *id);
+
+enum tg_nats_count {
+    TG_NATS_REDELIVERED,
+    TG_NATS_DEATHS,
+    TG_NATS_DROPPED,
+    TG_NATS_EXPIRED,
+    TG_NATS_COUNTS
+};
+/* Add to a count of the mailbox. */
+int tg_nats_count(struct tg_nats_box *box, enum tg_nats_count what, uint64_t n);
+int tg_nats_read_counts(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+                        const char *id, uint64_t ret_counts[TG_NATS_COUNTS]);
+
+/* The words between the dots of a subject: how many, at most n. They are cut out of a copy. */
+size_t tg_nats_split(char *subject, char *ret_words[], size_t n);
+
+/* ---- box.c */
+
+int tg_nats_open(const char *rest, unsigned flags, const tong_options *options,
+                 struct tg_nats_box **ret_box);
+int tg_nats_close(struct tg_nats_box *box);
+int tg_nats_remove(const char *rest);
+int tg_nats_interrupt(struct tg_nats_box *box);
+
+/* Begin a call on a side: -EBADF, -ECHILD, its end, what ends the wait for the side. */
+int tg_nats_begin(struct tg_nats_box *box, struct tg_nats_side *side, unsigned way,
+                  int64_t timeout_ns, struct tg_nats_call *ret_call);
+void tg_nats_finish(struct tg_nats_side *side);
+/* Is the side connected? Tries once. -ENOTCONN, -EHOSTUNREACH, ... */
+int tg_nats_connect_side(struct tg_nats_box *box, struct tg_nats_side *side);
+/* The connection was lost: wait and connect again, until the call's time is over. */
+int tg_nats_reconnect(struct tg_nats_box *box, struct tg_nats_side *side,
+                      const struct tg_nats_call *call);
+struct tg_js tg_nats_js(struct tg_nats_side *side);
+/* What came on a side that its call did not wait for. */
+void tg_nats_note(void *arg, const struct tg_nats_msg *msg);
+/* The stream or the consumer is not there: make it, or say how the mailbox has ended. 0: try again. */
+int tg_nats_look(struct tg_nats_box *box);
+bool tg_nats_is_interrupted(struct tg_nats_box *box, uint32_t seen);
+/* Write a line of the book about this handle: h for a role, b, c. */
+int tg_nats_write_line(struct tg_nats_box *box, char kind, const char *more, const char *text,
+                       uint64_t *ret_line);
+void tg_nats_delete_line(struct tg_nats_box *box, uint64_t *line);
+
+/* ---- send.c, receive.c, claim.c */
+
+int tg_nats_send(struct tg_nats_box *box, const void *data, size_t len,
+                 const tong_send_options *with, int64_t timeout_ns);
+ssize_t tg_nats_send_many(struct tg_nats_box *box, const struct iovec *messages, size_t n,
+                          int64_t timeout_ns);
+
+/* A message that was fetched, and what is known of it. */
+struct tg_nats_taken {
+    struct tg_nats_msg msg; /* until the connection is used again */
+    char ack[TG_NATS_ACK_SIZE];
+    uint32_t deliveries;
+    uint64_t seq;    /* in the stream */
+    int64_t time_ns; /* when it was stored */
+    uint64_t number; /* its sender's */
+    uint32_t uid;
+    uint32_t gid;
+    int32_t pid;
+    int64_t until_ns; /* stored later it was not sent; 0 never */
+    int64_t expiry_ns;
+    tong_send_options said;
+    uint64_t sent_ns;
+    char reply_to[TONG_NAME_MAX];
+    size_t len;       /* of the message, also of one in pieces */
+    bool is_pocketed; /* it was fetched by an earlier call */
+    bool is_long;     /* it is in pieces: */
+    uint64_t n_pieces;
+    uint64_t first_seq;
+    char owner[96];
+};
+/* The bytes of a message that was taken: len of them. -ENODATA: they are gone, as it is. */
+int tg_nats_copy(struct tg_nats_box *box, const struct tg_nats_taken *taken, void *ret_data);
+/* Get the next message: acknowledge it or give it back before the connection is used for another. */
+int tg_nats_take(struct tg_nats_box *box, const struct tg_nats_call *call,
+                 struct tg_nats_taken *ret_taken);
+int tg_nats_acknowledge(struct tg_nats_box *box, const char *ack);
+/* The same, and the pieces of a long one go. */
+int tg_nats_acknowledge_taken(struct tg_nats_box *box, const struct tg_nats_taken *taken);
+int tg_nats_give_back(struct tg_nats_box *box, const char *ack);
+/* All that was said so far has reached the server. */
+int tg_nats_settle(struct tg_nats_side *side);
+/* Who sent it, and what was said with it. */
+void tg_nats_tell(const struct tg_nats_taken *taken, tong_message *ret_info);
+
+ssize_t tg_nats_receive(struct tg_nats_box *box, void *buf, size_t size,
+                        const tong_receive_options *with, int64_t timeout_ns,
+                        tong_message *ret_info);
+ssize_t tg_nats_receive_many(struct tg_nats_box *box, const struct iovec *buffers, size_t n,
+                             int64_t timeout_ns, size_t *ret_lens);
+ssize_t tg_nats_skip(struct tg_nats_box *box);
+int tg_nats_wait_any(struct tg_nats_box *const boxes[], size_t n, int64_t timeout_ns);
+
+int tg_nats_claim(struct tg_nats_box *box, int64_t timeout_ns, tong_message *ret_message);
+int tg_nats_done(struct tg_nats_box *box, tong_message *message);
+int tg_nats_return(struct tg_nats_box *box, tong_message *message);
+/* All claims go back: the handle is being closed. */
+void tg_nats_return_all(struct tg_nats_box *box);
+/* What the dead hold is given back on their behalf. */
+int tg_nats_relieve(struct tg_nats_box *box);
+
+/* ---- look.c */
+
+/* A receiver comes: its line in the book; the lines of the dead go. -EUSERS. */
+int tg_nats_come(struct tg_nats_box *box);
+
+int tg_nats_stat(const char *rest, tong_status *ret_status);
+int tg_nats_list(tong_list_fn *each, void *arg);
+
+#endif

@@ -1,0 +1,35 @@
+/* Inside the receiving side: requests for messages, and what comes of them. The side's gate is held. */
+#ifndef TG_CARRIER_NATS_FETCH_H
+#define TG_CARRIER_NATS_FETCH_H
+
+#include "carrier/nats/box.h"
+
+#define TG_NATS_STANDING_NS INT64_C(3600000000000)
+
+enum {
+    TG_NATS_NOTHING = -1000, /* the request is over, and nothing came */
+};
+
+/* Ask for n messages; for_ns 0: of those that are there now. */
+int tg_nats_ask(struct tg_nats_box *box, unsigned n, int64_t for_ns);
+/* Take a request back. 1: its message has come meanwhile; 0, -errno. */
+int tg_nats_take_back(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
+/* One that is there now: 1, TG_NATS_NOTHING, -errno. */
+int tg_nats_try_once(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
+/* The next of a batch of those that are there now: the same. */
+int tg_nats_await_batch(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
+/* What has come by now: 1 a message, 0 none, -errno. */
+int tg_nats_await_now(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
+/* Read what a message says: 1, or 0: it was not sent in time or has expired, and is acknowledged. */
+int tg_nats_read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken);
+/* The same, while a request is open: nothing is waited for. */
+int tg_nats_read_batched(struct tg_nats_box *box, struct tg_nats_taken *taken);
+/* Acknowledge the last one of n, and tell of the room of all. is_awaited: until it is carried out. */
+int tg_nats_acknowledge_row(struct tg_nats_box *box, const char *ack, size_t n, bool is_awaited);
+/* pocket.c: it is fetched, and stays for the next call on this handle. */
+int tg_nats_pocket(struct tg_nats_box *box, const struct tg_nats_taken *taken);
+bool tg_nats_from_pocket(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
+/* The handle is being closed. */
+void tg_nats_empty_pocket(struct tg_nats_box *box);
+
+#endif

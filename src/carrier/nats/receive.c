@@ -1,0 +1,619 @@
+/*
+ * Receiving: a request for one message stands at the server, and the server serves those who wait in the order in
+ * which they came.
+ *
+ * I1  A request that is given up is taken back: the subject for its answer is unsubscribed from and the server's
+ *     word awaited. A message that was on its way comes before that word, and is this call's.
+ * I2  While a receiver waits it looks, tick by tick, whether messages are in the hands of the dead, and gives
+ *     them back on their behalf (claim.c).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "carrier/nats/box.h"
+#include "carrier/nats/fetch.h"
+#include "carrier/nats/long.h"
+#include "carrier/nats/net.h"
+#include "carrier/nats/party.h"
+
+#define MOMENT_NS INT64_C(20000000)
+#define SPARE_NS INT64_C(2000000000)
+
+/* ---- what a message says */
+
+static uint64_t number_at(const char **at)
+{
+    const uint64_t number = tg_json_u64((struct tg_json){ *at, strlen(*at) });
+    *at += strspn(*at, "0123456789");
+    *at += strspn(*at, " ");
+    return number;
+}
+
+/* $JS.ACK.[DOMAIN.ACCOUNT.]STREAM.CONSUMER.DELIVERED.SEQ.CONSUMER_SEQ.TIME.PENDING[.RANDOM] */
+static int read_ack(const char *ack, struct tg_nats_taken *ret_taken)
+{
+    char copy[TG_NATS_ACK_SIZE];
+    char *words[16];
+    const size_t len = strlen(ack);
+    if (len >= sizeof copy) {
+        return -EPROTO;
+    }
+    memcpy(copy, ack, len + 1);
+    const size_t n = tg_nats_split(copy, words, 16);
+    const size_t first = n == 9 ? 4 : 6;
+    if (n != 9 && n < 11) {
+        return -EPROTO;
+    }
+    const char *delivered = words[first];
+    const char *seq = words[first + 1];
+    const char *time = words[first + 3];
+    ret_taken->deliveries = (uint32_t)number_at(&delivered);
+    ret_taken->seq = number_at(&seq);
+    ret_taken->time_ns = (int64_t)number_at(&time);
+    return 0;
+}
+
+/* The value of a header line. */
+static bool find_header(const struct tg_nats_msg *msg, const char *key, char *ret_value,
+                        size_t size)
+{
+    const char *at = msg->head_len > 0 ? memmem(msg->head, msg->head_len, key, strlen(key)) : NULL;
+    const char *end = msg->head + msg->head_len;
+    size_t len = 0;
+    for (at = at != NULL ? at + strlen(key) : end; at < end && *at != '\r' && len + 1 < size;
+         at++) {
+        ret_value[len++] = *at;
+    }
+    ret_value[len] = '\0';
+    return len > 0;
+}
+
+/* SPACE.q.NAME.ID.FROM.PROC.HANDLE.NUMBER: its last three words. */
+static void read_owner(struct tg_nats_taken *taken)
+{
+    const char *at = taken->msg.subject;
+    for (unsigned dots = 0; dots < 5 && at != NULL; dots++) {
+        at = strchr(at, '.');
+        at = at != NULL ? at + 1 : NULL;
+    }
+    struct tg_text owner = TG_TEXT(taken->owner);
+    tg_text_add(&owner, at != NULL ? at : "");
+}
+
+/* Of a message that no tong has sent nothing is known. */
+static void read_head(struct tg_nats_taken *taken)
+{
+    char text[512];
+    taken->len = taken->msg.len;
+    taken->is_long = false;
+    taken->said = (tong_send_options)TONG_SEND_OPTIONS_INIT;
+    if (!find_header(&taken->msg, "\nTong: 1 ", text, sizeof text)) {
+        return;
+    }
+    const char *at = text;
+    taken->number = number_at(&at);
+    taken->uid = (uint32_t)number_at(&at);
+    taken->gid = (uint32_t)number_at(&at);
+    taken->pid = (int32_t)number_at(&at);
+    taken->until_ns = (int64_t)number_at(&at);
+    taken->said.priority = (uint32_t)number_at(&at);
+    taken->said.tag = number_at(&at);
+    taken->said.key = number_at(&at);
+    taken->said.call = number_at(&at);
+    taken->expiry_ns = (int64_t)number_at(&at);
+    taken->sent_ns = number_at(&at);
+    (void)find_header(&taken->msg, "\nTong-Reply-To: ", taken->reply_to, sizeof taken->reply_to);
+    if (find_header(&taken->msg, "\nTong-Long: ", text, sizeof text)) {
+        at = text;
+        taken->len = number_at(&at);
+        taken->n_pieces = number_at(&at);
+        taken->first_seq = number_at(&at);
+        taken->is_long = true;
+        read_owner(taken);
+    }
+}
+
+void tg_nats_tell(const struct tg_nats_taken *taken, tong_message *ret_info)
+{
+    ret_info->deliveries = taken->deliveries;
+    ret_info->sequence = taken->number;
+    ret_info->uid = taken->uid;
+    ret_info->gid = taken->gid;
+    ret_info->pid = taken->pid;
+    ret_info->verified = 0;
+    ret_info->key = taken->said.key;
+    ret_info->tag = taken->said.tag;
+    ret_info->call = taken->said.call;
+    ret_info->priority = taken->said.priority;
+    ret_info->sent_ns = taken->sent_ns;
+    ret_info->sender[0] = '\0';
+    memcpy(ret_info->reply_to, taken->reply_to, sizeof ret_info->reply_to);
+}
+
+/* ---- requests */
+
+static int listen(struct tg_nats_side *side)
+{
+    struct tg_text subject = TG_TEXT(side->fetch_subject);
+    tg_text_add(&subject, side->conn->inbox);
+    tg_text_add(&subject, ".f.");
+    tg_text_add_u64(&subject, ++side->conn->next_reply);
+    return tg_nats_subscribe(side->conn, side->fetch_subject, NULL, &side->fetch_sid);
+}
+
+/* for_ns 0: what is there now. */
+int tg_nats_ask(struct tg_nats_box *box, unsigned n, int64_t for_ns)
+{
+    struct tg_nats_side *side = &box->rx;
+    char stream_at[96];
+    char subject_at[192];
+    char body_at[96];
+    struct tg_text stream = TG_TEXT(stream_at);
+    struct tg_text subject = TG_TEXT(subject_at);
+    struct tg_text body = TG_TEXT(body_at);
+    int r = side->fetch_sid == 0 ? listen(side) : 0;
+    tg_nats_stream(&stream, box->server, box->record.id);
+    tg_js_subject(&subject, "CONSUMER.MSG.NEXT", stream.at, "r");
+    tg_text_add(&body, "{\"batch\":");
+    tg_text_add_u64(&body, n);
+    if (for_ns == 0) {
+        tg_text_add(&body, ",\"no_wait\":true}");
+    } else {
+        tg_text_add(&body, ",\"expires\":");
+        tg_text_add_i64(&body, for_ns);
+        tg_text_add(&body, "}");
+    }
+    r = r < 0 ? r : tg_nats_publish_text(side->conn, subject.at, side->fetch_subject, body.at);
+    side->is_fetching = r == 0;
+    return r;
+}
+
+/* Take the request back. 1: its message has come meanwhile. 0, -errno: there is none. */
+int tg_nats_take_back(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
+{
+    struct tg_nats_side *side = &box->rx;
+    const uint64_t old = side->fetch_sid;
+    int r = tg_nats_unsubscribe(side->conn, old);
+    r = r < 0 ? r : tg_nats_ping(side->conn);
+    side->is_fetching = false;
+    side->fetch_sid = 0;
+    const struct tg_nats_wait wait = { .deadline = tg_now_ns() + TG_NATS_PATIENCE_NS,
+                                       .cancel_fd = -1 };
+    while (r == 0 && !tg_nats_is_answered(side->conn)) {
+        struct tg_nats_msg msg;
+        r = tg_nats_next(side->conn, &wait, &msg);
+        if (r == 0 && msg.sid == old && msg.status == 0) {
+            *ret_msg = msg; /* it is the only one that was asked for */
+            return 1;
+        }
+        if (r == 0) {
+            tg_nats_note(side, &msg);
+        } else if (r == -ETIMEDOUT) {
+            r = tg_nats_is_answered(side->conn) ? 0 : -ENOTCONN;
+        }
+    }
+    return r;
+}
+
+/* ---- one message */
+
+/* What came on the side of a receiver that has asked: 1 its message, 0 something else, TG_NATS_NOTHING, -errno. */
+static int judge(struct tg_nats_box *box, const struct tg_nats_msg *msg)
+{
+    struct tg_nats_side *side = &box->rx;
+    if (msg->sid != side->fetch_sid) {
+        tg_nats_note(side, msg);
+        return 0;
+    }
+    if (msg->status == 0) {
+        side->is_fetching = false;
+        return 1;
+    }
+    if (msg->status == 100) {
+        return 0; /* a sign of life */
+    }
+    side->is_fetching = false;
+    if (msg->status == 404 || msg->status == 408) {
+        return TG_NATS_NOTHING;
+    }
+    /* 409: consumer or leader gone; 503: nobody is there. */
+    const int r = tg_nats_look(box);
+    return r < 0 ? r : TG_NATS_NOTHING;
+}
+
+/* Wait for the answer to a request. As judge(); 0 at a tick, or when the book has to be looked at. */
+static int await_until(struct tg_nats_box *box, const struct tg_nats_wait *wait,
+                       struct tg_nats_msg *ret_msg)
+{
+    struct tg_nats_side *side = &box->rx;
+    for (;;) {
+        struct tg_nats_msg msg;
+        int r = tg_nats_next(side->conn, wait, &msg);
+        if (r < 0) {
+            return r;
+        }
+        r = judge(box, &msg);
+        if (r != 0) {
+            *ret_msg = msg;
+            return r;
+        }
+        if (side->must_look) {
+            return 0;
+        }
+    }
+}
+
+/* How many messages there are, in hand or not. */
+static int count_messages(struct tg_nats_box *box, uint64_t *ret_n)
+{
+    struct tg_js js;
+    struct tg_js_answer answer;
+    int r = tg_nats_enter(box->server, &js);
+    if (r == 0) {
+        r = tg_nats_stream_info(box->server, &js, box->record.id, &answer);
+        *ret_n = r == 0 ? tg_json_u64(tg_json_get(answer.json, "state.messages")) : 0;
+        tg_nats_leave(box->server);
+    }
+    return r == -ENOENT ? 0 : r;
+}
+
+/* Let a request stand for a moment. */
+static int ask_for_a_moment(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
+{
+    const struct tg_nats_wait wait = { .deadline = tg_now_ns() + MOMENT_NS, .cancel_fd = -1 };
+    int r = tg_nats_ask(box, 1, SPARE_NS);
+    while (r == 0) {
+        r = await_until(box, &wait, ret_msg);
+        if (r == -ETIMEDOUT && tg_now_ns() >= wait.deadline) {
+            r = tg_nats_take_back(box, ret_msg);
+            return r == 0 ? TG_NATS_NOTHING : r;
+        }
+        r = r == -ETIMEDOUT ? 0 : r;
+        box->rx.must_look = box->rx.must_look && r != 0;
+    }
+    return r;
+}
+
+/*
+ * What is there now: 1 a message, TG_NATS_NOTHING, -errno. A server says that there is none also when it has
+ * acknowledged one a moment ago, and of those that were given back: if there are any, a request that stands for
+ * a moment gets one that nobody has in hand.
+ */
+int tg_nats_try_once(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
+{
+    int r = tg_nats_ask(box, 1, 0);
+    r = r < 0 ? r : tg_nats_await_batch(box, ret_msg);
+    if (r == TG_NATS_NOTHING) {
+        uint64_t n = 0;
+        r = count_messages(box, &n);
+        r = r < 0 ? r : n == 0 ? TG_NATS_NOTHING : ask_for_a_moment(box, ret_msg);
+    }
+    return r;
+}
+
+int tg_nats_await_batch(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
+{
+    struct tg_nats_side *side = &box->rx;
+    const struct tg_nats_wait wait = { .deadline = tg_now_ns() + TG_NATS_PATIENCE_NS,
+                                       .cancel_fd = -1 };
+    int r = 0;
+    while (r == 0) {
+        r = await_until(box, &wait, ret_msg);
+        if (r == -ETIMEDOUT && tg_now_ns() >= wait.deadline) {
+            side->conn->is_lost = true;
+            return -ENOTCONN;
+        }
+        r = r == -ETIMEDOUT ? 0 : r;
+        side->must_look = side->must_look && r != 0;
+    }
+    return r;
+}
+
+int tg_nats_await_now(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
+{
+    const struct tg_nats_wait now = { .deadline = 0, .cancel_fd = -1 };
+    const int r = await_until(box, &now, ret_msg);
+    return r == -ETIMEDOUT || r == TG_NATS_NOTHING ? 0 : r;
+}
+
+/* The wait is over, for a reason; but a message may have come meanwhile. */
+static int give_up(struct tg_nats_box *box, int reason, struct tg_nats_msg *ret_msg)
+{
+    const int r = box->rx.is_fetching ? tg_nats_take_back(box, ret_msg) : 0;
+    return r == 1 ? 1 : reason;
+}
+
+/* Sleep: as await_until(), with the call's end. */
+static int sleep_once(struct tg_nats_box *box, const struct tg_nats_call *call,
+                      struct tg_nats_msg *ret_msg)
+{
+    struct tg_nats_side *side = &box->rx;
+    if (tg_nats_is_interrupted(box, call->interrupts)) {
+        tg_net_silence(side->bell);
+        return give_up(box, -ECANCELED, ret_msg);
+    }
+    const int64_t tick = tg_now_ns() + TG_NATS_TICK_NS;
+    const struct tg_nats_wait wait = { .deadline = call->deadline < tick ? call->deadline : tick,
+                                       .cancel_fd = side->bell,
+                                       .by_signal = true };
+    tg_gate_set_asleep(&side->gate, true);
+    const int r = await_until(box, &wait, ret_msg);
+    tg_gate_set_asleep(&side->gate, false);
+    if (r == -ECANCELED) {
+        tg_net_silence(side->bell);
+        return tg_nats_is_interrupted(box, call->interrupts) ? give_up(box, -ECANCELED, ret_msg)
+                                                             : 0;
+    }
+    if (r == -EINTR) {
+        return give_up(box, -EINTR, ret_msg);
+    }
+    if (r == -ETIMEDOUT) {
+        if (tg_is_over(call->deadline)) {
+            return give_up(box, -ETIMEDOUT, ret_msg);
+        }
+        return tg_nats_relieve(box);
+    }
+    return r;
+}
+
+/* The time that a request stands at the server at most: longer than the call, which ends it itself. */
+static int64_t standing_time(const struct tg_nats_call *call)
+{
+    const int64_t rest =
+        call->deadline == TG_NEVER ? TG_NATS_STANDING_NS : call->deadline - tg_now_ns();
+    return rest < 0                                ? SPARE_NS
+           : rest > TG_NATS_STANDING_NS - SPARE_NS ? TG_NATS_STANDING_NS
+                                                   : rest + SPARE_NS;
+}
+
+static int wait_for_one(struct tg_nats_box *box, const struct tg_nats_call *call,
+                        struct tg_nats_msg *ret_msg)
+{
+    struct tg_nats_side *side = &box->rx;
+    int r = 0;
+    while (r == 0 || r == TG_NATS_NOTHING || r == -ENOTCONN) {
+        if (r == -ENOTCONN) {
+            r = tg_nats_reconnect(box, side, call);
+        } else if (side->must_look) {
+            side->must_look = false;
+            r = tg_nats_look(box);
+        }
+        if (r == TG_NATS_NOTHING) {
+            r = 0;
+        }
+        if (r == 0 && !side->is_fetching) {
+            r = tg_nats_ask(box, 1, standing_time(call));
+        }
+        if (r == 0) {
+            r = sleep_once(box, call, ret_msg);
+        }
+    }
+    return r;
+}
+
+static int fetch(struct tg_nats_box *box, const struct tg_nats_call *call,
+                 struct tg_nats_msg *ret_msg)
+{
+    int r = tg_nats_connect_side(box, &box->rx);
+    if (r < 0) {
+        r = call->timeout_ns == 0 ? r : tg_nats_reconnect(box, &box->rx, call);
+        if (r < 0) {
+            return r == -EHOSTUNREACH ? -ENOTCONN : r;
+        }
+    }
+    const bool pending = tg_load_seq_cst(&box->interrupts) != call->interrupts;
+    if (call->timeout_ns != 0 && !pending) {
+        return wait_for_one(box, call, ret_msg);
+    }
+    /* An interrupt takes nothing from what is ready. */
+    r = tg_nats_try_once(box, ret_msg);
+    if (r != TG_NATS_NOTHING) {
+        return r;
+    }
+    if (call->timeout_ns == 0) {
+        return -EAGAIN;
+    }
+    return tg_nats_is_interrupted(box, call->interrupts) ? -ECANCELED
+                                                         : wait_for_one(box, call, ret_msg);
+}
+
+/* Whether it was sent in time and is still worth something. */
+static bool is_late(const struct tg_nats_taken *taken)
+{
+    return taken->until_ns != 0 && taken->time_ns > taken->until_ns;
+}
+
+static bool is_good(struct tg_nats_box *box, const struct tg_nats_taken *taken)
+{
+    if (is_late(taken)) {
+        return false;
+    }
+    int64_t now = 0;
+    return taken->expiry_ns == 0 || tg_nats_time(box->server, &now) < 0 || now < taken->expiry_ns;
+}
+
+static int put_ack(struct tg_nats_box *box, const char *ack);
+
+/* What it says: 1; 0: it was not sent in time, or has expired; -errno. */
+static int read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken)
+{
+    memset(taken->reply_to, 0, sizeof taken->reply_to);
+    int r = read_ack(taken->msg.reply, taken);
+    if (r < 0) {
+        return r;
+    }
+    struct tg_text ack = TG_TEXT(taken->ack);
+    tg_text_add(&ack, taken->msg.reply);
+    read_head(taken);
+    return is_good(box, taken);
+}
+
+int tg_nats_read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken)
+{
+    int r = read_taken(box, taken);
+    if (r == 0) {
+        r = tg_nats_acknowledge_taken(box, taken);
+        r = r == 0 && !is_late(taken) ? tg_nats_count(box, TG_NATS_EXPIRED, 1) : r;
+    }
+    return r;
+}
+
+int tg_nats_read_batched(struct tg_nats_box *box, struct tg_nats_taken *taken)
+{
+    int r = read_taken(box, taken);
+    if (r == 0) {
+        r = put_ack(box, taken->ack);
+        r = r == 0 && !is_late(taken) ? tg_nats_count(box, TG_NATS_EXPIRED, 1) : r;
+        r = r == 0 && taken->is_long ? tg_nats_drop_long(box, taken->owner) : r;
+    }
+    return r;
+}
+
+int tg_nats_take(struct tg_nats_box *box, const struct tg_nats_call *call,
+                 struct tg_nats_taken *ret_taken)
+{
+    int r = 0;
+    while (r == 0) {
+        ret_taken->is_pocketed = tg_nats_from_pocket(box, &ret_taken->msg);
+        r = ret_taken->is_pocketed ? 1 : fetch(box, call, &ret_taken->msg);
+        if (r == 1) {
+            r = tg_nats_read_taken(box, ret_taken);
+        }
+    }
+    return r == 1 ? 0 : r;
+}
+
+/* ---- what becomes of it */
+
+/* Where a mailbox can be full the server's word is awaited: the room is there when the call returns. */
+static bool can_be_full(const struct tg_nats_box *box)
+{
+    return box->record.options.capacity != TONG_UNBOUNDED;
+}
+
+static int put_ack(struct tg_nats_box *box, const char *ack)
+{
+    return tg_nats_publish_text(box->rx.conn, ack, NULL, "+ACK");
+}
+
+static int tell_of_room(struct tg_nats_box *box)
+{
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text subject = TG_TEXT(subject_at);
+    tg_nats_subject(&subject, box->server, 'r', box->name, box->record.id);
+    return can_be_full(box) ? tg_nats_publish_text(box->rx.conn, subject.at, NULL, "") : 0;
+}
+
+int tg_nats_acknowledge(struct tg_nats_box *box, const char *ack)
+{
+    return tg_nats_acknowledge_row(box, ack, 1, false);
+}
+
+int tg_nats_acknowledge_row(struct tg_nats_box *box, const char *ack, size_t n, bool is_awaited)
+{
+    const int connected = tg_nats_connect_side(box, &box->rx);
+    if (connected < 0) {
+        return connected;
+    }
+    const struct tg_js js = tg_nats_js(&box->rx);
+    int r = can_be_full(box) || is_awaited ? tg_nats_say_of(&js, ack, "+ACK") : put_ack(box, ack);
+    for (size_t i = 0; i < n && r == 0; i++) {
+        r = tell_of_room(box);
+    }
+    return r < 0 ? r : tg_nats_flush(box->rx.conn, tg_now_ns() + TG_NATS_PATIENCE_NS);
+}
+
+int tg_nats_give_back(struct tg_nats_box *box, const char *ack)
+{
+    const int connected = tg_nats_connect_side(box, &box->rx);
+    if (connected < 0) {
+        return connected;
+    }
+    /* It is there for the next call: the server's word is awaited. */
+    const struct tg_js js = tg_nats_js(&box->rx);
+    return tg_nats_say_of(&js, ack, "-NAK");
+}
+
+/* ---- the calls */
+
+int tg_nats_acknowledge_taken(struct tg_nats_box *box, const struct tg_nats_taken *taken)
+{
+    const int r = tg_nats_acknowledge(box, taken->ack);
+    return r == 0 && taken->is_long ? tg_nats_drop_long(box, taken->owner) : r;
+}
+
+int tg_nats_copy(struct tg_nats_box *box, const struct tg_nats_taken *taken, void *ret_data)
+{
+    if (!taken->is_long) {
+        memcpy(ret_data, taken->msg.data, taken->len);
+        return 0;
+    }
+    const struct tg_nats_long its = { .len = taken->len,
+                                      .n_pieces = taken->n_pieces,
+                                      .first_seq = taken->first_seq };
+    return tg_nats_read_long(box, taken->owner, &its, taken->ack, ret_data);
+}
+
+static ssize_t receive_one(struct tg_nats_box *box, void *buf, size_t size,
+                           const struct tg_nats_call *call, tong_message *ret_info)
+{
+    struct tg_nats_taken taken;
+    int r = tg_nats_take(box, call, &taken);
+    if (r < 0) {
+        return r;
+    }
+    const size_t len = taken.len;
+    if (ret_info != NULL) {
+        tg_nats_tell(&taken, ret_info);
+        ret_info->len = len;
+        ret_info->data = len > size ? NULL : buf;
+    }
+    if (len > size) {
+        r = tg_nats_pocket(box, &taken);
+        return r < 0 ? r : -EMSGSIZE;
+    }
+    r = tg_nats_copy(box, &taken, buf);
+    if (r == -ENODATA) {
+        r = tg_nats_acknowledge(box, taken.ack);
+        return r < 0 ? r : receive_one(box, buf, size, call, ret_info);
+    }
+    if (r < 0) {
+        return r;
+    }
+    /* It is in the caller's hands: an acknowledgement that is lost makes it come again, marked. */
+    (void)tg_nats_acknowledge_taken(box, &taken);
+    return (ssize_t)len;
+}
+
+ssize_t tg_nats_receive(struct tg_nats_box *box, void *buf, size_t size,
+                        const tong_receive_options *with, int64_t timeout_ns,
+                        tong_message *ret_info)
+{
+    struct tg_nats_call call;
+    if (with != NULL && (with->min_priority != 0 || with->tag != 0 || with->from != NULL)) {
+        return -EOPNOTSUPP;
+    }
+    ssize_t r = tg_nats_begin(box, &box->rx, TONG_RECEIVE, timeout_ns, &call);
+    if (r == 0) {
+        r = receive_one(box, buf, size, &call, ret_info);
+        tg_nats_finish(&box->rx);
+    }
+    return r;
+}
+
+ssize_t tg_nats_skip(struct tg_nats_box *box)
+{
+    struct tg_nats_call call;
+    struct tg_nats_taken taken;
+    ssize_t r = tg_nats_begin(box, &box->rx, TONG_RECEIVE, 0, &call);
+    if (r == 0) {
+        r = tg_nats_take(box, &call, &taken);
+        if (r == 0) {
+            r = (ssize_t)taken.len;
+            (void)tg_nats_acknowledge_taken(box, &taken);
+        }
+        tg_nats_finish(&box->rx);
+    }
+    return r;
+}

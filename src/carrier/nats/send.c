@@ -1,0 +1,496 @@
+/*
+ * Sending: a message is published to its mailbox's stream, and the stream's acknowledgement is the promise.
+ *
+ * I1  A message has an id, its handle's and its number. Published again because no answer came, it is known by it and
+ *     stored once.
+ * I2  A message of a call with a time-out says until when it may be stored, in the server's time. One that is
+ *     stored later (it was on its way while a link was cut) was not sent: who fetches it throws it away.
+ * I3  A full mailbox refuses at once; who is to wait for room listens first, then tries again, then sleeps. One
+ *     of those who listen is told of each acknowledgement, by the server that has carried it out. A
+ *     try every tick makes good what is lost when that one has no use for it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/name.h"
+#include "carrier/nats/box.h"
+#include "carrier/nats/long.h"
+#include "carrier/nats/net.h"
+
+#define WINDOW 256u             /* messages under way in a row */
+#define WINDOW_BYTES (1u << 20) /* and their bytes */
+
+struct message {
+    struct tg_nats_box *box;
+    const void *data;
+    size_t len;
+    const tong_send_options *with; /* NULL: nothing is said */
+    int64_t until_ns;
+    int64_t expiry_ns; /* in the server's time */
+    uint64_t sent_ns;
+    uint64_t number;
+    bool is_long; /* its pieces are written */
+    struct tg_nats_long pieces;
+};
+
+/* ---- the header */
+
+static void add_numbers(struct tg_text *head, const struct message *m)
+{
+    const tong_send_options *with = m->with;
+    const uint64_t numbers[] = { m->number,
+                                 geteuid(),
+                                 getegid(),
+                                 (uint64_t)getpid(),
+                                 (uint64_t)m->until_ns,
+                                 with != NULL ? with->priority : 0,
+                                 with != NULL ? with->tag : 0,
+                                 with != NULL ? with->key : 0,
+                                 with != NULL ? with->call : 0,
+                                 (uint64_t)m->expiry_ns,
+                                 m->sent_ns };
+    size_t n = with != NULL ? sizeof numbers / sizeof numbers[0] : 5;
+    for (size_t i = 0; i < n; i++) {
+        tg_text_add(head, i == 0 ? "Tong: 1 " : " ");
+        tg_text_add_u64(head, numbers[i]);
+    }
+    tg_text_add(head, "\r\n");
+}
+
+static void make_head(struct tg_text *head, const struct message *m)
+{
+    tg_text_add(head, "Nats-Msg-Id: ");
+    tg_text_add(head, m->box->server->proc);
+    tg_text_add(head, ".");
+    tg_text_add_u64(head, m->box->handle);
+    tg_text_add(head, ".");
+    tg_text_add_u64(head, m->number);
+    tg_text_add(head, "\r\n");
+    add_numbers(head, m);
+    if (m->with != NULL && m->with->reply_to != NULL) {
+        tg_text_add(head, "Tong-Reply-To: ");
+        tg_text_add(head, m->with->reply_to);
+        tg_text_add(head, "\r\n");
+    }
+    if (m->is_long) {
+        tg_text_add(head, "Tong-Long: ");
+        tg_text_add_u64(head, m->pieces.len);
+        tg_text_add(head, " ");
+        tg_text_add_u64(head, m->pieces.n_pieces);
+        tg_text_add(head, " ");
+        tg_text_add_u64(head, m->pieces.first_seq);
+        tg_text_add(head, "\r\n");
+    }
+}
+
+static void make_subject(struct tg_text *subject, const struct message *m)
+{
+    const struct tg_nats_box *box = m->box;
+    tg_nats_subject(subject, box->server, 'q', box->name, box->record.id);
+    tg_text_add(subject, ".-.");
+    tg_text_add(subject, box->server->proc);
+    tg_text_add(subject, ".");
+    tg_text_add_u64(subject, box->handle);
+    if (m->is_long) {
+        tg_text_add(subject, ".");
+        tg_text_add_u64(subject, m->number);
+    }
+}
+
+static int post(const struct message *m, uint64_t *ret_reply)
+{
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    char head_at[TG_NATS_HEAD_MOST];
+    struct tg_text subject = TG_TEXT(subject_at);
+    struct tg_text head = TG_TEXT(head_at);
+    make_subject(&subject, m);
+    make_head(&head, m);
+    const struct iovec part = { (void *)m->data, m->is_long ? 0 : m->len };
+    return tg_js_post(m->box->tx.conn, subject.at, head.at, &part, 1, ret_reply);
+}
+
+/* ---- one try */
+
+enum {
+    FULL = 1 /* refused for want of room */
+};
+
+/* The answer to a publish: 0 stored, FULL, -EAGAIN try again, -errno. */
+static int judge(struct tg_nats_box *box, const struct tg_js_answer *answer)
+{
+    switch (answer->error) {
+    case 0:
+        return 0;
+    case TG_JS_FULL:
+        return answer->full_of_bytes ? -ENOSPC : FULL;
+    case TG_JS_NOBODY:
+    case TG_JS_NO_STREAM:
+    case TG_JS_OFF: {
+        const int r = tg_nats_look(box);
+        return r < 0 ? r : -EAGAIN;
+    }
+    case TG_JS_BUSY:
+        return -ENOTCONN;
+    default:
+        return tg_js_errno(answer);
+    }
+}
+
+static bool is_too_long(const struct message *m)
+{
+    return m->len + TG_NATS_HEAD_MOST > m->box->tx.conn->max_payload;
+}
+
+/* A long one that has no room now is not written before it has. */
+static int look_for_room(const struct message *m)
+{
+    struct tg_nats_box *box = m->box;
+    struct tg_js_answer answer;
+    struct tg_js js;
+    if (box->record.options.capacity == TONG_UNBOUNDED) {
+        return 0;
+    }
+    int r = tg_nats_enter(box->server, &js);
+    if (r < 0) {
+        return r;
+    }
+    r = tg_nats_stream_info(box->server, &js, box->record.id, &answer);
+    const uint64_t there = r == 0 ? tg_json_u64(tg_json_get(answer.json, "state.messages")) : 0;
+    tg_nats_leave(box->server);
+    return r == 0 && there >= box->record.options.capacity ? FULL : 0;
+}
+
+static int write_pieces(struct message *m)
+{
+    int r = m->is_long || !is_too_long(m) ? 0 : look_for_room(m);
+    if (r == 0 && !m->is_long && is_too_long(m)) {
+        const uint64_t most = m->box->record.options.max_bytes;
+        r = m->len > most ? -ENOSPC
+                          : tg_nats_write_long(m->box, m->number, m->data, m->len, &m->pieces);
+        m->is_long = r == 0;
+    }
+    return r;
+}
+
+static int try_once(struct message *m)
+{
+    struct tg_nats_side *side = &m->box->tx;
+    struct tg_js js = tg_nats_js(side);
+    struct tg_js_answer answer;
+    int r = -EAGAIN;
+    for (unsigned tries = 0; r == -EAGAIN && tries < 4; tries++) {
+        uint64_t reply;
+        r = tg_nats_connect_side(m->box, side);
+        r = r < 0 ? r : write_pieces(m);
+        if (r == FULL) {
+            break;
+        }
+        js.conn = side->conn;
+        r = r < 0 ? r : post(m, &reply);
+        r = r < 0 ? r : tg_js_await(&js, reply, &answer);
+        r = r < 0 ? r : judge(m->box, &answer);
+    }
+    return r == -EAGAIN || r == -EHOSTUNREACH ? -ENOTCONN : r;
+}
+
+/* ---- waiting for room */
+
+static int listen_for_room(struct tg_nats_box *box)
+{
+    struct tg_nats_side *side = &box->tx;
+    if (side->room_sid != 0) {
+        return 0;
+    }
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text subject = TG_TEXT(subject_at);
+    tg_nats_subject(&subject, box->server, 'r', box->name, box->record.id);
+    return tg_nats_subscribe(side->conn, subject.at, "senders", &side->room_sid);
+}
+
+static void stop_listening(struct tg_nats_box *box)
+{
+    struct tg_nats_side *side = &box->tx;
+    if (side->room_sid != 0 && side->conn != NULL && !side->conn->is_lost) {
+        (void)tg_nats_unsubscribe(side->conn, side->room_sid);
+        (void)tg_nats_flush(side->conn, tg_now_ns() + TG_NATS_PATIENCE_NS);
+    }
+    side->room_sid = 0;
+}
+
+/* Sleep until there may be room, or for a tick. 0, -ETIMEDOUT: the call's time is over, -EINTR, ... */
+static int sleep_for_room(struct tg_nats_box *box, const struct tg_nats_call *call)
+{
+    struct tg_nats_side *side = &box->tx;
+    const int64_t tick = tg_now_ns() + TG_NATS_TICK_NS;
+    const struct tg_nats_wait wait = { .deadline = call->deadline < tick ? call->deadline : tick,
+                                       .cancel_fd = side->bell,
+                                       .by_signal = true };
+    if (tg_nats_is_interrupted(box, call->interrupts)) {
+        tg_net_silence(side->bell);
+        return -ECANCELED;
+    }
+    int r = 0;
+    tg_gate_set_asleep(&side->gate, true);
+    while (r == 0 && !side->is_rung && !side->must_look) {
+        struct tg_nats_msg msg;
+        r = tg_nats_next(side->conn, &wait, &msg);
+        if (r == 0) {
+            tg_nats_note(side, &msg);
+        }
+    }
+    tg_gate_set_asleep(&side->gate, false);
+    if (r == -ECANCELED) {
+        tg_net_silence(side->bell);
+        return tg_nats_is_interrupted(box, call->interrupts) ? -ECANCELED : 0;
+    }
+    if (r == -ETIMEDOUT) {
+        return tg_is_over(call->deadline) ? -ETIMEDOUT : 0;
+    }
+    return r;
+}
+
+/* The mailbox is full: until it has taken the message, or the call ends. */
+static int send_when_there_is_room(struct message *m, const struct tg_nats_call *call)
+{
+    struct tg_nats_box *box = m->box;
+    struct tg_nats_side *side = &box->tx;
+    uint64_t line = 0;
+    int64_t known_at = tg_now_ns() + TG_NATS_TICK_NS / 8;
+    int r = FULL;
+    while (r == FULL || r == -ENOTCONN) {
+        if (r == -ENOTCONN) {
+            r = tg_nats_reconnect(box, side, call);
+        }
+        r = r < 0 ? r : listen_for_room(box);
+        side->is_rung = false;
+        r = r < 0 ? r : try_once(m);
+        if (r == FULL) {
+            const int slept = sleep_for_room(box, call);
+            r = slept < 0 ? slept : FULL;
+            if (side->must_look && r == FULL) {
+                side->must_look = false;
+                const int looked = tg_nats_look(box);
+                r = looked < 0 ? looked : FULL;
+            }
+        }
+        if (r == FULL && line == 0 && tg_now_ns() >= known_at) {
+            (void)tg_nats_write_line(box, 'b', "", "", &line);
+        }
+    }
+    stop_listening(box);
+    tg_nats_delete_line(box, &line);
+    return r;
+}
+
+/* ---- one message */
+
+static int check_length(const struct tg_nats_box *box, size_t len)
+{
+    const uint32_t fixed = box->record.options.message_size;
+    return len > TONG_MESSAGE_MAX || (fixed != 0 && len != fixed) ? -EMSGSIZE : 0;
+}
+
+/* The times that stand in the message, in the server's clock. */
+static int set_times(struct message *m, const struct tg_nats_call *call)
+{
+    const bool ends = call->timeout_ns > 0 && call->deadline != TG_NEVER;
+    const bool expires = m->with != NULL && m->with->expiry_ns != 0;
+    if (m->with != NULL) {
+        m->sent_ns = (uint64_t)tg_boot_ns();
+    }
+    if (!ends && !expires) {
+        return 0;
+    }
+    int64_t now;
+    const int r = tg_nats_time(m->box->server, &now);
+    if (r < 0) {
+        return r == -EHOSTUNREACH ? -ENOTCONN : r;
+    }
+    /* What is on its way when the time is over is waited for. */
+    const int64_t late = now + TG_NATS_PATIENCE_NS;
+    if (ends && call->timeout_ns < TG_NEVER - late) {
+        m->until_ns = late + call->timeout_ns;
+    }
+    if (expires && m->with->expiry_ns < TG_NEVER - now) {
+        m->expiry_ns = now + m->with->expiry_ns;
+    }
+    return 0;
+}
+
+/* The handle's first message makes it a sender, for others to see. */
+static int be_a_sender(struct tg_nats_box *box)
+{
+    char more_at[64];
+    struct tg_text more = TG_TEXT(more_at);
+    if (box->tx.line != 0) {
+        return 0;
+    }
+    tg_text_add(&more, ".s.");
+    tg_text_add_u64(&more, (uint64_t)getpid());
+    tg_text_add(&more, ".");
+    tg_text_add_u64(&more, geteuid());
+    const int r = tg_nats_write_line(box, 'h', more.at, "", &box->tx.line);
+    return r == -EHOSTUNREACH ? -ENOTCONN : r;
+}
+
+static int send_one(struct message *m, const struct tg_nats_call *call)
+{
+    struct tg_nats_box *box = m->box;
+    int r = be_a_sender(box);
+    r = r < 0 ? r : set_times(m, call);
+    r = r < 0 ? r : try_once(m);
+    while (r == -ENOTCONN && call->timeout_ns != 0) {
+        r = tg_nats_reconnect(box, &box->tx, call);
+        r = r < 0 ? r : be_a_sender(box);
+        r = r < 0 ? r : set_times(m, call);
+        r = r < 0 ? r : try_once(m);
+        if (r == -ENOTCONN && tg_is_over(call->deadline)) {
+            return r;
+        }
+    }
+    if (r != FULL) {
+        return r;
+    }
+    if (box->record.options.full == TONG_DROP_NEWEST) {
+        (void)tg_nats_count(box, TG_NATS_DROPPED, 1);
+        return TONG_DROPPED;
+    }
+    return call->timeout_ns == 0 ? -EAGAIN : send_when_there_is_room(m, call);
+}
+
+int tg_nats_send(struct tg_nats_box *box, const void *data, size_t len,
+                 const tong_send_options *with, int64_t timeout_ns)
+{
+    struct tg_nats_call call;
+    if (with != NULL && (with->priority > TONG_PRIORITY_MAX || with->expiry_ns < 0)) {
+        return -EINVAL;
+    }
+    int r = with != NULL && with->reply_to != NULL ? tg_name_check(with->reply_to) : 0;
+    r = r < 0 ? r : tg_nats_begin(box, &box->tx, TONG_SEND, timeout_ns, &call);
+    if (r < 0) {
+        return r;
+    }
+    struct message m = { .box = box, .data = data, .len = len, .with = with };
+    m.number = box->n_sent;
+    r = check_length(box, len);
+    r = r < 0 ? r : send_one(&m, &call);
+    if (m.is_long) {
+        tg_nats_end_long(box, m.number, &m.pieces, r == 0);
+    }
+    if (r == 0) {
+        box->n_sent++;
+    }
+    tg_nats_finish(&box->tx);
+    return r;
+}
+
+/* ---- several: as many as the window holds are under way at once */
+
+struct row {
+    struct tg_nats_box *box;
+    const struct iovec *messages;
+    size_t n;
+    size_t posted;
+    size_t answered;
+    size_t bytes; /* posted and not answered */
+    uint64_t first_reply;
+};
+
+static int post_some(struct row *row)
+{
+    int r = 0;
+    while (r == 0 && row->posted < row->n && row->posted - row->answered < WINDOW &&
+           row->bytes < WINDOW_BYTES) {
+        const struct iovec *one = &row->messages[row->posted];
+        const struct message m = { .box = row->box,
+                                   .data = one->iov_base,
+                                   .len = one->iov_len,
+                                   .number = row->box->n_sent + row->posted };
+        if (check_length(row->box, one->iov_len) < 0 ||
+            one->iov_len + TG_NATS_HEAD_MOST > row->box->tx.conn->max_payload) {
+            row->n = row->posted; /* the row ends before it */
+            break;
+        }
+        uint64_t reply;
+        r = post(&m, &reply);
+        if (r == 0) {
+            row->first_reply = row->posted == 0 ? reply : row->first_reply;
+            row->posted++;
+            row->bytes += one->iov_len;
+        }
+    }
+    return r;
+}
+
+/* All that can be sent at once, where nothing can be refused but for want of memory. */
+static int send_row(struct row *row)
+{
+    const struct tg_js js = tg_nats_js(&row->box->tx);
+    int r = 0;
+    bool is_over = false;
+    size_t good = 0;
+    while (r == 0 && (row->answered < row->posted || (!is_over && row->posted < row->n))) {
+        r = is_over ? 0 : post_some(row);
+        if (r == 0 && row->answered < row->posted) {
+            struct tg_js_answer answer;
+            r = tg_js_await(&js, row->first_reply + row->answered, &answer);
+            if (r == 0) {
+                row->bytes -= row->messages[row->answered].iov_len;
+                row->answered++;
+                is_over = is_over || answer.error != 0;
+                good += !is_over;
+            }
+        }
+        if (row->posted == row->n && row->answered == row->posted) {
+            break;
+        }
+    }
+    row->answered = good;
+    return r;
+}
+
+ssize_t tg_nats_send_many(struct tg_nats_box *box, const struct iovec *messages, size_t n,
+                          int64_t timeout_ns)
+{
+    struct tg_nats_call call;
+    int r = tg_nats_begin(box, &box->tx, TONG_SEND, timeout_ns, &call);
+    if (r < 0 || n == 0) {
+        if (r == 0) {
+            tg_nats_finish(&box->tx);
+        }
+        return r;
+    }
+    const bool can_be_full = box->record.options.capacity != TONG_UNBOUNDED;
+    size_t sent = 0;
+    size_t i = 0;
+    for (; i < n && r >= 0; i++) {
+        struct message m = { .box = box,
+                             .data = messages[i].iov_base,
+                             .len = messages[i].iov_len,
+                             .number = box->n_sent };
+        r = check_length(box, m.len);
+        const struct tg_nats_call now = { .interrupts = call.interrupts };
+        r = r < 0 ? r : send_one(&m, i == 0 ? &call : &now);
+        if (m.is_long) {
+            tg_nats_end_long(box, m.number, &m.pieces, r == 0);
+        }
+        if (r == 0) {
+            box->n_sent++;
+            sent++;
+        }
+        if (r == 0 && !can_be_full && i + 1 < n) {
+            struct row row = { .box = box, .messages = messages + i + 1, .n = n - i - 1 };
+            (void)send_row(&row);
+            box->n_sent += row.posted; /* a number that was used is not used again */
+            sent += row.answered;
+            i += row.answered;
+            if (row.answered < row.posted) {
+                break;
+            }
+        }
+    }
+    tg_nats_finish(&box->tx);
+    return sent > 0 || r == TONG_DROPPED ? (ssize_t)sent : r;
+}
