@@ -872,8 +872,8 @@ TONG_API int tong_observer_close(tong_observer *observer);
  * Shape    writes buf[0..min(n, size)): of a longer message what fits. *ret_info (TONG_MESSAGE_INIT): as
  *          tong_receive_with(); deliveries is how often it was handed out when it was seen, 0 never, 1 also
  *          where nobody can tell. *ret_missed: messages that went by unseen since the observer was opened, as
- *          far as is known by now; at capacity 0 offers, those taken back included. Also written where
- *          the answer is an error, but for -EINVAL and -ECHILD. Both may be NULL.
+ *          far as is known by now: never too many. Also written where the answer is an error, but for
+ *          -EINVAL and -ECHILD. Both may be NULL.
  * Blocks   until a message, the timeout, or the mailbox's end. Nobody rings it, so it looks every 1 to 16 ms.
  * Returns  n >= 0, the length of the whole message, or
  *            -EAGAIN     nothing new and timeout_ns 0; -ETIMEDOUT

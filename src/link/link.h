@@ -366,6 +366,11 @@ static inline void tg_peeker_expect(struct tg_peeker *p, uint32_t sequence)
         p->expected = sequence;
     }
 }
+/* Whether all that the copy of the head tells of was told, or missed. */
+static inline bool tg_peeker_is_at_end(const struct tg_peeker *p)
+{
+    return (int32_t)(tg_place_sequence(tg_load_relaxed(&p->head->tail)) - p->expected) <= 0;
+}
 /* Bytes behind a record's head, [from, from + len) of total ones; they may be anything. -EPROTO. */
 int tg_peeker_read(struct tg_peeker *p, uint64_t offset, uint64_t total, uint64_t from,
                    uint64_t len, void *to);

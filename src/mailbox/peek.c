@@ -6,8 +6,13 @@
  * word, holds no lock, and nobody rings it; so it looks again and again, at longer and longer intervals.
  * What came and went between two looks may be written over by then (link/peek.c), and is counted.
  *
+ * A link that came and went between two looks is noticed by the sum of finished messages: what it grew by is
+ * told, or missed. The sum is read before a look, so that what it counts is seen by the look; and it counts only
+ * where all links are seen to their ends.
+ *
  * At capacity 0 there is one message at most in a link, the one on offer: it was whole if it is still the same
- * offer, undecided and not taken back, behind the copy. Numbers are those of offers.
+ * offer, undecided and not taken back, behind the copy. Numbers are those of offers; only the sum tells of
+ * what was missed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -36,7 +41,10 @@ struct tg_observer {
     uint32_t n_links;
     uint32_t links_room;
     uint32_t cursor;
-    uint64_t missed;
+    uint64_t missed; /* of links that were seen */
+    uint64_t told;
+    uint64_t done_at_open;
+    uint64_t unseen;                 /* of others */
     uint8_t known[TG_LINKS_MAX / 8]; /* rows with a link in links */
 };
 
@@ -145,6 +153,11 @@ static void forget(struct tg_observer *o, uint32_t i)
 
 /* ---- open, close */
 
+static uint64_t done_now(const struct tg_observer *o)
+{
+    return tg_sight_fetch_head(&o->view.sight) < 0 ? 0 : tg_load_acquire(&o->view.head->done_total);
+}
+
 int tg_observer_open(const char *name, struct tg_observer **ret_observer)
 {
     int r = tg_name_check(name);
@@ -169,6 +182,7 @@ int tg_observer_open(const char *name, struct tg_observer **ret_observer)
         (void)tg_observer_close(o);
         return r;
     }
+    o->done_at_open = done_now(o);
     o->begun = true;
     *ret_observer = o;
     return 0;
@@ -293,7 +307,6 @@ static int see_offer(struct tg_observer *o, struct observed *link, const struct 
                                       .sequence = number,
                                       .pid = tg_load_relaxed(&p->head->pid) };
     if (r == 0) {
-        tg_peeker_expect(p, number);
         p->expected = number + 1;
     }
     return r == 0 ? 1 : r;
@@ -325,6 +338,7 @@ static int look_at(struct tg_observer *o, struct observed *link, const struct pe
         if (!meets && !count_deliveries(o, link, peeked.sequence, &deliveries)) {
             continue;
         }
+        o->told++;
         r = tell(link, &peeked, deliveries, peek);
         *ret_len = peeked.len;
         return r < 0 ? r : 1;
@@ -369,6 +383,33 @@ static int look_around(struct tg_observer *o, const struct peek *peek, uint64_t 
     return 0;
 }
 
+/* How many of a link's messages that were told or missed are not finished. */
+static uint32_t unfinished_of(struct tg_observer *o, const struct tg_peeker *p)
+{
+    struct row_of of = { .o = o, .p = p };
+    const uint32_t done = place_of(&of).known ? tg_load_relaxed(&o->view.rows[p->row].done)
+                                              : number_of(tg_load_relaxed(&p->head->first));
+    const int32_t n = (int32_t)(p->expected - done);
+    return n > 0 ? (uint32_t)n : 0;
+}
+
+/* done: finished so far, when the look that has just ended began. */
+static void count_unseen(struct tg_observer *o, uint64_t done)
+{
+    uint64_t unfinished = 0;
+    for (uint32_t i = 0; i < o->n_links && !is_rendezvous(o); i++) {
+        if (!tg_peeker_is_at_end(&o->links[i].peeker)) {
+            return;
+        }
+        unfinished += unfinished_of(o, &o->links[i].peeker);
+    }
+    const uint64_t finished = done - o->done_at_open;
+    const uint64_t counted = o->told + o->missed - unfinished;
+    if ((int64_t)(finished - counted) > (int64_t)o->unseen) {
+        o->unseen = finished - counted;
+    }
+}
+
 /* 0 while the mailbox is alive; -EIDRM, -EOWNERDEAD. */
 static int check_end(struct tg_observer *o)
 {
@@ -404,6 +445,7 @@ static int peek_(struct tg_observer *o, const struct peek *peek, int64_t deadlin
 {
     int64_t pause_ns = PAUSE_LEAST_NS;
     for (;;) {
+        const uint64_t done = done_now(o);
         int r = look_around(o, peek, ret_len);
         if (r == 0) {
             const uint32_t links = o->n_links;
@@ -412,6 +454,7 @@ static int peek_(struct tg_observer *o, const struct peek *peek, int64_t deadlin
             if (r == 0 && o->n_links > links) {
                 continue;
             }
+            count_unseen(o, done);
         }
         if (r == 0) {
             r = pause_(o, deadline_ns, &pause_ns);
@@ -438,7 +481,7 @@ ssize_t tg_observer_peek(struct tg_observer *o, void *buf, size_t size, int64_t 
     }
     r = peek_(o, &peek, deadline_ns, &len);
     if (ret_missed != NULL) {
-        *ret_missed = o->missed;
+        *ret_missed = o->missed + o->unseen;
     }
     tg_gate_leave(&o->gate);
     return r < 0 ? r : (ssize_t)len;

@@ -277,6 +277,52 @@ static void a_sender_that_is_followed_by_another_one(void)
     kit_end(box, NAME);
 }
 
+static int wait_at_rendezvous(void *arg)
+{
+    tong_mailbox *box = kit_open(NAME, TONG_SEND, NULL);
+    (void)arg;
+    kit_ok(kit_send_u64(box, 41, KIT_PATIENCE));
+    kit_ok(kit_send_u64(box, 42, KIT_PATIENCE));
+    return tong_close(box);
+}
+
+static void who_came_and_went_unseen_is_counted(void)
+{
+    for (uint32_t capacity = 0; capacity < 8; capacity += 4) {
+        const tong_options options = kit_capacity(capacity);
+        tong_mailbox *box = kit_create(NAME, &options);
+        tong_mailbox *stays = kit_open(NAME, TONG_SEND, NULL);
+        tong_observer *observer = observe();
+        for (uint64_t i = 0; capacity != 0 && i < 3; i++) {
+            tong_mailbox *sender = kit_open(NAME, TONG_SEND, NULL);
+            kit_ok(kit_send_u64(sender, i, 0));
+            kit_equal(kit_receive_u64(box), i);
+            kit_ok(tong_close(sender));
+            kit_equal(sees_nothing(observer), i + 1);
+        }
+        if (capacity == 0) {
+            struct kit_child child = kit_spawn(wait_at_rendezvous, NULL);
+            kit_equal(kit_receive_u64(box), 41);
+            kit_equal(kit_receive_u64(box), 42);
+            kit_join(&child);
+            kit_equal(sees_nothing(observer), 2);
+        } else {
+            kit_ok(kit_send_u64(stays, 8, 0));
+            see(observer, 8);
+            tong_mailbox *sender = kit_open(NAME, TONG_SEND, NULL);
+            kit_ok(kit_send_u64(sender, 9, 0));
+            see(observer, 9);
+            kit_equal(sees_nothing(observer), 3);
+            kit_ok(tong_close(sender));
+            kit_equal(kit_receive_u64(box) + kit_receive_u64(box), 8 + 9);
+            kit_equal(sees_nothing(observer), 3);
+        }
+        kit_ok(tong_observer_close(observer));
+        kit_ok(tong_close(stays));
+        kit_end(box, NAME);
+    }
+}
+
 static void what_is_written_over_is_counted(void)
 {
     tong_mailbox *box = kit_create(NAME, NULL);
@@ -398,15 +444,6 @@ static void what_is_told_is_whole_where_it_was_dropped(void)
     kit_ok(tong_observer_close(observer));
     kit_end(box, NAME);
     watch_a_flow(&options);
-}
-
-static int wait_at_rendezvous(void *arg)
-{
-    tong_mailbox *box = kit_open(NAME, TONG_SEND, NULL);
-    (void)arg;
-    kit_ok(kit_send_u64(box, 41, KIT_PATIENCE));
-    kit_ok(kit_send_u64(box, 42, KIT_PATIENCE));
-    return tong_close(box);
 }
 
 static void an_offer_is_seen_while_it_waits(void)
@@ -714,6 +751,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(sees_a_long_backlog_whole),
     KIT_TEST(several_senders_each_in_order_and_those_who_come_later),
     KIT_TEST(a_sender_that_is_followed_by_another_one),
+    KIT_TEST(who_came_and_went_unseen_is_counted),
     KIT_TEST(what_is_written_over_is_counted),
     KIT_TEST(what_is_told_is_whole),
     KIT_TEST(what_is_told_is_whole_where_it_was_dropped),

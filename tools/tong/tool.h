@@ -528,6 +528,7 @@ extern const struct tool_command tool_set;
 extern const struct tool_command tool_watch;
 extern const struct tool_command tool_region;
 extern const struct tool_command tool_top;
+extern const struct tool_command tool_tap;
 extern const struct tool_command tool_graph;
 extern const struct tool_command tool_metrics;
 extern const struct tool_command tool_tour;
