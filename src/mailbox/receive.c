@@ -543,32 +543,51 @@ static size_t take_more(struct tg_box *box, const struct iovec *buffers, size_t 
     return taken;
 }
 
+/* The first one, as any receive call does. 1, or why there is none. */
+static int take_first(struct tg_box *box, const struct iovec *buffer, struct tg_call *call,
+                      size_t *ret_len)
+{
+    struct tg_take take = copy_into(buffer);
+    const struct tg_wish all = { .only = NULL };
+    int r = receive_polled(box, &take, call, &all);
+    if (r == 1) {
+        r = finish_copy(box, &take);
+    }
+    if (r == 1) {
+        *ret_len = take.len;
+    }
+    return r;
+}
+
 ssize_t tg_box_receive_many(struct tg_box *box, const struct iovec *buffers, size_t n,
                             int64_t timeout_ns, size_t *ret_lens)
 {
     struct tg_call call;
-    int r = enter(box, n == 0 ? 0 : timeout_ns, &call);
-    if (r < 0 || n == 0) {
-        if (r == 0) {
-            tg_gate_leave(&box->rx.gate);
-        }
-        return r;
-    }
-    struct tg_take take = copy_into(&buffers[0]);
-    const struct tg_wish all = { .only = NULL };
-    r = receive_polled(box, &take, &call, &all);
-    if (r == 1) {
-        r = finish_copy(box, &take);
-    }
     size_t taken = 0;
-    if (r == 1) {
-        ret_lens[taken++] = take.len;
-        if (n > 1 && tg_receive_hint(box) && tg_box_lock(box, call.deadline) == 0) {
+    bool spun = false;
+    /* As in tg_box_receive(). */
+    if (__libc_single_threaded && n != 0 && box->rx.has_slot && tg_box_is_simple(box)) {
+        taken = tg_receive_short_many(box, buffers, n, timeout_ns != 0, &spun, ret_lens);
+        if (taken == n || (taken != 0 && !tg_receive_hint(box))) {
+            return (ssize_t)taken;
+        }
+    }
+    int r = enter(box, n == 0 || taken != 0 ? 0 : timeout_ns, &call);
+    if (r < 0) {
+        return taken != 0 ? (ssize_t)taken : r;
+    }
+    if (n != 0 && taken == 0) {
+        call.spun = spun;
+        r = take_first(box, &buffers[0], &call, &ret_lens[0]);
+        taken = r == 1;
+    }
+    if (taken != 0) {
+        if (taken < n && tg_receive_hint(box) && tg_box_lock(box, call.deadline) == 0) {
             taken = take_more(box, buffers, n, taken, &call, ret_lens);
             tg_box_unlock(box);
         }
         (void)tg_poll_settle(box, 1);
     }
     tg_gate_leave(&box->rx.gate);
-    return r == 1 ? (ssize_t)taken : r;
+    return taken != 0 ? (ssize_t)taken : r;
 }

@@ -25,6 +25,9 @@ bool tg_receive_hint(struct tg_box *box);
 bool tg_receive_spin(struct tg_box *box);
 /* The common case in one piece. True: taken. wait: it may spin; *ret_spun: it did. */
 bool tg_receive_short(struct tg_box *box, struct tg_take *take, bool wait, bool *ret_spun);
+/* Of several, in one go: how many were taken, 0 as false there. */
+size_t tg_receive_short_many(struct tg_box *box, const struct iovec *buffers, size_t n, bool wait,
+                             bool *ret_spun, size_t *ret_lens);
 
 /* ---- receive.c */
 

@@ -99,7 +99,7 @@ bool tg_receive_spin(struct tg_box *box)
  * It spins without the token, on the one commit word: taken before (which would save a
  * compare-and-swap behind the message) a round trip was measured half as long again.
  */
-static inline struct tg_attached *short_link(struct tg_box *box)
+TG_INLINE struct tg_attached *short_link(struct tg_box *box)
 {
     struct tg_receiver *rx = &box->rx;
     if (rx->cursor >= rx->n_attached || rx->served >= SHORT_MOST || box->threads ||
@@ -111,7 +111,7 @@ static inline struct tg_attached *short_link(struct tg_box *box)
 }
 
 /* Under the token: nothing needs the long way. */
-static inline bool is_short(const struct tg_box *box, const struct tg_attached *at)
+TG_INLINE bool is_short(const struct tg_box *box, const struct tg_attached *at)
 {
     const struct tg_box_head *head = box->head;
     const struct tg_box_row *row = at->row;
@@ -151,61 +151,114 @@ static bool spin_short(struct tg_box *box, const struct tg_attached *at, uint32_
     return found && is_committed(record);
 }
 
+/* The record is committed: a message for size bytes that needs nothing of the long way. */
+TG_INLINE bool view_short(const struct tg_reader *r, size_t size, struct tg_message_view *ret_view)
+{
+    return tg_reader_view(r, ret_view) && ret_view->len <= size && ret_view->len < SHORT_LEN &&
+           tg_place_offset(ret_view->next) < r->left_end && r->begin == r->left_begin;
+}
+
+/* n messages were copied, the last one is view; the reader stands behind it. */
+TG_INLINE void finish_short(struct tg_box *box, struct tg_attached *at, uint32_t n,
+                            const struct tg_message_view *view)
+{
+    struct tg_box_row *row = at->row;
+    tg_store_release(&row->next, view->next);
+    tg_store_release(&row->head, view->next);
+    tg_store_release(&row->done, view->sequence + 1);
+    tg_store_release(&box->head->done_total, tg_load_relaxed(&box->head->done_total) + n);
+    at->ring_due = true;
+    box->rx.ring_one = at;
+    box->rx.served += n;
+    tg_claims_ring(box);
+}
+
 /* Token held, the record is committed. */
 static inline bool consume_short(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
 {
-    struct tg_reader *r = &at->reader;
-    struct tg_box_row *row = at->row;
     struct tg_message_view view;
-    if (!tg_reader_view(r, &view) || view.len > take->size || view.len >= SHORT_LEN ||
-        tg_place_offset(view.next) >= r->left_end || r->begin != r->left_begin) {
+    if (!view_short(&at->reader, take->size, &view)) {
         return false;
     }
     tg_box_copy(take->buf, view.data, view.len);
     take->len = view.len;
-    tg_store_release(&row->next, view.next);
-    tg_reader_advance(r, &view);
-    tg_store_release(&row->head, view.next);
-    tg_store_release(&row->done, view.sequence + 1);
-    tg_store_release(&box->head->done_total, tg_load_relaxed(&box->head->done_total) + 1);
-    at->ring_due = true;
-    box->rx.ring_one = at;
-    box->rx.served++;
-    tg_claims_ring(box);
+    tg_reader_advance(&at->reader, &view);
+    finish_short(box, at, 1, &view);
     return true;
 }
 
-bool tg_receive_short(struct tg_box *box, struct tg_take *take, bool wait, bool *ret_spun)
+/* The same for as many as are there, fit, and lie in this segment. They are consumed together, by one store
+ * of next: who dies before it has taken none of them. Returns how many. */
+static size_t consume_some(struct tg_box *box, struct tg_attached *at, const struct iovec *buffers,
+                           size_t n, size_t *ret_lens)
+{
+    struct tg_reader *r = &at->reader;
+    struct tg_message_view view;
+    struct tg_message_view last;
+    const size_t room = SHORT_MOST - box->rx.served;
+    const size_t most = n < room ? n : room;
+    size_t taken = 0;
+    while (taken < most && is_committed(r->record) &&
+           view_short(r, buffers[taken].iov_len, &view)) {
+        tg_box_copy(buffers[taken].iov_base, view.data, view.len);
+        ret_lens[taken++] = view.len;
+        tg_reader_advance(r, &view);
+        last = view;
+    }
+    if (taken != 0) {
+        finish_short(box, at, (uint32_t)taken, &last);
+    }
+    return taken;
+}
+
+/* Waits for a message of the link the short way serves, and gets the token. NULL: go the long way. */
+TG_INLINE struct tg_attached *begin_short(struct tg_box *box, bool wait, bool *ret_spun)
 {
     struct tg_attached *at = short_link(box);
     if (at == NULL) {
-        return false;
+        return NULL;
     }
-    const bool ready = is_committed(at->reader.record);
-    uint32_t budget = 0;
-    if (!ready) {
-        budget = wait && box->rx.n_attached == 1 ? spin_budget(box) : 0;
+    if (!is_committed(at->reader.record)) {
+        const uint32_t budget = wait && box->rx.n_attached == 1 ? spin_budget(box) : 0;
         if (budget == 0) {
-            return false;
+            return NULL;
         }
-    }
-    if (!ready) {
         *ret_spun = true;
         if (!spin_short(box, at, budget)) {
-            return false;
+            return NULL;
         }
     }
     uint64_t free_ = 0;
-    if (!tg_cas(&box->head->token, &free_, box->me)) {
-        return false;
-    }
-    bool ok = is_short(box, at);
-    if (ok) {
-        ok = consume_short(box, at, take);
-    }
+    return tg_cas(&box->head->token, &free_, box->me) ? at : NULL;
+}
+
+TG_INLINE void end_short(struct tg_box *box)
+{
     while (!tg_token_unlock(&box->head->token, box->me)) {
         tg_claims_collect(box, false);
         tg_claims_ring(box);
     }
+}
+
+bool tg_receive_short(struct tg_box *box, struct tg_take *take, bool wait, bool *ret_spun)
+{
+    struct tg_attached *at = begin_short(box, wait, ret_spun);
+    if (at == NULL) {
+        return false;
+    }
+    const bool ok = is_short(box, at) && consume_short(box, at, take);
+    end_short(box);
     return ok;
+}
+
+size_t tg_receive_short_many(struct tg_box *box, const struct iovec *buffers, size_t n, bool wait,
+                             bool *ret_spun, size_t *ret_lens)
+{
+    struct tg_attached *at = begin_short(box, wait, ret_spun);
+    if (at == NULL) {
+        return 0;
+    }
+    const size_t taken = is_short(box, at) ? consume_some(box, at, buffers, n, ret_lens) : 0;
+    end_short(box);
+    return taken;
 }

@@ -451,8 +451,9 @@ static int enter(struct tg_box *box, int64_t timeout_ns, struct call *call)
 /*
  * The common case in one piece: no shared room word, room as last seen, a place in the present
  * segment. False: nothing was done, go the long way, which does the same and whatever else is needed.
+ * is_first: of those of one call.
  */
-static inline bool send_short(struct tg_box *box, const void *data, size_t len)
+TG_INLINE bool send_short(struct tg_box *box, const void *data, size_t len, bool is_first)
 {
     struct tg_sender *tx = &box->tx;
     struct tg_writer *w = &tx->writer;
@@ -462,7 +463,9 @@ static inline bool send_short(struct tg_box *box, const void *data, size_t len)
         return false;
     }
     tg_box_copy(w->base + w->pos + TG_RECORD_HEAD, data, len);
-    note_cpu(box);
+    if (is_first) {
+        note_cpu(box);
+    }
     tg_writer_commit(w, len);
     tx->since_wake++;
     return true;
@@ -522,7 +525,7 @@ static void tell_where(const struct tg_box *box, uint64_t *ret_where)
 /* 0: it is in the mailbox, see answer(). TONG_DROPPED: it is not. */
 static int send_or_drop(struct tg_box *box, const struct parts *parts, const struct call *call)
 {
-    if (parts->extension_len == 0 && send_short(box, parts->data, parts->len)) {
+    if (parts->extension_len == 0 && send_short(box, parts->data, parts->len, true)) {
         box->tx.given_up = 0;
         return 0;
     }
@@ -594,7 +597,7 @@ int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeou
     const int r = check_length(box, len);
     /* With one thread nobody else is inside: the gate is free. */
     if (__libc_single_threaded && r == 0 && !box->tx.has_reservation && tg_box_begin(box) == 0 &&
-        send_short(box, data, len)) {
+        send_short(box, data, len, true)) {
         tell(box);
         return 0;
     }
@@ -616,7 +619,9 @@ ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_
     size_t sent = 0;
     for (size_t i = 0; i < n && r >= 0; i++) {
         r = check_length(box, messages[i].iov_len);
-        if (r == 0) {
+        if (r == 0 && i != 0 && send_short(box, messages[i].iov_base, messages[i].iov_len, false)) {
+            box->tx.given_up = 0;
+        } else if (r == 0) {
             const struct parts parts = { .data = messages[i].iov_base, .len = messages[i].iov_len };
             r = send_or_drop(box, &parts, &call);
         }
