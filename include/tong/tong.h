@@ -61,6 +61,9 @@ extern "C" {
 #define TONG_EXCL 0x08u    /* with TONG_CREATE: -EEXIST if it is there */
 #define TONG_READ 0x10u    /* regions: map for reading */
 #define TONG_WRITE 0x20u   /* regions: map for writing, too */
+/* With TONG_RECEIVE, of a mailbox with TONG_EVERYONE: begin not with the next message sent, but with the
+ * oldest that a receiver has not finished; if none is there, that none had. Elsewhere it changes nothing. */
+#define TONG_FROM_OLDEST 0x40u
 
 /* Capacities. */
 #define TONG_UNBOUNDED UINT32_MAX             /* no limit in messages; max_bytes still holds */
@@ -82,7 +85,8 @@ enum tong_delivery {
     /* who has the fewest claims, of several the one who has waited longest; who comes with more than one
      * who waits leaves it to that one, always */
     TONG_LEAST_LOADED = 5,
-    TONG_OWN = 8 /* whom your function chooses: tong_options.policy, tong_policy_register() */
+    TONG_EVERYONE = 7, /* all of them: each gets every message; see tong_open() */
+    TONG_OWN = 8       /* whom your function chooses: tong_options.policy, tong_policy_register() */
 };
 
 /* The longest name of a policy of your own, with the final 0. */
@@ -267,7 +271,9 @@ typedef struct tong_status {
     uint32_t receivers;              /* living receivers */
     uint32_t receivers_asleep;       /* of these, asleep waiting for a message */
     uint32_t claimed;                /* messages handed out and not done */
-    uint64_t waiting;                /* messages to be handed out, returned ones included */
+    uint64_t waiting;                /* messages to be handed out, returned ones included. With
+                                        TONG_EVERYONE a message counts once for each receiver, from
+                                        claimed to dropped; while there is none, once */
     uint64_t sent;                   /* messages ever committed; TONG_DROP_OLDEST: those dropped,
                                         too: done + dropped + what is still there */
     uint64_t done;                   /* messages ever finished: received, done, skipped, expired */
@@ -327,8 +333,13 @@ typedef struct tong_death {
 /*
  * tong_open - open a mailbox by name, or create it.
  *
- * Shape    flags: TONG_SEND, TONG_RECEIVE or both; TONG_CREATE, TONG_EXCL. options NULL: as it is,
- *          or the defaults of TONG_OPTIONS_INIT when it is created here.
+ * Shape    flags: TONG_SEND, TONG_RECEIVE or both; TONG_CREATE, TONG_EXCL, TONG_FROM_OLDEST. options
+ *          NULL: as it is, or the defaults of TONG_OPTIONS_INIT when it is created here.
+ * Rules    With TONG_EVERYONE a receiver gets every message whose send begins after this returns, of each
+ *          sender in order; link_capacity is then what the slowest receiver may be behind. One that closes
+ *          or dies holds nobody up, and what it had claimed goes to nobody else. While there is none, up to
+ *          link_capacity messages of each sender are kept for one that comes with TONG_FROM_OLDEST, and
+ *          then the mailbox is full; one that comes without it wants none of them, and they go.
  * Blocks   no.
  * Returns  0, or
  *            -EINVAL        a name, flag or option that cannot be
@@ -342,7 +353,8 @@ typedef struct tong_death {
  *            -EACCES        no permission; or the folder of mailboxes is not safe to use: not a
  *                           folder, a link, another user's, or writable by others
  *            -EPROTO        its files are not tong's, are damaged, or of another version
- *            -EOPNOTSUPP    the carrier named in front is not built in, or cannot do the options
+ *            -EOPNOTSUPP    the carrier named in front is not built in, or cannot do the options;
+ *                           TONG_EVERYONE with a capacity: use link_capacity
  *            -ENOSPC, -ENOMEM, -EMFILE, -ENFILE   a limit of the system
  * Threads  any. Crash: a caller that dies inside leaves nothing that hinders another one.
  * Memory   a handle; tong_close() frees it. A receiver's slot is taken here, a sender's link at
@@ -404,7 +416,8 @@ TONG_API int tong_remove(const char *name);
  *            -EPERM         you are not the mailbox's user, or the process is another user's
  *            -EBUSY         somebody keeps the folder's lock, for 2 s now
  *            -EIDRM, -EOWNERDEAD   it has ended; -ECHILD; -EPROTO; -ENOMEM, -EMFILE, -ENFILE
- *            -EOPNOTSUPP    the carrier cannot
+ *            -EOPNOTSUPP    the carrier cannot; or TONG_EVERYONE, where those who may not receive any
+ *                           more would go on being waited for
  * Threads  any. Crash: the old or the new owner has it; a death of the new one before it opened
  *          anything is the mailbox's end.
  * Cost     about 20 system calls, and a wake-up of everybody who waits in it.
@@ -427,8 +440,8 @@ TONG_API int tong_give(tong_mailbox *box, const char *process);
  *            -EINVAL     what is 0 or unknown, such an option cannot be, or the mailbox is a process's own
  *                        (tong_process_open), from which it alone receives
  *            -EPERM      the mailbox's user may; of a process-owned one, its process alone
- *            -EIDRM, -EOWNERDEAD, -ECHILD, -EBUSY (somebody keeps the folder's lock), -EOPNOTSUPP,
- *            -EACCES, -ENOMEM, -EMFILE, -ENFILE
+ *            -EOPNOTSUPP the carrier cannot; or to TONG_EVERYONE or away from it: that is for good
+ *            -EIDRM, -EOWNERDEAD, -ECHILD, -EBUSY (somebody keeps the folder's lock), -EACCES, -ENOMEM, -EMFILE, -ENFILE
  * Crash    a caller that dies inside leaves the old policy or the new one; who waited then learns it at
  *          the next message, and no message waits longer for it.
  */
@@ -691,6 +704,7 @@ TONG_API ssize_t tong_skip(tong_mailbox *box);
  *            -EAGAIN        timeout_ns is 0; or the mailbox is full and drops: nothing was sent
  *            -EMSGSIZE      the reply is longer than size; it is thrown away. Or as tong_send()
  *            -EIDRM         the mailbox was removed
+ *            -EOPNOTSUPP    the carrier cannot; or TONG_EVERYONE, where each would have the request
  *            -EINTR         a signal handler ran while waiting; -ECANCELED: tong_interrupt; the request may
  *                           be worked on all the same
  *            -EINVAL, -EBADF, -ENOSPC, -EPROTO, -EUSERS, -ENOMEM, -EMFILE, -ENFILE, -EACCES, -ECHILD
@@ -821,11 +835,13 @@ typedef struct tong_party {
     uint32_t alive;   /* 1 unless its process is dead, or closed the link */
     uint32_t asleep;  /* 1: a sender for want of room, a receiver for want of a message */
     uint32_t claimed; /* of a receiver: messages handed out to it and not done */
-    uint64_t waiting; /* of a link: messages to be handed out, without those given back */
+    /* Of a link: messages to be handed out, without those given back. With TONG_EVERYONE each counts
+     * once for each receiver; and a receiver has numbers, too: what is to be handed out to it, ... */
+    uint64_t waiting;
     uint64_t sent;    /* of a link: messages ever committed, by former senders, too; at capacity 0
                          offers made, those taken back included */
-    uint64_t done;    /* of a link: how many of these are finished */
-    uint64_t dropped; /* of a link: messages dropped because it was full */
+    uint64_t done;    /* of a link: how many of these are finished; ... what it has finished, ... */
+    uint64_t dropped; /* of a link: messages dropped because it was full; ... what it has missed */
 } tong_party;
 
 #define TONG_PARTY_INIT                                                                            \

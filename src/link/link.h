@@ -175,6 +175,10 @@ void tg_writer_trim(struct tg_writer *w, int fd, const struct tg_link_place *pla
  * it are overtaken. On 0 it is stored and everything before it may be written over: a place for
  * tg_writer_reserve. -EPROTO: damaged, ... */
 int tg_writer_raise_oldest(struct tg_writer *w, uint32_t sequence);
+/* Move it up to where a receiver stands, if that is behind it and in the chain; then a fence in any case. */
+void tg_writer_raise_oldest_to(struct tg_writer *w, uint64_t place);
+/* Of two places of receivers in the chain: whether a comes before b. */
+bool tg_writer_comes_first(const struct tg_writer *w, uint64_t a, uint64_t b);
 /* Whether giving up messages may make room for one of len bytes. */
 bool tg_writer_can_give_up(const struct tg_writer *w, uint64_t len);
 

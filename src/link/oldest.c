@@ -12,6 +12,9 @@
  *     over whole records, and a reader knows a lie.
  * I4  The sender finds the next position in its own records and believes no receiver where one is.
  *
+ * With delivery to everyone it is where one who joins may begin, and is raised to where the slowest stands: a
+ * receiver's word, that is believed for the receivers' sake alone (tg_writer_raise_oldest_to).
+ *
  *   killed                     the successor and readers find
  *   before the store           the message
  *   behind it                  it is given up; the one for which it was may not have come
@@ -91,6 +94,42 @@ int tg_writer_raise_oldest(struct tg_writer *w, uint32_t sequence)
     w->oldest = spot.place;
     w->oldest_segment = spot.index;
     return 0;
+}
+
+/* The segment of a place as it stands in the chain; chain_end: in none of them. */
+static uint32_t chained(const struct tg_writer *w, uint64_t place)
+{
+    const uint64_t offset = tg_place_offset(place);
+    uint32_t at = w->chain_first;
+    for (; at < w->chain_end; at++) {
+        const struct tg_writer_segment *s = &w->segments[w->chain[at]];
+        if (offset >= (uint64_t)s->page * TG_PAGE &&
+            offset < ((uint64_t)s->page + s->pages) * TG_PAGE) {
+            break;
+        }
+    }
+    return at;
+}
+
+bool tg_writer_comes_first(const struct tg_writer *w, uint64_t a, uint64_t b)
+{
+    const int32_t behind = (int32_t)(tg_place_sequence(a) - tg_place_sequence(b));
+    return behind < 0 || (behind == 0 && chained(w, a) < chained(w, b));
+}
+
+void tg_writer_raise_oldest_to(struct tg_writer *w, uint64_t place)
+{
+    const uint32_t at = chained(w, place);
+    if (at != w->chain_end && tg_writer_comes_first(w, w->oldest, place) &&
+        (int32_t)(w->sequence - tg_place_sequence(place)) >= 0) {
+        tg_writer_note_tail(w); /* I3 */
+        /* release: tail comes first; pairs with the acquire of who joins. */
+        tg_store_release(&w->head->oldest, place);
+        w->oldest = place;
+        w->oldest_segment = w->chain[at];
+    }
+    /* Partner: the fence of who joins, between its row and its look at oldest. */
+    tg_fence();
 }
 
 bool tg_writer_can_give_up(const struct tg_writer *w, uint64_t len)

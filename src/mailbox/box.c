@@ -19,12 +19,24 @@
 
 /* ---- attaching */
 
-static void receive_at(struct tg_box *box, const struct tg_box_file *file)
+void tg_box_receive_at(struct tg_box *box, const struct tg_box_file *file, const char *name)
 {
     box->head = file->head;
     box->slots = file->slots;
     box->rows = file->rows;
     box->entries = file->entries;
+    (void)snprintf(box->desk, sizeof box->desk, "%s", name);
+}
+
+struct tg_box_view tg_box_view_of(const struct tg_box *box)
+{
+    return (struct tg_box_view){ .dir = box->dir,
+                                 .uid = box->dir_uid,
+                                 .head = box->main.head,
+                                 .slots = box->main.slots,
+                                 .rows = box->main.rows,
+                                 .entries = box->main.entries,
+                                 .sight = box->sight };
 }
 
 static bool options_differ(const struct tg_box *box, const tong_options *o)
@@ -53,6 +65,7 @@ static int read_options(struct tg_box *box)
     box->full = tg_load_relaxed(&head->full);
     box->mode = tg_load_relaxed(&head->mode);
     box->capacity = tg_load_relaxed(&head->capacity);
+    box->everyone = box->policy == &tg_policy_everyone;
     box->lossy = box->full == TONG_DROP_OLDEST && box->capacity != 0;
     box->goes_long = box->capacity == 0 || box->lossy;
     box->link_capacity = tg_load_relaxed(&head->link_capacity);
@@ -314,7 +327,7 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
     struct tg_box_view view = { .dir = box->dir, .uid = st.st_uid };
     tg_box_view_set(&view, p);
     box->main = (struct tg_box_file){ view.head, view.slots, view.rows, view.entries };
-    receive_at(box, &box->main);
+    tg_box_receive_at(box, &box->main, TG_BOX_FILE);
     memcpy(box->id, box->main.head->id, 16);
     if (tg_box_view_is_dead(box->root, &view)) {
         return -EOWNERDEAD;
@@ -388,6 +401,8 @@ static int attach(struct tg_box *box, const tong_options *options)
 static void detach(struct tg_box *box)
 {
     tg_links_detach_all(box);
+    tg_everyone_close(box);
+    tg_everyone_detach(box);
     tg_poll_close(box);
     tg_ringer_close(&box->tx.ringer);
     tg_ringer_close(&box->rx.ringer);
@@ -408,7 +423,7 @@ static void detach(struct tg_box *box)
     }
     tg_sys_close(box->dir);
     box->main = (struct tg_box_file){ .head = NULL };
-    receive_at(box, &box->main);
+    tg_box_receive_at(box, &box->main, TG_BOX_FILE);
     box->room = NULL;
     box->n_users = 0;
     box->dir = -1;
@@ -440,6 +455,7 @@ static int make(struct tg_box *box, const tong_options *wanted)
         r = tg_sys_rename(tg_root_fd(box->root), temp, box->name, false);
     }
     if (r < 0) {
+        tg_everyone_unmake(box);
         detach(box);
         tg_box_unmake(box, temp);
         return r;
@@ -534,16 +550,20 @@ static int check_options(const tong_options *o)
         (o->dead_letter != NULL && o->max_deliveries == 0)) {
         return -EINVAL;
     }
-    uint32_t delivery;
+    uint32_t delivery = 0;
     const int r = tg_policy_check(o, &delivery);
+    if (r == 0 && delivery == TONG_EVERYONE && o->capacity != TONG_UNBOUNDED) {
+        return -EOPNOTSUPP; /* whose messages would be counted? */
+    }
     return r == 0 && o->dead_letter != NULL ? tg_name_check(o->dead_letter) : r;
 }
 
 int tg_box_check_arguments(unsigned flags, const tong_options *options)
 {
-    const unsigned known = TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL;
+    const unsigned known = TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL | TONG_FROM_OLDEST;
     if ((flags & ~known) != 0 || (flags & (TONG_SEND | TONG_RECEIVE)) == 0 ||
-        ((flags & TONG_EXCL) != 0 && (flags & TONG_CREATE) == 0)) {
+        ((flags & TONG_EXCL) != 0 && (flags & TONG_CREATE) == 0) ||
+        ((flags & TONG_FROM_OLDEST) != 0 && (flags & TONG_RECEIVE) == 0)) {
         return -EINVAL;
     }
     return check_options(options);
@@ -632,13 +652,7 @@ static void close_alive(struct tg_box *box)
         /* The owner is alive, and yet the mailbox ends as by its death. */
         tg_box_end_own(box);
     } else if (box->main.head != NULL && box->joined) {
-        struct tg_box_view view = { .dir = box->dir,
-                                    .uid = box->dir_uid,
-                                    .head = box->main.head,
-                                    .slots = box->main.slots,
-                                    .rows = box->main.rows,
-                                    .entries = box->main.entries,
-                                    .sight = box->sight };
+        const struct tg_box_view view = tg_box_view_of(box);
         /* A sender looks at a few only: a thousand of them may close at once. */
         (void)tg_links_sweep(box->root, &view, (box->flags & TONG_RECEIVE) != 0 ? UINT32_MAX : 16,
                              true);

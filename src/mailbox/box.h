@@ -10,54 +10,18 @@
 #include "base/gate.h"
 #include "link/link.h"
 #include "mailbox/box_layout.h"
+#include "mailbox/everyone.h"
 #include "mailbox/mailbox.h"
 #include "mailbox/policy/policy.h"
 #include "mailbox/poll.h"
 #include "mailbox/said.h"
+#include "mailbox/sight.h"
 #include "region/region.h"
 #include "region/region_layout.h"
 
 #define TG_USERS_MAX 64u
 #define TG_BELLS_NAME "bell.%u"
 #define TG_BELLS_OF_ONE 16u /* bell files of one user that are looked at */
-
-/* ---- sight.c: a file that another user may cut, looked at through a copy */
-
-struct tg_sight {
-    int fd;
-    uint8_t *copy;      /* NULL: the file is mapped, as what may be trusted */
-    const uint8_t *map; /* to be slept on, never loaded from */
-    size_t size;
-};
-
-/* Whether a file's owner could cut it without our user's or root's doing. */
-bool tg_sight_is_needed(uint32_t uid);
-/* Takes *fd over on 0. The copy is all zero. */
-int tg_sight_open(struct tg_sight *s, int *fd, size_t size);
-void tg_sight_close(struct tg_sight *s);
-/* Bring bytes of the copy up to date. 0 (also where there is none), -EPROTO. */
-int tg_sight_fetch_slow(const struct tg_sight *s, const volatile void *in_copy, size_t len);
-static inline int tg_sight_fetch(const struct tg_sight *s, const volatile void *in_copy, size_t len)
-{
-    return s->copy != NULL ? tg_sight_fetch_slow(s, in_copy, len) : 0;
-}
-/* The word to sleep on that stands for one of the copy. */
-const tg_a32 *tg_sight_word(const struct tg_sight *s, const tg_a32 *word);
-/* Read a word and put it into a waitset; left out if it cannot be read. */
-void tg_sight_watch(const struct tg_sight *s, const tg_a32 *word, struct tg_waitset *set);
-/* Of a box: its head; the slots in use; a row; everything in use. The head comes with each. */
-int tg_sight_fetch_head(const struct tg_sight *s);
-int tg_sight_fetch_slots_slow(const struct tg_sight *s);
-static inline int tg_sight_fetch_slots(const struct tg_sight *s)
-{
-    return s->copy != NULL ? tg_sight_fetch_slots_slow(s) : 0;
-}
-int tg_sight_fetch_row_slow(const struct tg_sight *s, uint32_t row);
-static inline int tg_sight_fetch_row(const struct tg_sight *s, uint32_t row)
-{
-    return s->copy != NULL ? tg_sight_fetch_row_slow(s, row) : 0;
-}
-int tg_sight_fetch_all(const struct tg_sight *s);
 
 /* ---- the sending side; guarded by its gate */
 
@@ -86,6 +50,10 @@ struct tg_sender {
     uint32_t cpu;
     uint32_t spin; /* pauses before the next sleep */
     uint32_t sleeps;
+    struct tg_books books; /* to everyone: the receivers'; ... */
+    const struct tg_book *ringing;
+    uint32_t held_by; /* ... slot + 1 of one that leaves no room, 0 nobody; and its number */
+    uint32_t held_number;
     uint64_t max_sum; /* bytes of the mailbox's links when last counted ... */
     uint64_t added;   /* ... and added by this link since */
 };
@@ -154,6 +122,7 @@ struct tg_receiver {
     uint8_t *copies[TG_CLAIMS_MAX]; /* of claimed messages of other users, by entry */
     struct tg_attached *ring_one;   /* the only one with ring_due, or NULL */
     bool has_slot;
+    bool joins;      /* to everyone: it is being decided where its rows begin */
     bool retry;      /* this collect lets those set aside be tried again */
     bool is_unknown; /* its policy is an own one that this process had not registered then */
     bool ring_due;
@@ -204,14 +173,6 @@ struct tg_as {
     tg_a32 renames;           /* of the other side, when its name was looked up; any thread */
 };
 
-/* A box file as it is mapped, or the copy of one. */
-struct tg_box_file {
-    struct tg_box_head *head;
-    struct tg_box_slot *slots;
-    struct tg_box_row *rows;
-    struct tg_box_entry *entries;
-};
-
 struct tg_box {
     struct tg_root *root;
     int dir;
@@ -227,7 +188,8 @@ struct tg_box {
     bool threads;     /* told that several threads use it */
     uint8_t id[16];
     struct tg_box_file main; /* the mailbox's: what it is, whose, and who is there */
-    /* Where this handle receives: the same. */
+    /* Where this handle receives: the same, or its own book, which is the file `desk`. */
+    char desk[TG_BOOK_NAME_SIZE];
     struct tg_box_head *head;
     struct tg_box_slot *slots;
     struct tg_box_row *rows;
@@ -245,6 +207,7 @@ struct tg_box {
     uint32_t link_capacity;
     uint32_t message_size;
     uint32_t full;
+    bool everyone;  /* delivery is TONG_EVERYONE, for good */
     bool lossy;     /* full is TONG_DROP_OLDEST: a sender may overtake a receiver */
     bool goes_long; /* a receive never goes the short way */
     uint32_t mode;
@@ -331,6 +294,10 @@ static inline int tg_box_begin(struct tg_box *box)
 {
     return tg_box_is_simple(box) ? 0 : tg_box_begin_slow(box);
 }
+/* From now on it receives there. */
+void tg_box_receive_at(struct tg_box *box, const struct tg_box_file *file, const char *name);
+/* The mailbox of a handle. Nothing of it is to be closed. */
+struct tg_box_view tg_box_view_of(const struct tg_box *box);
 /* Map the bell files of the folder that are not mapped yet. */
 int tg_box_find_users(struct tg_box *box);
 /* sight.c: read anew what other users tell of new links; tell of the own bell file, just made. */
@@ -357,7 +324,8 @@ struct tg_box_view {
     struct tg_box_slot *slots;
     struct tg_box_row *rows;
     struct tg_box_entry *entries;
-    struct tg_sight sight; /* of another user's: what stands above names a copy, as it was then */
+    struct tg_sight sight;  /* of another user's: what stands above names a copy, as it was then */
+    struct tg_books *books; /* of one to everyone, if they were asked for; else NULL */
 };
 #define TG_BOX_FILE "box"
 #define TG_ROOM_FILE "room"
@@ -389,6 +357,8 @@ int tg_box_make_bells(const struct tg_box *box, int dir, const char *name, uint3
 /* How link_capacity acts. */
 uint32_t tg_box_link_capacity(const tong_options *o);
 int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct tg_box_view *view);
+/* Of one to everyone: the receivers' books. 0, -errno: not all. */
+int tg_box_view_books(struct tg_box_view *view);
 void tg_box_view_close(struct tg_box_view *view);
 bool tg_box_view_is_dead(struct tg_root *root, const struct tg_box_view *view);
 /* How a give and a set begin: may the caller change whose the mailbox is, or what? No for that of a
@@ -564,6 +534,8 @@ bool tg_links_stale(const struct tg_box *box);
 /* Whether a link's row speaks of the file attached; if not, the links are stale. */
 bool tg_links_is_current(struct tg_box *box, const struct tg_attached *at);
 void tg_links_detach_all(struct tg_box *box);
+/* Memory for a row of a box or a book. */
+int tg_rows_reserve(int dir, const char *file, struct tg_box_head *head, uint32_t row);
 
 /* ---- claim.c: entries; token held unless said */
 

@@ -6,6 +6,8 @@
  *   bell.UID   the senders of one user write; the one of the box's owner exists always, and its
  *              receivers ring there, too
  *   poll.S.N   a FIFO: the receiver of slot S in an event loop is rung there
+ *   book.S.N   with delivery to everyone: laid out as the box, of the receiver of slot S alone, which
+ *              is "the holder" of all in it; and slots, turns and counts are its own
  *
  * "Holder" is the receiver that has the token. Words under the token need no order among
  * themselves: taking and giving it back orders them.
@@ -23,6 +25,7 @@
 #define TG_BOX_MAGIC UINT32_C(0x786f6274)  /* "tbox" */
 #define TG_ROOM_MAGIC UINT32_C(0x6d6f7274) /* "trom" */
 #define TG_BELL_MAGIC UINT32_C(0x6c6c6274) /* "tbll" */
+#define TG_BOOK_MAGIC UINT32_C(0x6b6f6274) /* "tbok" */
 #define TG_BOX_VERSION 5u
 
 #define TG_SLOTS_MAX 256u
@@ -89,7 +92,9 @@ struct tg_box_head {
     tg_a32 chosen; /* slot + 1 of the sleeper that may take next, 0 none chosen; see choice.c */
     tg_a32 served; /* slot + 1 of the receiver that took last, where the policy asks; 0 nobody */
     uint8_t unused6[56];
-    uint8_t unused7[64];
+    /* offset 640: to everyone */
+    tg_a64 missed; /* messages dropped before receivers that are gone had taken them; the holder */
+    uint8_t unused7[56];
     /* offset 704: of a process's own mailbox */
     tg_a32 process; /* 1: it is one; 2: it is for the replies to calls, see request.c; once */
     tg_a32 renames; /* names it had before: release, behind the rename; the owner, root's lock held.
@@ -106,6 +111,7 @@ _Static_assert(offsetof(struct tg_box_head, tickets) == 256, "format: tickets");
 _Static_assert(offsetof(struct tg_box_head, dead_letter) == 320, "format: dead letter");
 _Static_assert(offsetof(struct tg_box_head, policy) == 448, "format: policy name");
 _Static_assert(offsetof(struct tg_box_head, chosen) == 576, "format: policy");
+_Static_assert(offsetof(struct tg_box_head, missed) == 640, "format: missed");
 _Static_assert(offsetof(struct tg_box_head, process) == 704, "format: process");
 _Static_assert(offsetof(struct tg_box_head, selecting) == 768, "format: selecting");
 _Static_assert(sizeof(struct tg_box_head) == 832, "format: box head");
@@ -141,7 +147,10 @@ struct tg_box_slot {
     /* offset 72: in an event loop */
     tg_a32 polls; /* {number of its FIFO:31, TG_POLLS}; counts those it ever had; the holder */
     tg_a32 armed; /* epoch since when it is to be rung, 0 not; its receiver, as the holder */
-    uint8_t unused1[24];
+    uint8_t unused1[8];
+    /* offset 88: to everyone */
+    tg_a32 book; /* 1: there may be a book of number gen; the holder */
+    uint8_t unused2[12];
     /* offset 104: what its sleeper waits for, valid while it has a ticket; the holder, before that */
     tg_a64 tag;     /* messages of this one, 0 any */
     tg_a64 from;    /* of the sender with the name of this key, 0 any */
@@ -150,6 +159,7 @@ struct tg_box_slot {
 };
 
 _Static_assert(offsetof(struct tg_box_slot, polls) == 72, "format: polls");
+_Static_assert(offsetof(struct tg_box_slot, book) == 88, "format: book");
 _Static_assert(offsetof(struct tg_box_slot, tag) == 104, "format: what is waited for");
 _Static_assert(offsetof(struct tg_box_slot, crowded) == 124, "format: crowded");
 _Static_assert(sizeof(struct tg_box_slot) == 128, "format: slot");

@@ -48,7 +48,7 @@ void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t he
     if (head == old_head && done == old_done) {
         return;
     }
-    if (box->capacity != 0 && !box->lossy) {
+    if (box->capacity != 0 && !box->lossy && !box->everyone) {
         tg_reader_leave(&at->reader, old_head, head);
     }
     /* release: what was read there is read; pairs with the sender's acquire before it overwrites. */
@@ -325,7 +325,7 @@ static int use_one_more(struct tg_box *box, uint32_t slot, uint32_t used)
     const uint64_t off =
         TG_BOX_ENTRIES_OFF + (uint64_t)slot * TG_CLAIMS_MAX * sizeof(struct tg_box_entry);
     if (used == 0) {
-        tg_fd fd = tg_sys_open(box->dir, "box", O_RDWR, 0);
+        tg_fd fd = tg_sys_open(box->dir, box->desk, O_RDWR, 0);
         const int r =
             fd < 0 ? fd : tg_sys_allocate(fd, off, TG_CLAIMS_MAX * sizeof(struct tg_box_entry));
         if (r < 0) {

@@ -146,7 +146,8 @@ static inline int crash_claim(struct crash_stage *s, tong_mailbox *box, int64_t 
         return r;
     }
     const uint32_t id = crash_know(ret_message->data, ret_message->len);
-    if (atomic_fetch_add(&s->world->message[id].handed, 1) != 0 && ret_message->deliveries < 2) {
+    if (atomic_fetch_add(&s->world->message[id].handed, 1) != 0 && ret_message->deliveries < 2 &&
+        s->options.delivery != TONG_EVERYONE) {
         kit_fail("message %u is handed out again without a mark", id);
     }
     return (int)id;
@@ -470,7 +471,7 @@ static inline void crash_check(struct crash_stage *s)
     }
     if (!s->scene->gone) {
         if (s->box == NULL) {
-            s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
+            s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE | TONG_FROM_OLDEST, NULL);
         }
         crash_drain(s, s->box);
         crash_settle(s);

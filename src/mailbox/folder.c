@@ -125,8 +125,25 @@ int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct 
     return 0;
 }
 
+int tg_box_view_books(struct tg_box_view *view)
+{
+    if (TG_DELIVERY(tg_load_relaxed(&view->head->delivery)) != TONG_EVERYONE) {
+        return 0;
+    }
+    view->books = calloc(1, sizeof *view->books);
+    int r = view->books == NULL ? -ENOMEM : tg_books_refresh(view->books, view);
+    for (uint32_t i = 0; r == 0 && i < view->books->n; i++) {
+        r = tg_sight_fetch_all(&view->books->all[i].sight);
+    }
+    return r;
+}
+
 void tg_box_view_close(struct tg_box_view *view)
 {
+    if (view->books != NULL) {
+        tg_books_close(view->books);
+        free(view->books);
+    }
     unmap_box(&view->sight, view->head);
     tg_sys_close(view->dir);
 }

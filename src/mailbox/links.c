@@ -43,15 +43,15 @@ bool tg_links_stale(const struct tg_box *box)
     return tg_load_acquire(&box->room->users) != box->rx.users_seen;
 }
 
-static int reserve_row_memory(struct tg_box *box, uint32_t row)
+int tg_rows_reserve(int dir, const char *file, struct tg_box_head *head, uint32_t row)
 {
-    const uint32_t n = tg_load_relaxed(&box->head->n_rows);
+    const uint32_t n = tg_load_relaxed(&head->n_rows);
     if (row < n) {
         return 0;
     }
     const uint32_t rows_a_page = (uint32_t)(TG_PAGE / sizeof(struct tg_box_row));
     const uint32_t end = (row / rows_a_page + 1) * rows_a_page;
-    tg_fd fd = tg_sys_open(box->dir, "box", O_RDWR, 0);
+    tg_fd fd = tg_sys_open(dir, file, O_RDWR, 0);
     if (fd < 0) {
         return fd;
     }
@@ -59,7 +59,7 @@ static int reserve_row_memory(struct tg_box *box, uint32_t row)
                                   (uint64_t)(end - n) * sizeof(struct tg_box_row));
     if (r == 0) {
         /* release: who sees the count may read the rows. */
-        tg_store_release(&box->head->n_rows, end);
+        tg_store_release(&head->n_rows, end);
     }
     return r;
 }
@@ -71,7 +71,8 @@ static void set_row(struct tg_box *box, struct tg_attached *at)
     if (tg_load_relaxed(&row->link_id) == at->reader.link_id) {
         return;
     }
-    const uint64_t first = tg_load_relaxed(&at->reader.head->first);
+    const uint64_t first =
+        box->rx.joins ? tg_everyone_start(box, at) : tg_load_relaxed(&at->reader.head->first);
     /* At capacity 0 head counts offers, and the first one has number 1. */
     const uint64_t head = box->capacity == 0 ? UINT64_C(1) << 32 : first;
     const uint32_t done = tg_place_sequence(first);
@@ -84,7 +85,7 @@ static void set_row(struct tg_box *box, struct tg_attached *at)
     /* What was dropped on the links before stays counted. */
     tg_store_relaxed(&row->dropped, first >> 32 << 32 | (uint32_t)tg_load_relaxed(&row->dropped));
     tg_store_relaxed(&row->done, done);
-    if (box->capacity != 0 && (int32_t)(done - old) > 0) {
+    if (box->capacity != 0 && !box->everyone && (int32_t)(done - old) > 0) {
         tg_claims_note_done(box, done - old);
     }
     tg_store_release(&row->link_id, at->reader.link_id);
@@ -137,7 +138,7 @@ static int attach(struct tg_box *box, uint32_t row)
     struct tg_receiver *rx = &box->rx;
     int r = make_room_for_one(rx);
     if (r == 0) {
-        r = reserve_row_memory(box, row);
+        r = tg_rows_reserve(box->dir, box->desk, box->head, row);
     }
     if (r < 0) {
         return r;
@@ -165,7 +166,11 @@ static bool is_drained(const struct tg_box *box, const struct tg_attached *at)
 {
     const uint64_t head = tg_load_relaxed(&at->row->head);
     if (box->capacity != 0) {
-        return head == tg_load_relaxed(&at->row->next);
+        /* With delivery to everyone one who joins may begin before what the others have left. */
+        const bool all =
+            !box->everyone ||
+            tg_place_sequence(head) == tg_place_sequence(tg_load_acquire(&at->reader.head->tail));
+        return head == tg_load_relaxed(&at->row->next) && all;
     }
     const uint64_t verdict = tg_load_relaxed(&at->row->verdict);
     return verdict == 0 || (uint32_t)(head >> 32) == (uint32_t)(verdict >> 32) + 1;

@@ -286,6 +286,9 @@ int tg_box_give(struct tg_box *box, const char *process)
     tg_fd lock = -1;
     struct tg_box_view view;
     int r = tg_box_may_change(box);
+    if (r == 0 && box->everyone) {
+        r = -EOPNOTSUPP; /* the books of those who may not receive any more would keep all room */
+    }
     if (r == 0 && process != NULL) {
         r = find_process(box, process, &owner, &pid);
     }

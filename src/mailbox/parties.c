@@ -29,42 +29,80 @@ static void count_offers(const struct tg_box_view *view, const struct tg_link_he
     look->done = offer - (open ? 1u : 0u);
 }
 
+/* How far one receiver has come, or all of them. */
+struct come {
+    uint32_t next;
+    uint32_t done;
+    uint32_t passed; /* dropped, and not noticed by it yet */
+};
+
 /* What was dropped and no receiver has passed yet neither waits nor is unfinished. */
-static void pass_dropped(const struct tg_box_view *view, const struct tg_link_head *head,
-                         uint32_t row, bool known, uint32_t *next, uint32_t *done,
-                         struct tg_link_look *look)
+static struct come come_of(const struct tg_box_view *view, const struct tg_link_head *head,
+                           const struct tg_reach *reach, const struct tg_box_row *row)
 {
-    const uint32_t oldest = tg_place_sequence(tg_load_relaxed(&head->oldest));
-    *next = known ? tg_overtaken_next(&view->rows[row]) : *next;
-    const int32_t ahead = (int32_t)(oldest - *next);
-    if (ahead > 0) {
-        look->dropped += (uint32_t)ahead;
-        *next += (uint32_t)ahead;
-        *done += (uint32_t)ahead;
+    struct come come = { .next = tg_place_sequence(reach->place.next), .done = reach->done };
+    if (tg_load_relaxed(&view->head->full) != TONG_DROP_OLDEST) {
+        return come;
     }
+    come.next = row != NULL ? tg_overtaken_next(row) : come.next;
+    const int32_t ahead = (int32_t)(tg_place_sequence(tg_load_relaxed(&head->oldest)) - come.next);
+    if (ahead > 0) {
+        come.passed = (uint32_t)ahead;
+        come.next += come.passed;
+        come.done += come.passed;
+    }
+    return come;
 }
 
-static void count_records(const struct tg_box_view *view, const struct tg_link_head *head, int fd,
-                          uint32_t row, const struct tg_link_place *place,
+static uint32_t behind(uint32_t sent, uint32_t number)
+{
+    const int32_t n = (int32_t)(sent - number);
+    return n > 0 ? (uint32_t)n : 0;
+}
+
+/* To everyone each counts for each receiver; while nobody is there, once. True: somebody is. */
+static bool count_books(struct tg_root *root, const struct tg_box_view *view,
+                        const struct tg_link_head *head, const struct tg_link_of *link,
+                        uint32_t sent, struct tg_link_look *look)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < view->books->n; i++) {
+        struct tg_book *book = &view->books->all[i];
+        if (!tg_book_counts(book, root, view)) {
+            continue;
+        }
+        const struct tg_reach reach = tg_book_reach(book, link);
+        const bool known =
+            tg_row_place(book->file.head, book->file.rows, link->row, link->link_id).known;
+        const struct come come =
+            come_of(view, head, &reach, known ? &book->file.rows[link->row] : NULL);
+        book->waiting += behind(sent, come.next);
+        book->passed += come.passed;
+        look->waiting += behind(sent, come.next);
+        look->dropped += come.passed;
+        any = true;
+    }
+    return any;
+}
+
+static void count_records(struct tg_root *root, const struct tg_box_view *view,
+                          const struct tg_link_head *head, int fd, const struct tg_link_of *link,
                           struct tg_link_look *look)
 {
-    const uint64_t first = tg_load_relaxed(&head->first);
-    uint32_t next = tg_place_sequence(place->known ? place->next : first);
-    uint32_t done =
-        place->known ? tg_load_relaxed(&view->rows[row].done) : tg_place_sequence(first);
-    if (tg_load_relaxed(&view->head->full) == TONG_DROP_OLDEST) {
-        pass_dropped(view, head, row, place->known, &next, &done, look);
-    }
+    const struct tg_reach reach = tg_view_reach(root, view, link);
+    const bool known = reach.place.known && view->books == NULL;
+    const struct come come = come_of(view, head, &reach, known ? &view->rows[link->row] : NULL);
     uint32_t sent = 0;
     if (tg_link_sent(fd, &sent) < 0) {
         return;
     }
-    const int32_t behind = (int32_t)(sent - next);
-    const int32_t unfinished = (int32_t)(sent - done);
+    if (view->books == NULL || !count_books(root, view, head, link, sent, look)) {
+        look->waiting = behind(sent, come.next);
+        look->dropped += come.passed;
+    }
     const uint64_t high = tg_load_relaxed(&head->high);
-    look->waiting = behind > 0 ? (uint32_t)behind : 0;
     look->sent = high + (uint64_t)(int64_t)(int32_t)(sent - (uint32_t)high);
-    look->done = look->sent - (unfinished > 0 ? (uint32_t)unfinished : 0);
+    look->done = look->sent - behind(sent, come.done);
 }
 
 bool tg_link_look(struct tg_root *root, const struct tg_box_view *view, int fd, uint32_t uid,
@@ -84,11 +122,15 @@ bool tg_link_look(struct tg_root *root, const struct tg_box_view *view, int fd, 
     look.dropped = tg_load_relaxed(&head.dropped);
     look.finds = tg_load_relaxed(&head.finds);
     const uint64_t id = tg_load_relaxed(&head.link_id);
-    const struct tg_link_place place = tg_row_place(view->head, view->rows, row, id);
     if (tg_load_relaxed(&view->head->capacity) == 0) {
-        count_offers(view, &head, row, place.known, &look);
+        count_offers(view, &head, row, tg_row_place(view->head, view->rows, row, id).known, &look);
     } else {
-        count_records(view, &head, fd, row, &place, &look);
+        const bool kept =
+            view->books != NULL && tg_load_relaxed(&view->head->full) != TONG_DROP_OLDEST;
+        const struct tg_link_of link = {
+            .row = row, .link_id = id, .first = tg_load_relaxed(kept ? &head.oldest : &head.first)
+        };
+        count_records(root, view, &head, fd, &link, &look);
     }
     *ret_look = look;
     return true;
@@ -119,15 +161,36 @@ static int add(struct parties *p, const tong_party *party)
     return 0;
 }
 
-static uint32_t count_claims(const struct tg_box_view *view, uint32_t slot)
+static uint32_t count_claims(const struct tg_box_file *file, uint32_t slot)
 {
-    const struct tg_box_entry *e = &view->entries[(size_t)slot * TG_CLAIMS_MAX];
-    const uint32_t used = tg_load_acquire(&view->slots[slot].entries);
+    const struct tg_box_entry *e = &file->entries[(size_t)slot * TG_CLAIMS_MAX];
+    const uint32_t used = tg_load_acquire(&file->slots[slot].entries);
     uint32_t n = 0;
     for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
         n += TG_ENTRY_STATE(tg_load_relaxed(&e[k].state)) == TG_CLAIMED;
     }
     return n;
+}
+
+/* The book of a slot, where each receiver has one. */
+static const struct tg_book *book_of(const struct tg_box_view *view, uint32_t slot)
+{
+    const uint32_t n = view->books != NULL ? view->books->n : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (view->books->all[i].slot == slot && tg_book_is_current(view, &view->books->all[i])) {
+            return &view->books->all[i];
+        }
+    }
+    return NULL;
+}
+
+static void look_into(const struct tg_book *book, tong_party *party)
+{
+    const uint64_t dropped = tg_book_dropped(&book->file);
+    const uint64_t done = tg_load_relaxed(&book->file.head->done_total);
+    party->waiting = book->waiting;
+    party->done = done - (dropped < done ? dropped : done);
+    party->dropped = dropped + book->passed;
 }
 
 static int add_receivers(struct parties *p)
@@ -146,8 +209,15 @@ static int add_receivers(struct parties *p)
         party.uid = p->view.uid;
         party.pid = (int32_t)tg_load_relaxed(&slot->pid);
         party.alive = tg_life_is_alive_of(p->root, party.process, party.uid);
-        party.asleep = party.alive && tg_load_relaxed(&slot->ticket) != 0;
-        party.claimed = count_claims(&p->view, i);
+        const struct tg_book *book = book_of(&p->view, i);
+        const struct tg_box_file box = { p->view.head, p->view.slots, p->view.rows,
+                                         p->view.entries };
+        const struct tg_box_file *file = book != NULL ? &book->file : &box;
+        party.asleep = party.alive && tg_load_relaxed(&file->slots[i].ticket) != 0;
+        party.claimed = count_claims(file, i);
+        if (book != NULL) {
+            look_into(book, &party);
+        }
         r = add(p, &party);
     }
     return r;
@@ -207,10 +277,14 @@ static int find_all(struct parties *p, const char *name)
         r = -ENOENT;
     }
     if (r == 0) {
-        r = add_receivers(p);
+        r = tg_box_view_books(&p->view);
     }
+    /* Senders first: what they sent waits for the receivers. */
     if (r == 0) {
         r = tg_sys_list(p->view.dir, add_sender, p);
+    }
+    if (r == 0) {
+        r = add_receivers(p);
     }
     tg_box_view_close(&p->view);
     return r;

@@ -60,6 +60,12 @@ static struct tg_link_place place_of(void *arg)
 {
     const struct row_of *of = arg;
     const struct tg_box_view *view = &of->o->view;
+    if (view->books != NULL) {
+        const struct tg_link_of link = { .row = of->p->row,
+                                         .link_id = of->p->link_id,
+                                         .first = tg_load_relaxed(&of->p->head->oldest) };
+        return tg_view_reach(of->o->root, view, &link).place;
+    }
     if (tg_sight_fetch_row(&view->sight, of->p->row) < 0) {
         return (struct tg_link_place){ .known = false };
     }
@@ -94,7 +100,9 @@ static void stand(struct tg_observer *o, struct observed *link)
 {
     struct tg_peeker *p = &link->peeker;
     struct row_of of = { .o = o, .p = p };
-    p->lossy = tg_load_relaxed(&o->view.head->full) == TONG_DROP_OLDEST;
+    const bool drops = tg_load_relaxed(&o->view.head->full) == TONG_DROP_OLDEST;
+    const bool to_all = o->view.books != NULL;
+    p->lossy = drops || to_all; /* `oldest` says what may be written over */
     if (is_rendezvous(o)) {
         const uint32_t offer = number_of(tg_load_relaxed(&p->head->offer));
         p->expected = !o->begun ? offer + !is_open(o, p, offer) : 1;
@@ -104,10 +112,10 @@ static void stand(struct tg_observer *o, struct observed *link)
     link->done_before = p->expected;
     if (!o->begun && place.known) {
         const uint64_t oldest = tg_load_relaxed(&p->head->oldest);
-        const uint64_t head = p->lossy ? place.next : place.head;
+        const uint64_t head = drops ? place.next : place.head;
         const bool left = p->lossy && (int32_t)(number_of(oldest) - number_of(head)) > 0;
         tg_peeker_stand(p, left ? oldest : head);
-        link->done_before = number_of(place.next);
+        link->done_before = number_of(to_all ? head : place.next);
     }
 }
 
@@ -177,7 +185,8 @@ int tg_observer_open(const char *name, struct tg_observer **ret_observer)
         free(o);
         return r;
     }
-    r = tg_box_view_is_dead(o->root, &o->view) ? -ENOENT : tg_sys_list(o->view.dir, note_file, o);
+    r = tg_box_view_is_dead(o->root, &o->view) ? -ENOENT : tg_box_view_books(&o->view);
+    r = r == 0 ? tg_sys_list(o->view.dir, note_file, o) : r;
     if (r < 0) {
         (void)tg_observer_close(o);
         return r;

@@ -384,7 +384,7 @@ void tg_poll_begin(struct tg_box *box)
 /* Token held. The number is used up first: killed here, whoever repairs the slot finds the file. */
 static int make_fifo(struct tg_box *box, int *ret_fd)
 {
-    struct tg_box_slot *s = own_slot(box);
+    struct tg_box_slot *s = &box->main.slots[box->rx.slot];
     const uint32_t number = ((tg_load_relaxed(&s->polls) >> 1) + 1) & TG_EPOCHS;
     const mode_t mode =
         0600 | ((box->mode & 0060) != 0 ? 0020 : 0) | ((box->mode & 0006) != 0 ? 2 : 0);

@@ -33,6 +33,18 @@ void tg_ringer_close(struct tg_ringer *ringer);
 /* Ring all receivers that are armed. is_over (may be NULL): whether what it is rung for was taken by
  * now; then it ends, and nothing is noted. */
 void tg_poll_ring(struct tg_box *box, struct tg_ringer *ringer, bool (*is_over)(struct tg_box *));
+/* Where the words of one receiver are. */
+struct tg_box_slot;
+struct tg_sight;
+struct tg_poll_at {
+    uint32_t slot;
+    const struct tg_box_slot *polls; /* with its `polls`, in the box */
+    const struct tg_box_slot *armed; /* with its `armed`, where it receives, ... */
+    const struct tg_sight *sight;    /* ... and of that file */
+};
+/* Ring that one, if it is armed. False: it was not told, or is_over. */
+bool tg_poll_ring_at(struct tg_box *box, struct tg_ringer *ringer, const struct tg_poll_at *at,
+                     bool (*is_over)(struct tg_box *));
 /* Token held: ring those armed since this handle did so last. */
 void tg_poll_nudge(struct tg_box *box);
 /* Whoever waits in an event loop looks again: the mailbox ends, or becomes another's. */
@@ -40,6 +52,8 @@ void tg_poll_wake_all(const struct tg_box_view *view);
 
 /* The FIFO of a slot that is given up: token held. */
 void tg_poll_clear_slot(struct tg_box *box, uint32_t slot);
+/* The same of one that is not armed. */
+void tg_poll_clear(int dir, struct tg_box_slot *s, uint32_t slot);
 /* FIFOs in the folder that are nobody's. Returns how many; only counts unless repair. */
 uint32_t tg_poll_sweep(struct tg_root *root, const struct tg_box_view *view, bool repair);
 

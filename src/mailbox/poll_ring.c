@@ -150,13 +150,13 @@ static bool begin(tg_a32 *rung, uint32_t e)
     return false;
 }
 
-static enum rung ring_slot(struct tg_box *box, struct tg_ringer *ringer, uint32_t slot,
-                           bool (*is_over)(struct tg_box *))
+static enum rung ring_slot(struct tg_box *box, struct tg_ringer *ringer,
+                           const struct tg_poll_at *at, bool (*is_over)(struct tg_box *))
 {
-    const struct tg_box_slot *s = &box->slots[slot];
-    tg_a32 *rung = &box->users[box->ring].bells->slot[slot].rung;
+    const struct tg_box_slot *s = at->armed;
+    tg_a32 *rung = &box->users[box->ring].bells->slot[at->slot].rung;
     for (;;) {
-        const uint32_t polls = tg_load_acquire(&s->polls);
+        const uint32_t polls = tg_load_acquire(&at->polls->polls);
         const uint32_t e = tg_load_acquire(&s->armed);
         if ((polls & TG_POLLS) == 0 || e == 0) {
             return RUNG;
@@ -169,11 +169,11 @@ static enum rung ring_slot(struct tg_box *box, struct tg_ringer *ringer, uint32_
         }
         /* Partner: the fence behind armed = 0 (I4). */
         tg_fence();
-        if (tg_sight_fetch(&box->sight, s, sizeof *s) < 0) {
+        if (tg_sight_fetch(at->sight, s, sizeof *s) < 0) {
             return RUNG; /* the next call says so */
         }
         if (tg_load_acquire(&s->armed) == e) {
-            const bool told = push(box, ringer, slot, polls >> 1);
+            const bool told = push(box, ringer, at->slot, polls >> 1);
             if (told) {
                 end(rung, e);
             }
@@ -193,14 +193,24 @@ void tg_poll_ring(struct tg_box *box, struct tg_ringer *ringer, bool (*is_over)(
     const uint32_t n = tg_load_acquire(&box->head->n_slots);
     enum rung all = RUNG;
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX && all != OVER; i++) {
-        if ((tg_load_acquire(&box->slots[i].polls) & TG_POLLS) != 0) {
-            const enum rung one = ring_slot(box, ringer, i, is_over);
+        if ((tg_load_acquire(&box->main.slots[i].polls) & TG_POLLS) != 0) {
+            const struct tg_poll_at at = { .slot = i,
+                                           .polls = &box->main.slots[i],
+                                           .armed = &box->slots[i],
+                                           .sight = &box->sight };
+            const enum rung one = ring_slot(box, ringer, &at, is_over);
             all = one != RUNG ? one : all;
         }
     }
     if (all == RUNG) {
         ringer->note = arms;
     }
+}
+
+bool tg_poll_ring_at(struct tg_box *box, struct tg_ringer *ringer, const struct tg_poll_at *at,
+                     bool (*is_over)(struct tg_box *))
+{
+    return box->ring != UINT32_MAX && ring_slot(box, ringer, at, is_over) == RUNG;
 }
 
 void tg_poll_nudge(struct tg_box *box)
@@ -239,8 +249,9 @@ static int wake_one(const char *name, unsigned char type, void *arg)
 
 void tg_poll_wake_all(const struct tg_box_view *view)
 {
-    /* Nobody was ever armed: nothing is looked for. */
-    if (tg_load_acquire(&view->head->arms) != 0) {
+    /* Nobody was ever armed: nothing is looked for. (To everyone, the books would say so.) */
+    if (tg_load_acquire(&view->head->arms) != 0 ||
+        TG_DELIVERY(tg_load_relaxed(&view->head->delivery)) == TONG_EVERYONE) {
         (void)tg_sys_list(view->dir, wake_one, (void *)(uintptr_t)view);
     }
 }
@@ -249,15 +260,21 @@ void tg_poll_wake_all(const struct tg_box_view *view)
 
 void tg_poll_clear_slot(struct tg_box *box, uint32_t slot)
 {
-    struct tg_box_slot *s = &box->slots[slot];
+    if ((tg_load_relaxed(&box->main.slots[slot].polls) & TG_POLLS) != 0) {
+        tg_store_release(&box->slots[slot].armed, UINT32_C(0));
+        tg_poll_clear(box->dir, &box->main.slots[slot], slot);
+    }
+}
+
+void tg_poll_clear(int dir, struct tg_box_slot *s, uint32_t slot)
+{
     const uint32_t polls = tg_load_relaxed(&s->polls);
     char name[TG_POLL_NAME_SIZE];
     if ((polls & TG_POLLS) == 0) {
         return;
     }
-    tg_store_release(&s->armed, UINT32_C(0));
     fifo_name(slot, polls >> 1, name);
-    (void)tg_sys_unlink(box->dir, name);
+    (void)tg_sys_unlink(dir, name);
     /* Last: killed before, the next repair finds it. */
     tg_store_release(&s->polls, polls & ~TG_POLLS);
 }

@@ -78,8 +78,8 @@ void tg_request_tell(struct tg_box *box)
 
 void tg_request_tell_now(struct tg_box *box)
 {
-    (void)tg_add(&box->head->room, 1);
-    tg_sys_futex_wake(&box->head->room, INT_MAX);
+    (void)tg_add(&box->main.head->room, 1);
+    tg_sys_futex_wake(&box->main.head->room, INT_MAX);
 }
 
 /* I3 */
@@ -345,6 +345,7 @@ int tg_reply_open(struct tg_box *box, struct tg_box **ret_reply, char ret_name[T
     char name[TONG_NAME_MAX];
     int r = tg_box_begin(box);
     r = r == 0 && (box->flags & TONG_SEND) == 0 ? -EBADF : r;
+    r = r == 0 && box->everyone ? -EOPNOTSUPP : r; /* whose silence would be an answer? */
     r = r == 0 ? tg_sys_random(drawn, sizeof drawn) : r;
     if (r < 0) {
         return r;

@@ -49,6 +49,10 @@ static __attribute__((noinline)) void ring_armed(struct tg_box *box, bool always
 static inline void ring(struct tg_box *box, bool always)
 {
     struct tg_sender *tx = &box->tx;
+    if (box->everyone) {
+        tg_everyone_ring(box, always);
+        return;
+    }
     /* Partner: the fence in set_turn. Commit before it, TURN behind it. */
     tg_fence();
     if (tg_sight_fetch(&box->sight, box->main.head, sizeof *box->main.head) < 0) {
@@ -84,8 +88,10 @@ static bool link_has_room(struct tg_box *box)
     if (tx->writer.sequence - tx->done_seen < box->link_capacity) {
         return true;
     }
-    if (tx->row_known ? tg_sight_fetch_row(&box->sight, tx->writer.row) == 0
-                      : tg_sender_place(box).known) {
+    if (box->everyone) {
+        tx->done_seen = tg_everyone_reach(box).done;
+    } else if (tx->row_known ? tg_sight_fetch_row(&box->sight, tx->writer.row) == 0
+                             : tg_sender_place(box).known) {
         /* acquire: what the receiver read is read before we write over it. */
         tx->done_seen = tg_load_acquire(&box->rows[tx->writer.row].done);
     }
@@ -206,6 +212,13 @@ static bool prepare_sleep(struct tg_box *box, struct tg_waitset *set,
         tell_wait(box, true);
         return ready(box) || tg_room_queue(box, set) != 0;
     }
+    if (box->everyone) {
+        if (tg_everyone_watch(box, set)) {
+            return true;
+        }
+        tell_wait(box, true);
+        return ready(box) || !tg_everyone_is_held(box);
+    }
     add_bells(box, set);
     tg_sender_watch_receivers(box, set);
     tell_wait(box, true);
@@ -232,8 +245,11 @@ int tg_sender_sleep(struct tg_box *box, int64_t deadline, uint32_t interrupts,
 
 /* ---- spinning, as receive.c does it */
 
-static bool receiver_runs_elsewhere(const struct tg_box *box, uint32_t cpu)
+static bool receiver_runs_elsewhere(struct tg_box *box, uint32_t cpu)
 {
+    if (box->everyone) {
+        return tg_everyone_runs_elsewhere(box, cpu);
+    }
     if (tg_sight_fetch_slots(&box->sight) < 0) {
         return false;
     }
@@ -335,7 +351,9 @@ static int place(struct tg_box *box, uint64_t len, uint8_t **ret_data)
     }
     struct tg_link_place row = { .known = false };
     if (!tg_writer_fits(&tx->writer, len)) {
-        row = box->lossy ? tg_give_up_place(box) : tg_sender_place(box);
+        row = box->lossy      ? tg_give_up_place(box)
+              : box->everyone ? tg_everyone_place(box)
+                              : tg_sender_place(box);
     }
     const int r = tg_writer_reserve(&tx->writer, len, &row, ret_data);
     return r == -ENOSPC && box->lossy ? tg_give_up_for_memory(box, len, ret_data) : r;

@@ -112,6 +112,11 @@ struct tg_link_place tg_row_place(const struct tg_box_head *head, const struct t
     return place;
 }
 
+static bool is_to_all(const struct tg_box_head *head)
+{
+    return TG_DELIVERY(tg_load_relaxed(&head->delivery)) == TONG_EVERYONE;
+}
+
 /* A row to be asked again. */
 struct row_of {
     const struct tg_box_head *head;
@@ -129,7 +134,7 @@ static struct tg_link_place row_place(void *arg)
     }
     struct tg_link_place place = tg_row_place(of->head, of->rows, of->row, of->link_id);
     /* At capacity 0 the chain is not used: its words are numbers of offers, not places. */
-    place.known = place.known && tg_load_relaxed(&of->head->capacity) != 0;
+    place.known = place.known && tg_load_relaxed(&of->head->capacity) != 0 && !is_to_all(of->head);
     return place;
 }
 
@@ -137,6 +142,9 @@ struct tg_link_place tg_sender_place(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
     struct tg_link_place place = { .known = false };
+    if (box->everyone) {
+        return tg_everyone_reach(box).place;
+    }
     if (tg_sight_fetch_row(&box->sight, tx->writer.row) == 0) {
         place = tg_row_place(box->main.head, box->main.rows, tx->writer.row, tx->writer.link_id);
     }
@@ -190,7 +198,7 @@ static void prepare_writer(struct tg_box *box)
     memset(w, 0, sizeof *w);
     w->may_grow = may_grow;
     w->arg = box;
-    w->keeps_oldest = box->lossy;
+    w->keeps_oldest = box->lossy || box->everyone;
 }
 
 static int take_over(struct tg_box *box, int fd, const char *name, const struct brief *brief)
@@ -387,8 +395,8 @@ int tg_sender_get_link(struct tg_box *box)
     /* Bounded, a link holds no more than that anyway; unbounded, it shall fall back to little. */
     const bool bounded = box->link_capacity != TONG_UNBOUNDED || box->capacity != TONG_UNBOUNDED;
     tx->writer.keep = bounded ? UINT64_C(4) << 20 : UINT64_C(512) << 10;
-    if (box->lossy) {
-        tx->writer.keep = UINT64_MAX / 2; /* I4 of give_up.c */
+    if (box->lossy || box->everyone) {
+        tx->writer.keep = UINT64_MAX / 2; /* I4 of give_up.c; and no receiver knows of the others */
     }
     tx->has_link = true;
     tg_from_linked(box);
@@ -400,7 +408,7 @@ int tg_sender_get_link(struct tg_box *box)
     tx->since_wake = UINT32_MAX / 2;
     tx->cpu = UINT32_MAX;
     const uint64_t first = tg_load_relaxed(&tx->writer.head->first);
-    tx->done_seen = tg_place_sequence(box->lossy ? tx->writer.oldest : first);
+    tx->done_seen = tg_place_sequence(tx->writer.keeps_oldest ? tx->writer.oldest : first);
     tx->offer = (uint32_t)(tg_load_relaxed(&tx->writer.head->offer) >> 32);
     if (box->capacity != 0 && box->capacity != TONG_UNBOUNDED) {
         r = tg_room_enter(box, tx->writer.row);
@@ -531,8 +539,10 @@ static void sweep_left(struct links_sweep *sweep, int fd, const char *name,
     const struct tg_box_view *view = sweep->view;
     const uint32_t row = (uint32_t)tg_link_row(name);
     struct row_of row_of = { view->head, view->rows, row, brief->link_id, &view->sight };
-    struct tg_writer w = { .keeps_oldest = tg_load_relaxed(&view->head->full) == TONG_DROP_OLDEST &&
-                                           tg_load_relaxed(&view->head->capacity) != 0 };
+    struct tg_writer w = { .keeps_oldest =
+                               is_to_all(view->head) ||
+                               (tg_load_relaxed(&view->head->full) == TONG_DROP_OLDEST &&
+                                tg_load_relaxed(&view->head->capacity) != 0) };
     /* As a successor would: what was committed and not counted is found, and then it is left. */
     if (brief->state == TG_LINK_GONE) {
         sweep->found++;
@@ -540,8 +550,10 @@ static void sweep_left(struct links_sweep *sweep, int fd, const char *name,
             (void)tg_sys_unlink(view->dir, name);
         }
     } else if (tg_writer_take_over(&w, view->dir, fd, 0, row_place, &row_of) == 0) {
-        const struct tg_link_place place =
-            tg_row_place(view->head, view->rows, row, brief->link_id);
+        const struct tg_link_of of = {
+            .row = row, .link_id = brief->link_id, .first = w.oldest, .own = &w
+        };
+        const struct tg_link_place place = tg_view_reach(sweep->root, view, &of).place;
         if (w.row == row && is_drained(view->head, view->rows, &w, &place)) {
             sweep->found++;
             if (sweep->repair) {
@@ -585,12 +597,16 @@ static int sweep_one(const char *name, unsigned char type, void *arg)
 uint32_t tg_links_sweep(struct tg_root *root, const struct tg_box_view *view, uint32_t most,
                         bool repair)
 {
-    struct links_sweep sweep = { .root = root, .view = view, .most = most, .repair = repair };
+    struct tg_books books = { .n = 0 };
+    struct tg_box_view own = *view;
+    struct links_sweep sweep = { .root = root, .view = &own, .most = most, .repair = repair };
+    own.books = is_to_all(view->head) ? &books : NULL;
     const uint32_t capacity = tg_load_relaxed(&view->head->capacity);
     if (capacity != 0 && capacity != TONG_UNBOUNDED && !map_room(&sweep)) {
         return 0; /* without it no link may go (I5) */
     }
     (void)tg_sys_list(view->dir, sweep_one, &sweep);
     tg_sys_unmap(sweep.room, TG_ROOM_SIZE);
+    tg_books_close(&books);
     return sweep.found;
 }

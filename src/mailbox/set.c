@@ -74,6 +74,9 @@ int tg_box_set(struct tg_box *box, const tong_options *options, unsigned what)
         return -EINVAL;
     }
     int r = tg_policy_check(options, &delivery);
+    if (r == 0 && (box->everyone || delivery == TONG_EVERYONE)) {
+        return -EOPNOTSUPP; /* what was taken stands in other places there */
+    }
     if (r == 0) {
         r = tg_box_may_change(box);
     }

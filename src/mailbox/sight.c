@@ -18,6 +18,8 @@
  * I2  Of the room only `users` is looked at here, a bell: who cuts it hides nothing for long, since its
  *     user mends it and the folder itself is read.
  */
+#include "mailbox/sight.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -246,8 +246,8 @@ static void take_slot(struct tg_box *box, uint32_t slot)
 int tg_slot_join(struct tg_box *box)
 {
     int r = tg_sys_random(&box->rx.random, sizeof box->rx.random);
-    if (r < 0) {
-        return r;
+    if (r < 0 || box->everyone) {
+        return r < 0 ? r : tg_everyone_join(box);
     }
     do {
         r = tg_box_lock(box, TG_NEVER);
@@ -279,6 +279,10 @@ int tg_slot_join(struct tg_box *box)
 
 void tg_slot_leave(struct tg_box *box)
 {
+    if (box->everyone) {
+        tg_everyone_leave(box);
+        return;
+    }
     int r;
     do {
         r = tg_box_lock(box, TG_NEVER);

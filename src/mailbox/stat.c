@@ -54,10 +54,10 @@ static int count_file(const char *name, unsigned char type, void *arg)
     return 0;
 }
 
-static void count_entries(const struct tg_box_view *view, uint32_t slot, tong_status *s)
+static void count_entries(const struct tg_box_file *file, uint32_t slot, tong_status *s)
 {
-    const struct tg_box_entry *e = &view->entries[(size_t)slot * TG_CLAIMS_MAX];
-    const uint32_t used = tg_load_acquire(&view->slots[slot].entries);
+    const struct tg_box_entry *e = &file->entries[(size_t)slot * TG_CLAIMS_MAX];
+    const uint32_t used = tg_load_acquire(&file->slots[slot].entries);
     for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
         const uint32_t state = TG_ENTRY_STATE(tg_load_relaxed(&e[k].state));
         s->claimed += state == TG_CLAIMED || state == TG_RELEASED;
@@ -69,13 +69,39 @@ static void count_entries(const struct tg_box_view *view, uint32_t slot, tong_st
 static void count_slots(struct tg_root *root, const struct tg_box_view *view, tong_status *s)
 {
     const uint32_t n = tg_load_acquire(&view->head->n_slots);
-    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX; i++) {
+    const struct tg_box_file box = { view->head, view->slots, view->rows, view->entries };
+    for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX && view->books == NULL; i++) {
         const uint64_t owner = tg_load_acquire(&view->slots[i].owner);
-        count_entries(view, i, s);
+        count_entries(&box, i, s);
         if (owner != 0 && tg_life_is_alive_of(root, owner, view->uid)) {
             s->receivers++;
             s->receivers_asleep += tg_load_relaxed(&view->slots[i].ticket) != 0;
         }
+    }
+}
+
+/* To everyone: what each receiver there has counted, beside those who are gone. */
+static void count_books(struct tg_root *root, const struct tg_box_view *view, tong_status *s)
+{
+    const uint64_t missed = tg_load_relaxed(&view->head->missed);
+    s->done -= missed < s->done ? missed : s->done;
+    s->dropped += missed;
+    for (uint32_t i = 0; view->books != NULL && i < view->books->n; i++) {
+        struct tg_book *book = &view->books->all[i];
+        const struct tg_box_head *head = book->file.head;
+        const uint64_t dropped = tg_book_dropped(&book->file);
+        if (!tg_book_counts(book, root, view)) {
+            continue;
+        }
+        count_entries(&book->file, book->slot, s);
+        s->receivers++;
+        s->receivers_asleep += tg_load_relaxed(&book->file.slots[book->slot].ticket) != 0;
+        s->dropped += dropped;
+        s->done += tg_load_relaxed(&head->done_total) - dropped;
+        s->redelivered += tg_load_relaxed(&head->redelivered);
+        s->dead_letters += tg_load_relaxed(&head->dead_letters);
+        s->expired += tg_load_relaxed(&head->expired);
+        s->backstop_finds += tg_load_relaxed(&head->finds);
     }
 }
 
@@ -127,13 +153,17 @@ static int look(struct tg_root *root, const char *name, bool any, tong_status *s
     }
     const bool dead = tg_box_view_is_dead(root, &view);
     struct count count = { .root = root, .view = &view, .status = s };
+    (void)tg_box_view_books(&view); /* of what cannot be opened now nothing is told */
     s->owner_uid = view.uid;
     copy_options(view.head, s);
     count_slots(root, &view, s);
+    count_books(root, &view, s);
     (void)tg_sys_list(view.dir, count_file, &count);
     s->sent = s->done + s->claimed + s->set_aside + (s->capacity == 0 ? 0 : s->waiting);
     if (s->full == TONG_DROP_OLDEST && s->capacity != 0) {
-        count_dropped(&view, s);
+        if (view.books == NULL) {
+            count_dropped(&view, s);
+        }
         s->sent = s->done + s->dropped + s->claimed + s->set_aside + s->waiting;
     }
     tg_box_view_close(&view);
@@ -235,6 +265,8 @@ static int check_mailbox(struct doctor *doctor, struct tg_root *root, const char
     const bool dead = tg_box_view_is_dead(root, &view);
     const uint32_t links = dead ? 0 : tg_links_sweep(root, &view, UINT32_MAX, repair);
     const uint32_t fifos = dead ? 0 : tg_poll_sweep(root, &view, repair);
+    const bool to_all = TG_DELIVERY(tg_load_relaxed(&view.head->delivery)) == TONG_EVERYONE;
+    const uint32_t books = dead || !to_all ? 0 : tg_everyone_sweep(root, &view, repair);
     uint8_t id[16];
     memcpy(id, view.head->id, sizeof id);
     tg_box_view_close(&view);
@@ -247,9 +279,11 @@ static int check_mailbox(struct doctor *doctor, struct tg_root *root, const char
     }
     char what[TONG_NAME_MAX + 16];
     (void)snprintf(what, sizeof what, "%s: links", name);
-    const int told = tell_count(doctor, links, what, repair);
+    int told = tell_count(doctor, links, what, repair);
     (void)snprintf(what, sizeof what, "%s: FIFOs", name);
-    return told < 0 ? told : tell_count(doctor, fifos, what, repair);
+    told = told < 0 ? told : tell_count(doctor, fifos, what, repair);
+    (void)snprintf(what, sizeof what, "%s: receivers", name);
+    return told < 0 ? told : tell_count(doctor, books, what, repair);
 }
 
 static int check_memory(struct doctor *doctor, const char *path)

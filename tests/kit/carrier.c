@@ -176,6 +176,13 @@ static bool refuses_own_policy(void)
     return refuses_options(&options);
 }
 
+static bool refuses_everyone(void)
+{
+    tong_options options = kit_options();
+    options.delivery = TONG_EVERYONE;
+    return refuses_options(&options);
+}
+
 static bool refuses_in_place(void)
 {
     const char *name = kit_name("kit-asks");
@@ -203,6 +210,7 @@ static const struct feature {
     { KIT_IN_PLACE, "in-place", refuses_in_place },
     { KIT_OWN_POLICY, "own-policy", refuses_own_policy },
     { KIT_DEATH_NOTICE, "death-notice", NULL },
+    { KIT_EVERYONE, "everyone", refuses_everyone },
 };
 
 #define N_FEATURES (sizeof(features) / sizeof(features[0]))
@@ -280,6 +288,9 @@ static unsigned abilities_in(const tong_options *options)
     }
     if (options->link_capacity != TONG_DEFAULT && options->link_capacity != TONG_UNBOUNDED) {
         asked |= KIT_LINK_CAPACITY;
+    }
+    if (options->delivery == TONG_EVERYONE) {
+        asked |= KIT_EVERYONE;
     }
     if (options->policy || options->delivery == TONG_OWN) {
         asked |= KIT_OWN_POLICY;

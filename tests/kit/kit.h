@@ -244,6 +244,7 @@ enum kit_ability {
     KIT_IN_PLACE = 1u << 4,
     KIT_OWN_POLICY = 1u << 5,
     KIT_DEATH_NOTICE = 1u << 6,
+    KIT_EVERYONE = 1u << 7,
 };
 
 /* What this test is about (bits). If the table lets the carrier refuse one of them: look that it does

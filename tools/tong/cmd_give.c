@@ -25,7 +25,8 @@ static int give_error(const struct tool_args *args, const char *name, const char
                           "its user may give it, to a process of the same user; \"tong stat\" "
                           "shows owner-uid of both");
     }
-    return tool_error(args, name, r, NULL);
+    return tool_error(args, name, r,
+                      r == -EOPNOTSUPP ? "a mailbox to everyone stays whose it is" : NULL);
 }
 
 static int give(const struct tool_args *args, const char *name, const char *process)

@@ -48,7 +48,9 @@ static int run(const struct tool_args *args)
     }
     const tong_options stream = tool_stream_options();
     const bool streams = tool_given(args, "--stream");
-    code = tool_box_open(args, args->words[0], TONG_RECEIVE, streams ? &stream : NULL, &rx.box);
+    const unsigned oldest = tool_given(args, "--from-oldest") ? TONG_FROM_OLDEST : 0;
+    code = tool_box_open(args, args->words[0], TONG_RECEIVE | oldest, streams ? &stream : NULL,
+                         &rx.box);
     if (code == TOOL_DONE) {
         rx.box.want = want.tag != 0 || want.min_priority != 0 ? &want : NULL;
         tool_watch_start(&rx.box, false);
@@ -62,7 +64,8 @@ const struct tool_command tool_receive = {
     .name = "receive",
     .line = "take a message out of a mailbox",
     .usage = "receive NAME [--count N | --follow | --stream] [--timeout S] [--ack] [--exec CMD]\n"
-             "                    [--lines | --null | --json] [--output F] [--no-create]\n"
+             "                    [--lines | --null | --json] [--output F] [--from-oldest] "
+             "[--no-create]\n"
              "                    [--tag N] [--min-priority N]\n"
              "               receive --as Q [--from P] [--count N | --follow] [--timeout S]",
     .examples = "tong receive hello                       wait for one message and print it\n"
@@ -95,6 +98,7 @@ const struct tool_command tool_receive = {
             { "--null", NULL, "a NUL byte after each message" },
             { "--json", NULL, "an object a line: data (or data_base64), len, uid, pid, ..." },
             { "--output", "F", "write to this file instead of standard output" },
+            { "--from-oldest", NULL, "to everyone: begin with the oldest message that is kept" },
             { "--no-create", NULL, "fail if there is no mailbox of that name" },
             { "--tag", "N", "only messages with this tag; the others wait" },
             { "--min-priority", "N", "only messages of this priority or a higher one" },

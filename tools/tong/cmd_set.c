@@ -17,6 +17,10 @@ static int set(const struct tool_args *args, const char *name, const tong_option
     if (r == -EPERM) {
         code = tool_error(args, name, r,
                           "its user may change it; where a process owns it, that process alone");
+    } else if (r == -EOPNOTSUPP) {
+        code = tool_error(args, name, r,
+                          "a mailbox is to everyone from its beginning and for good; make another "
+                          "one with \"tong create\"");
     } else if (r < 0) {
         code = tool_error(args, name, r, NULL);
     }

@@ -1,7 +1,7 @@
 /*
  * options.c - what a mailbox is, as words of the command line.
  *
- * The words of delivery, owner and full stand in the order of the enums of tong.h.
+ * The words of delivery (but for the last), owner and full stand in the order of the enums of tong.h.
  */
 #include "tool.h"
 
@@ -11,7 +11,9 @@
 
 const char *const tool_delivery_words[] = { "first-come",  "any",    "exclusive",
                                             "round-robin", "random", "least-loaded",
-                                            NULL };
+                                            "everyone",    NULL };
+#define WORD_EVERYONE 6u /* the one whose number is another */
+
 static const char *delivery_text(uint32_t delivery, const char *policy,
                                  char buffer[TOOL_DELIVERY_TEXT])
 {
@@ -20,7 +22,10 @@ static const char *delivery_text(uint32_t delivery, const char *policy,
         snprintf(buffer, TOOL_DELIVERY_TEXT, TOOL_OWN "%s", policy);
         return buffer;
     }
-    return delivery < n ? tool_delivery_words[delivery] : "unknown";
+    if (delivery == TONG_EVERYONE) {
+        return tool_delivery_words[WORD_EVERYONE];
+    }
+    return delivery < n - 1 ? tool_delivery_words[delivery] : "unknown";
 }
 
 const char *tool_delivery_text(const tong_status *s, char buffer[TOOL_DELIVERY_TEXT])
@@ -82,7 +87,12 @@ int tool_value_delivery(const struct tool_args *args, tong_options *options)
     const char *const word = tool_value(args, "--delivery");
     const size_t own = sizeof(TOOL_OWN) - 1;
     if (!word || strncmp(word, TOOL_OWN, own) != 0) {
-        return tool_value_word(args, "--delivery", tool_delivery_words, &options->delivery);
+        const int code =
+            tool_value_word(args, "--delivery", tool_delivery_words, &options->delivery);
+        if (options->delivery == WORD_EVERYONE) {
+            options->delivery = TONG_EVERYONE;
+        }
+        return code;
     }
     options->delivery = TONG_OWN;
     options->policy = word + own;

@@ -23,7 +23,8 @@ static int check_options(const tong_options *o, const char *name)
         bad_capacity || bad_link || (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 ||
         o->max_bytes == 0 || o->reserved != 0 || o->max_deliveries >= UINT16_MAX ||
         (o->dead_letter != NULL && o->max_deliveries == 0) ||
-        (o->delivery > TONG_LEAST_LOADED && o->delivery != TONG_OWN)) {
+        (o->delivery > TONG_LEAST_LOADED && o->delivery != TONG_EVERYONE &&
+         o->delivery != TONG_OWN)) {
         return -EINVAL;
     }
     if (o->dead_letter != NULL) {
@@ -35,7 +36,7 @@ static int check_options(const tong_options *o, const char *name)
 
 static int check_arguments(const char *name, unsigned flags, const tong_options *options)
 {
-    const unsigned known = TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL;
+    const unsigned known = TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL | TONG_FROM_OLDEST;
     if ((flags & ~known) != 0 || (flags & (TONG_SEND | TONG_RECEIVE)) == 0 ||
         ((flags & TONG_EXCL) != 0 && (flags & TONG_CREATE) == 0)) {
         return -EINVAL;

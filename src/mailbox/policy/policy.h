@@ -64,6 +64,7 @@ extern const struct tg_policy tg_policy_exclusive;
 extern const struct tg_policy tg_policy_round_robin;
 extern const struct tg_policy tg_policy_random;
 extern const struct tg_policy tg_policy_least_loaded;
+extern const struct tg_policy tg_policy_everyone;
 extern const struct tg_policy tg_policy_own;
 
 /* NULL: there is no such policy. */
