@@ -642,6 +642,7 @@ int tg_box_open(const char *name, unsigned flags, const tong_options *options,
 
 static void close_alive(struct tg_box *box)
 {
+    const bool is_sender = (box->flags & TONG_RECEIVE) == 0;
     if (box->main.head != NULL && box->rx.has_slot) {
         tg_slot_leave(box);
     }
@@ -651,11 +652,10 @@ static void close_alive(struct tg_box *box)
     if (box->owns && box->main.head != NULL) {
         /* The owner is alive, and yet the mailbox ends as by its death. */
         tg_box_end_own(box);
-    } else if (box->main.head != NULL && box->joined) {
+    } else if (box->main.head != NULL && box->joined && !(is_sender && box->tx.was_alone)) {
         const struct tg_box_view view = tg_box_view_of(box);
         /* A sender looks at a few only: a thousand of them may close at once. */
-        (void)tg_links_sweep(box->root, &view, (box->flags & TONG_RECEIVE) != 0 ? UINT32_MAX : 16,
-                             true);
+        (void)tg_links_sweep(box->root, &view, is_sender ? 16 : UINT32_MAX, true);
     }
 }
 

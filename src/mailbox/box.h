@@ -54,6 +54,7 @@ struct tg_sender {
     const struct tg_book *ringing;
     uint32_t held_by; /* ... slot + 1 of one that leaves no room, 0 nobody; and its number */
     uint32_t held_number;
+    bool was_alone;   /* when its link was made there was no other */
     uint64_t max_sum; /* bytes of the mailbox's links when last counted ... */
     uint64_t added;   /* ... and added by this link since */
 };

@@ -548,7 +548,7 @@ static int sweep_temp(const char *name, unsigned char type, void *arg)
 
 uint32_t tg_box_sweep(struct tg_root *root, bool repair)
 {
-    tg_fd dir = tg_root_temp_open(root);
+    tg_fd dir = tg_root_temp_is_empty(root) ? -1 : tg_root_temp_open(root);
     struct temp_sweep sweep = { .root = root, .dir = dir, .repair = repair };
     if (dir >= 0) {
         (void)tg_sys_list(dir, sweep_temp, &sweep);

@@ -399,6 +399,7 @@ int tg_sender_get_link(struct tg_box *box)
         tx->writer.keep = UINT64_MAX / 2; /* I4 of give_up.c; and no receiver knows of the others */
     }
     tx->has_link = true;
+    tx->was_alone = new_one && search.n_used == 0;
     tg_from_linked(box);
     tx->is_plain = box->capacity == TONG_UNBOUNDED;
     tx->plain_room = box->link_capacity;

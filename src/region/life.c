@@ -425,12 +425,16 @@ struct sweep {
     uint32_t found;
     uint32_t looks; /* left */
     bool repair;
+    char own[TG_LIFE_NAME_SIZE]; /* the record of this process, "" none */
 };
 
 static int sweep_one(const char *name, unsigned char type, void *arg)
 {
     struct sweep *sweep = arg;
     (void)type;
+    if (strcmp(name, sweep->own) == 0) {
+        return 0;
+    }
     if (sweep->looks-- == 0) {
         return 1;
     }
@@ -461,6 +465,9 @@ static void sweep_dir(struct sweep *sweep)
     struct tg_root *root = sweep->root;
     (void)pthread_mutex_lock(&root->lock);
     const int r = tg_life_open_dir(root, false);
+    if (root->life != NULL) {
+        tg_life_name(root->life->id, sweep->own);
+    }
     (void)pthread_mutex_unlock(&root->lock);
     if (r == 0) {
         (void)tg_sys_list(root->life_fd, sweep_one, sweep);

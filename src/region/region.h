@@ -47,6 +47,8 @@ void tg_root_temp_name(struct tg_root *root, const char *what, char *ret_name, s
 /* Whether a name of that kind, of that user, belongs to a process that is dead. */
 bool tg_root_temp_is_dead(struct tg_root *root, const char *name, uint32_t uid);
 
+/* Whether there is none of them, where one look can tell. */
+bool tg_root_temp_is_empty(const struct tg_root *root);
 /* The folder of temporary names, to be read; -ENOENT. */
 int tg_root_temp_open(const struct tg_root *root);
 

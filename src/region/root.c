@@ -170,7 +170,10 @@ static struct tg_root *find_open_root(void)
 {
     char path[4096];
     struct stat st;
-    if (tg_root_path(path, sizeof path) < 0 || path[0] != '/' ||
+    (void)pthread_mutex_lock(&roots_lock);
+    const bool none = roots == NULL;
+    (void)pthread_mutex_unlock(&roots_lock);
+    if (none || tg_root_path(path, sizeof path) < 0 || path[0] != '/' ||
         tg_sys_stat(AT_FDCWD, path, &st) < 0 || check_folder(&st) < 0) {
         return NULL; /* open_folder() tells why */
     }
@@ -424,6 +427,15 @@ bool tg_root_temp_is_dead(struct tg_root *root, const char *name, uint32_t uid)
         return false;
     }
     return !tg_life_is_alive_of(root, id, uid);
+}
+
+/* What tmpfs says of a folder without an entry. Elsewhere it is another number, and the folder is looked at. */
+#define TMPFS_EMPTY 40
+
+bool tg_root_temp_is_empty(const struct tg_root *root)
+{
+    struct stat st;
+    return tg_sys_stat(root->fd, TEMP_DIR, &st) == 0 && st.st_size == TMPFS_EMPTY;
 }
 
 int tg_root_temp_open(const struct tg_root *root)
