@@ -195,7 +195,7 @@ typedef struct tong_send_options {
     uint64_t call;     /* a number that comes back with the reply; 0 none */
     int64_t expiry_ns; /* from the beginning of the call on; then nobody is handed the message any
                              more: who would receive it throws it away. 0 never */
-    const char *reply_to; /* the mailbox for a reply, NULL none */
+    const char *reply_to; /* the mailbox for a reply, of the same carrier; NULL none */
 } tong_send_options;
 
 #define TONG_SEND_OPTIONS_INIT                                                                     \
@@ -237,7 +237,7 @@ typedef struct tong_message {
     uint32_t reserved;
     uint64_t sent_ns; /* when tong_send_with() was called, nanoseconds of CLOCK_BOOTTIME; else 0 */
     char sender[TONG_NAME_MAX];   /* the sender's process, if it has a name; else "" */
-    char reply_to[TONG_NAME_MAX]; /* as in tong_send_options, "" none */
+    char reply_to[TONG_NAME_MAX]; /* as in tong_send_options, without a carrier, "" none */
 } tong_message;
 
 #define TONG_MESSAGE_INIT                                                                          \

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/key.h"
+#include "carrier/carrier.h"
 #include "mailbox/mailbox.h"
 #include "region/region.h"
 
@@ -14,7 +15,19 @@
 
 int tong_doctor(int repair, tong_doctor_fn *each, void *arg)
 {
-    return each == NULL ? -EINVAL : tg_box_doctor(repair, each, arg);
+    int found = 0;
+    const struct tg_carrier *carrier;
+    if (each == NULL) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; (carrier = tg_carrier_at(i)) != NULL; i++) {
+        const int r = carrier->doctor == NULL ? 0 : carrier->doctor(repair, each, arg);
+        if (r < 0) {
+            return r;
+        }
+        found += r;
+    }
+    return found;
 }
 
 int tong_policy_register(const char *name, tong_choose_fn *choose, void *arg)

@@ -72,11 +72,12 @@ int tong_send(tong_mailbox *box, const void *data, size_t len, int64_t timeout_n
     return box->carrier->send(box->handle, data, len, timeout_ns);
 }
 
-/* A name given with a message, as its carrier knows it. NULL: none. */
+/* A name of another mailbox, as the carrier of this one knows it; without a prefix it is of the same. NULL:
+ * none. */
 static int same_carrier(const tong_mailbox *box, const char *name, const char **ret_rest)
 {
-    *ret_rest = NULL;
-    if (name == NULL) {
+    *ret_rest = name;
+    if (name == NULL || strchr(name, ':') == NULL) {
         return 0;
     }
     int error = -EINVAL;
@@ -250,7 +251,11 @@ int tong_origin_of(tong_mailbox *box, const tong_message *message, tong_origin *
 
 int tong_give(tong_mailbox *box, const char *process)
 {
-    return box == NULL ? -EINVAL : tg_carrier_call(box->carrier, give, box->handle, process);
+    if (box == NULL) {
+        return -EINVAL;
+    }
+    const int r = same_carrier(box, process, &process);
+    return r < 0 ? r : tg_carrier_call(box->carrier, give, box->handle, process);
 }
 
 int tong_set(tong_mailbox *box, const tong_options *options, unsigned what)
@@ -316,7 +321,7 @@ int tong_list(tong_list_fn *each, void *arg)
     int r = 0;
     const struct tg_carrier *carrier;
     for (size_t i = 0; r == 0 && (carrier = tg_carrier_at(i)) != NULL; i++) {
-        r = carrier->list(each, arg);
+        r = carrier->list == NULL ? 0 : carrier->list(each, arg);
     }
     return r;
 }

@@ -4,15 +4,10 @@
 
 /* A row for each carrier; the first one is meant by a name without a prefix. */
 static const struct tg_carrier *const table[] = {
-    &tg_carrier_shm,
-    &tg_carrier_unix,
-    &tg_carrier_nats,
+    &tg_carrier_shm, &tg_carrier_unix, &tg_carrier_nats, &tg_carrier_mq_plain, &tg_carrier_mq,
 };
 
 #define N_CARRIERS (sizeof table / sizeof table[0])
-
-/* Carriers that other versions have: their names are right, but not here. */
-static const char *const elsewhere[] = { "mq" };
 
 const struct tg_carrier *tg_carrier_at(size_t i)
 {
@@ -33,16 +28,12 @@ const struct tg_carrier *tg_carrier_of(const char *name, const char **ret_rest)
     }
     const size_t len = (size_t)(colon - name);
     for (size_t i = 0; i < N_CARRIERS; i++) {
-        if (is_prefix(name, len, table[i]->prefix)) {
+        if (is_prefix(name, len, table[i]->prefix) &&
+            (table[i]->begins == '\0' || table[i]->begins == colon[1])) {
             *ret_rest = colon + 1;
             return table[i];
         }
     }
     *ret_rest = NULL;
-    for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
-        if (is_prefix(name, len, elsewhere[i])) {
-            *ret_rest = colon + 1;
-        }
-    }
     return NULL;
 }

@@ -4,7 +4,7 @@
  * One file, one table of functions, one row in carrier.c. Each function does what the call of tong.h
  * with its name says, with arguments already checked for NULL where that is a caller's mistake. A
  * carrier that cannot do something answers -EOPNOTSUPP, never something else; where it never can, the
- * function is NULL (open, close, remove, send, receive, stat and list are not). Calls may come from any
+ * function is NULL (open, close, remove, send, receive and stat are not). Calls may come from any
  * thread at once; close comes once, and no call is inside then. docs/carriers.md says who can do what.
  */
 #ifndef TG_CARRIER_CARRIER_H
@@ -22,6 +22,7 @@ struct tg_carrier {
     const char *prefix;
     /* What it does is in another library: load it. NULL and the error; NULL: it is all here. */
     const struct tg_carrier *(*load)(int *ret_error);
+    char begins; /* how its names begin behind it, where two carriers have one word; 0 */
 
     /* rest: the name behind the prefix, not checked yet. May not block. */
     int (*open)(const char *rest, unsigned flags, const tong_options *options,
@@ -117,18 +118,22 @@ struct tg_carrier {
     int (*stat)(const char *rest, tong_status *ret_status);
     int (*parties)(const char *rest, tong_parties_fn *each, void *arg);
     int (*list)(tong_list_fn *each, void *arg);
+    /* As tong_doctor. */
+    int (*doctor)(int repair, tong_doctor_fn *each, void *arg);
 };
 
 extern const struct tg_carrier tg_carrier_shm;
 extern const struct tg_carrier tg_carrier_unix;
 extern const struct tg_carrier tg_carrier_nats;
+extern const struct tg_carrier tg_carrier_mq;
+extern const struct tg_carrier tg_carrier_mq_plain; /* queues that other programs made */
 
 /* Call a function of a carrier, or answer that it cannot. */
 #define tg_carrier_call(carrier, function, ...)                                                    \
     ((carrier)->function == NULL ? -EOPNOTSUPP : (carrier)->function(__VA_ARGS__))
 
-/* The carrier a name speaks of, and the rest of the name. NULL: the prefix is unknown; then
- * *ret_rest is NULL if it is none that any version of tong knows. */
+/* The carrier a name speaks of, and the rest of the name. NULL: the prefix is unknown; then *ret_rest is
+ * NULL. */
 const struct tg_carrier *tg_carrier_of(const char *name, const char **ret_rest);
 /* The i-th carrier, NULL behind the last. */
 const struct tg_carrier *tg_carrier_at(size_t i);

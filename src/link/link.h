@@ -158,6 +158,16 @@ static inline void tg_writer_note_tail(struct tg_writer *w)
     tg_store_release(&w->head->tail, tg_place(w->sequence, w->pos));
 }
 
+/* One message more, whose bytes are not in the chain. */
+static inline void tg_writer_count(struct tg_writer *w)
+{
+    if ((w->sequence & UINT32_C(0x3fffffff)) == 0) {
+        tg_writer_note_high(w);
+    }
+    w->sequence++;
+    tg_writer_note_tail(w);
+}
+
 void tg_writer_abort(struct tg_writer *w);
 /* Rendezvous: put the place where the reservation lies, and go past it once it was taken. */
 /* After a take-over: what the sender before offered may be claimed still, nobody here knows where. */

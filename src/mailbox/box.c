@@ -67,7 +67,7 @@ static int read_options(struct tg_box *box)
     box->capacity = tg_load_relaxed(&head->capacity);
     box->everyone = box->policy == &tg_policy_everyone;
     box->lossy = box->full == TONG_DROP_OLDEST && box->capacity != 0;
-    box->goes_long = box->capacity == 0 || box->lossy;
+    box->goes_long = box->capacity == 0 || box->lossy || box->way != NULL;
     box->link_capacity = tg_load_relaxed(&head->link_capacity);
     box->message_size = tg_load_relaxed(&head->message_size);
     box->max_bytes = tg_load_relaxed(&head->max_bytes);
@@ -80,8 +80,9 @@ static int read_options(struct tg_box *box)
     const bool bad_capacity = box->capacity > TONG_CAPACITY_MAX && box->capacity != TONG_UNBOUNDED;
     const bool bad_link = box->link_capacity == 0 || (box->link_capacity > TONG_CAPACITY_MAX &&
                                                       box->link_capacity != TONG_UNBOUNDED);
+    const bool bad_way = (tg_load_relaxed(&head->carried) != 0) != (box->way != NULL);
     return box->policy == NULL || box->full > TONG_DROP_OLDEST || bad_capacity || bad_link ||
-                   bad_name
+                   bad_name || bad_way
                ? -EPROTO
                : 0;
 }
@@ -347,6 +348,9 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
     if (r == 0) {
         r = map_room(box, made);
     }
+    if (r == 0 && box->way != NULL) {
+        r = tg_carry_attach(box);
+    }
     if (r == 0) {
         r = find_first_users(box, made);
     }
@@ -400,6 +404,7 @@ static int attach(struct tg_box *box, const tong_options *options)
 
 static void detach(struct tg_box *box)
 {
+    tg_carry_detach(box);
     tg_links_detach_all(box);
     tg_everyone_close(box);
     tg_everyone_detach(box);
@@ -482,7 +487,7 @@ static int take_dead_away(const struct tg_box *box)
 /* One try. -EAGAIN: another was faster with whatever it did, try again. */
 static int find_or_make_once(struct tg_box *box, const tong_options *options)
 {
-    const tong_options standard = TONG_OPTIONS_INIT;
+    tong_options standard = TONG_OPTIONS_INIT;
     int r = attach(box, options);
     if (r == -EOWNERDEAD || r == -EIDRM) { /* or removed while this call looked at it */
         r = take_dead_away(box);
@@ -491,6 +496,9 @@ static int find_or_make_once(struct tg_box *box, const tong_options *options)
         return r;
     }
     detach(box);
+    if (box->way != NULL) {
+        box->way->defaults(&standard);
+    }
     r = make(box, options != NULL ? options : &standard);
     return r == -EEXIST ? -EAGAIN : r;
 }
@@ -578,7 +586,7 @@ static int check_mode(const struct tg_box *box, const tong_options *options)
 
 static int open_parts(struct tg_box *box, const tong_options *options)
 {
-    int r = tg_root_get((box->flags & TONG_CREATE) != 0, &box->root);
+    int r = tg_way_root(box->way, (box->flags & TONG_CREATE) != 0, &box->root);
     if (r == 0) {
         r = check_mode(box, options);
     }
@@ -618,6 +626,7 @@ int tg_box_open_with(const char *name, unsigned flags, const tong_options *optio
     box->ring = UINT32_MAX;
     box->fork_count = tg_fork_count();
     box->is_process = how->is_process;
+    box->way = how->way;
     box->is_replies = how->is_replies;
     struct tg_box *with = how->as != NULL ? how->as : how->interrupted_with;
     box->interrupts = with != NULL ? with->interrupts : &box->own_interrupts;
@@ -633,10 +642,10 @@ int tg_box_open_with(const char *name, unsigned flags, const tong_options *optio
     return 0;
 }
 
-int tg_box_open(const char *name, unsigned flags, const tong_options *options,
-                struct tg_box **ret_box)
+int tg_box_open(const struct tg_way *way, const char *name, unsigned flags,
+                const tong_options *options, struct tg_box **ret_box)
 {
-    const struct tg_opening nobody = { .is_process = false };
+    const struct tg_opening nobody = { .is_process = false, .way = way };
     return tg_box_open_with(name, flags, options, &nobody, ret_box);
 }
 

@@ -10,12 +10,14 @@
 #include "base/gate.h"
 #include "link/link.h"
 #include "mailbox/box_layout.h"
+#include "mailbox/carry.h"
 #include "mailbox/everyone.h"
 #include "mailbox/mailbox.h"
 #include "mailbox/policy/policy.h"
 #include "mailbox/poll.h"
 #include "mailbox/said.h"
 #include "mailbox/sight.h"
+#include "mailbox/way.h"
 #include "region/region.h"
 #include "region/region_layout.h"
 
@@ -34,6 +36,7 @@ struct tg_sender {
     bool row_known;  /* the box's row is about this link */
     bool holds_room; /* taken from the room word, not used yet */
     bool has_reservation;
+    bool out_of_order;        /* some of its messages overtake others on their way */
     uint32_t done_seen;       /* of the row; never ahead of it */
     uint32_t done_total_seen; /* of the box; never ahead of it */
     uint32_t want;            /* room to be rung for */
@@ -175,6 +178,8 @@ struct tg_as {
 };
 
 struct tg_box {
+    const struct tg_way *way; /* NULL: the links carry */
+    struct tg_carry *carry;   /* NULL likewise */
     struct tg_root *root;
     int dir;
     uint32_t dir_uid; /* whose mailbox it is */
@@ -280,6 +285,7 @@ struct tg_opening {
     bool is_replies;   /* for the replies to calls */
     struct tg_box *as; /* to send as this process, with its interrupts; NULL: as nobody */
     struct tg_box *interrupted_with; /* by its interrupts; NULL: by its own */
+    const struct tg_way *way;        /* NULL: the links carry */
 };
 int tg_box_open_with(const char *name, unsigned flags, const tong_options *options,
                      const struct tg_opening *how, struct tg_box **ret_box);
@@ -595,8 +601,11 @@ struct tg_take {
     const uint8_t *data;        /* NULL: in another user's file, ... */
     uint64_t from;              /* ... here; see tg_take_copy() */
     uint8_t *copy;              /* of a claim of such a one, kept until it is done */
+    uint8_t *body; /* of a carried one: memory of this process that data is in, or NULL */
     struct tg_attached *at;
     uint32_t sequence;
+    uint32_t
+        handed; /* how many of its link were handed out before it: where the links carry the same */
     uint32_t pid;
     uint32_t deliveries;
     uint32_t extension; /* bytes before data */

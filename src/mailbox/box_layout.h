@@ -9,6 +9,12 @@
  *   book.S.N   with delivery to everyone: laid out as the box, of the receiver of slot S alone, which
  *              is "the holder" of all in it; and slots, turns and counts are its own
  *
+ * Where another way carries the messages (way.h), also
+ *
+ *   queue      the name of the kernel's queue, which goes with the folder
+ *   stage      receivers write: the message in the holder's hand
+ *   body.L.N   a message that the queue does not hold: its sender writes it, or who claims it
+ *
  * "Holder" is the receiver that has the token. Words under the token need no order among
  * themselves: taking and giving it back orders them.
  */
@@ -26,7 +32,7 @@
 #define TG_ROOM_MAGIC UINT32_C(0x6d6f7274) /* "trom" */
 #define TG_BELL_MAGIC UINT32_C(0x6c6c6274) /* "tbll" */
 #define TG_BOOK_MAGIC UINT32_C(0x6b6f6274) /* "tbok" */
-#define TG_BOX_VERSION 5u
+#define TG_BOX_VERSION 6u
 
 #define TG_SLOTS_MAX 256u
 #define TG_CLAIMS_MAX 64u /* entries a slot */
@@ -44,7 +50,7 @@ struct tg_box_head {
     tg_a32
         delivery; /* {own policies so far:16, enum tong_delivery:16}; the owner's user, root's lock
                         held, release. Partner: who takes the token, and the beginning of every call */
-    tg_a32 unused_;
+    tg_a32 carried; /* 1: the bytes of messages are not in the links, see carried.c; once */
     tg_a32 full;
     tg_a32 mode;
     tg_a32 capacity;
@@ -199,7 +205,7 @@ struct tg_box_entry {
     tg_a32 length;    /* of the payload */
     tg_a32 pid;       /* of the sender, for people only */
     tg_a32 extension; /* bytes of the record before the payload */
-    uint8_t unused[4];
+    tg_a32 number;    /* of the message in its link, where it is carried: in its body's name */
 };
 
 _Static_assert(sizeof(struct tg_box_entry) == 32, "format: entry");
@@ -272,6 +278,44 @@ _Static_assert(sizeof(struct tg_origin) == 176, "format: origin");
 #define TG_BOX_SIZE (TG_BOX_ENTRIES_OFF + TG_SLOTS_MAX * TG_CLAIMS_MAX * 32u)
 
 _Static_assert(TG_BOX_ROWS_OFF % 4096 == 0 && TG_BOX_ENTRIES_OFF % 4096 == 0, "format: box");
+
+/* ---- carried messages: the queue's record, and the body's beginning */
+
+#define TG_CARRIED_MAGIC UINT32_C(0x79726374) /* "tcry" */
+#define TG_STAGE_MAGIC UINT32_C(0x67747374)   /* "tstg" */
+
+/* Then the extension and the payload, here or in the body. */
+struct tg_carried {
+    tg_a32 magic; /* in the stage: 0, nothing in hand; the holder. Its store is the hand-out */
+    uint32_t row; /* of its sender's link */
+    uint64_t link_id;
+    uint32_t sequence;  /* in its link */
+    uint32_t length;    /* bytes of the payload */
+    uint32_t extension; /* bytes */
+    uint32_t pid;       /* of its sender, as it says itself */
+    uint32_t in_body;   /* 1: extension and payload are in the body */
+    uint8_t unused[28];
+};
+
+_Static_assert(sizeof(struct tg_carried) == 64, "format: carried");
+
+struct tg_stage {
+    tg_a32 magic;
+    tg_a32 version;
+    uint8_t box_id[16];
+    tg_a32 record_size; /* bytes of the longest record in the queue; once */
+    uint8_t unused0[36];
+    /* offset 64 */
+    tg_a64
+        intent; /* {row + 1:32, number:32}: the row's next is about to be this number, 0 none; the
+                      holder. Partner: who takes the token from a dead one */
+    uint8_t unused1[56];
+};
+
+_Static_assert(offsetof(struct tg_stage, intent) == 64, "format: stage intent");
+_Static_assert(sizeof(struct tg_stage) == 128, "format: stage");
+
+#define TG_STAGE_RECORD_OFF 4096u
 
 /* ---- room */
 

@@ -48,7 +48,7 @@ void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t he
     if (head == old_head && done == old_done) {
         return;
     }
-    if (box->capacity != 0 && !box->lossy && !box->everyone) {
+    if (box->capacity != 0 && !box->lossy && !box->everyone && box->way == NULL) {
         tg_reader_leave(&at->reader, old_head, head);
     }
     /* release: what was read there is read; pairs with the sender's acquire before it overwrites. */
@@ -186,6 +186,7 @@ static void free_released(struct tg_box *box, struct tg_box_entry *entry, uint32
         return;
     }
     at->touched = true;
+    tg_carried_finish(box, entry);
     const uint32_t deliveries = TG_ENTRY_DELIVERIES(state);
     tg_store_release(&entry->state, (state & TG_ASKED) != 0 ? TG_ENTRY(TG_ANSWERING, deliveries)
                                                             : TG_ENTRY(TG_FREE, 0));
@@ -388,6 +389,7 @@ void tg_claims_copy_fields(struct tg_box_entry *to, const struct tg_box_entry *f
     tg_store_relaxed(&to->length, tg_load_relaxed(&from->length));
     tg_store_relaxed(&to->pid, tg_load_relaxed(&from->pid));
     tg_store_relaxed(&to->extension, tg_load_relaxed(&from->extension));
+    tg_store_relaxed(&to->number, tg_load_relaxed(&from->number));
 }
 
 /* Those set aside, and those passed over, must not use up the claims of a receiver: one goes to a slot that

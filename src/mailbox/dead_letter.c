@@ -42,7 +42,7 @@ static int send_on(struct tg_box *box, const struct tg_take *take)
     said.has_origin = true;
     said.origin = origin_of(box, take);
     struct tg_box *to = NULL;
-    r = tg_box_open(box->dead_letter, TONG_SEND, NULL, &to);
+    r = tg_box_open(box->way, box->dead_letter, TONG_SEND, NULL, &to);
     if (r < 0) {
         return r;
     }

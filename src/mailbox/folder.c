@@ -385,6 +385,7 @@ static int delete_folder(int parent, const char *name)
     if (dir < 0) {
         return dir == -ENOTDIR ? tg_sys_unlink(parent, name) : dir;
     }
+    tg_carry_forget_queue(dir);
     (void)tg_sys_list(dir, unlink_each, &dir);
     return tg_sys_rmdir(parent, name);
 }
@@ -494,14 +495,14 @@ void tg_box_end_own(struct tg_box *box)
     }
 }
 
-int tg_box_remove(const char *name)
+int tg_box_remove(const struct tg_way *way, const char *name)
 {
     int r = tg_name_check(name);
     if (r < 0) {
         return r;
     }
     struct tg_root *root;
-    r = tg_root_get(false, &root);
+    r = tg_way_root(way, false, &root);
     if (r < 0) {
         return r;
     }
@@ -612,6 +613,7 @@ static void write_box(struct tg_box_head *head, const tong_options *o, const str
     if (o->dead_letter != NULL) {
         memcpy(head->dead_letter, o->dead_letter, strlen(o->dead_letter) + 1);
     }
+    tg_store_relaxed(&head->carried, box->way != NULL ? UINT32_C(1) : UINT32_C(0));
     tg_store_relaxed(&head->owner_pid, owner != 0 ? (uint32_t)getpid() : 0);
     if (box->is_process || box->is_replies) {
         tg_store_relaxed(&head->process, box->is_process ? TG_OF_PROCESS : TG_FOR_REPLIES);
@@ -680,6 +682,9 @@ static int fill_folder(struct tg_box *box, int dir, const tong_options *o, struc
     if (r == 0) {
         r = make_box_file(box, dir, o, &made->box);
     }
+    if (r == 0 && box->way != NULL) {
+        r = tg_carry_make(box, dir, o);
+    }
     /* Users with a group may put their links here, but not take others' away. */
     if (r == 0 && (o->mode & 0077) != 0) {
         r = tg_sys_chmod(dir, 03700 | ((o->mode & 0060) != 0 ? 0070 : 0) |
@@ -691,9 +696,10 @@ static int fill_folder(struct tg_box *box, int dir, const tong_options *o, struc
 /* Needs no descriptor: it must work where there is none left. */
 void tg_box_unmake(struct tg_box *box, const char *temp)
 {
-    static const char *const files[] = { TG_BOX_FILE, TG_ROOM_FILE };
+    static const char *const files[] = { TG_BOX_FILE, TG_ROOM_FILE, TG_STAGE_FILE, TG_QUEUE_FILE };
     const int root = tg_root_fd(box->root);
     char path[128];
+    tg_carry_unmake(box);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", temp, files[i]);
         (void)tg_sys_unlink(root, path);

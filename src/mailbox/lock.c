@@ -25,6 +25,7 @@ void tg_box_announce(struct tg_box *box)
 
 static void repair_all(struct tg_box *box)
 {
+    tg_carried_repair(box);
     (void)tg_links_refresh(box);
     tg_box_announce(box);
     (void)tg_slot_repair(box);

@@ -11,13 +11,15 @@
 #include <tong/tong.h>
 
 struct tg_box;
+/* What carries the messages, see way.h; NULL: the links themselves. */
+struct tg_way;
 
 /* What an opening is given, on any carrier: -EINVAL, -ENAMETOOLONG. */
 int tg_box_check_arguments(unsigned flags, const tong_options *options);
-int tg_box_open(const char *name, unsigned flags, const tong_options *options,
-                struct tg_box **ret_box);
+int tg_box_open(const struct tg_way *way, const char *name, unsigned flags,
+                const tong_options *options, struct tg_box **ret_box);
 int tg_box_close(struct tg_box *box);
-int tg_box_remove(const char *name);
+int tg_box_remove(const struct tg_way *way, const char *name);
 
 int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeout_ns);
 int tg_box_send_with(struct tg_box *box, const void *data, size_t len,
@@ -54,7 +56,8 @@ int tg_box_watch(struct tg_box *box, int64_t timeout_ns, tong_death *ret_death);
 /* ---- processes that name each other: process.c, from.c, pairs.c */
 
 /* A process's own mailbox. -EBUSY: the name is a process's; -EEXIST: a mailbox's. */
-int tg_process_open(const char *name, const tong_options *options, struct tg_box **ret_box);
+int tg_process_open(const struct tg_way *way, const char *name, const tong_options *options,
+                    struct tg_box **ret_box);
 /* Give it another name; the links to others are told by tg_peer_rename(). */
 int tg_process_rename(struct tg_box *box, const char *name);
 /* Wait, until deadline_ns or tong_interrupt: 0, -EINTR, -ECANCELED, the end of the own mailbox. */
@@ -77,7 +80,7 @@ bool tg_peer_is_same(const struct tg_box *a, const struct tg_box *b);
 /* From now on this process is called so. */
 void tg_peer_rename(struct tg_box *peer, const char *name);
 
-int tg_box_links(tong_links_fn *each, void *arg);
+int tg_box_links(const struct tg_way *way, tong_links_fn *each, void *arg);
 
 /* ---- request and reply: request.c. where: a request, as its caller finds it again */
 
@@ -108,9 +111,10 @@ int tg_observer_close(struct tg_observer *o);
 ssize_t tg_observer_peek(struct tg_observer *o, void *buf, size_t size, int64_t timeout_ns,
                          tong_message *ret_info, uint64_t *ret_missed);
 
-int tg_box_stat(const char *name, tong_status *ret_status);
-int tg_box_list(tong_list_fn *each, void *arg);
-int tg_box_parties(const char *name, tong_parties_fn *each, void *arg);
-int tg_box_doctor(int repair, tong_doctor_fn *each, void *arg);
+int tg_box_stat(const struct tg_way *way, const char *name, tong_status *ret_status);
+int tg_box_list(const struct tg_way *way, tong_list_fn *each, void *arg);
+int tg_box_parties(const struct tg_way *way, const char *name, tong_parties_fn *each, void *arg);
+/* As tong_doctor; of a way's mailboxes there may be none yet. */
+int tg_box_doctor(const struct tg_way *way, int repair, tong_doctor_fn *each, void *arg);
 
 #endif

@@ -141,10 +141,10 @@ static int tell_pairs(const struct lanes *lanes, tong_links_fn *each, void *arg)
     return r;
 }
 
-int tg_box_links(tong_links_fn *each, void *arg)
+int tg_box_links(const struct tg_way *way, tong_links_fn *each, void *arg)
 {
     struct lanes lanes = { .n = 0 };
-    int r = tg_root_get(false, &lanes.root);
+    int r = tg_way_root(way, false, &lanes.root);
     if (r < 0) {
         return r == -ENOENT ? 0 : r;
     }

@@ -290,12 +290,12 @@ static int find_all(struct parties *p, const char *name)
     return r;
 }
 
-int tg_box_parties(const char *name, tong_parties_fn *each, void *arg)
+int tg_box_parties(const struct tg_way *way, const char *name, tong_parties_fn *each, void *arg)
 {
     struct parties p = { .n = 0 };
     int r = tg_name_check(name);
     if (r == 0) {
-        r = tg_root_get(false, &p.root);
+        r = tg_way_root(way, false, &p.root);
     }
     if (r < 0) {
         return r;

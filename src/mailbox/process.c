@@ -28,7 +28,8 @@ void tg_process_name(struct tg_box *box, char ret_name[TONG_NAME_MAX])
     tg_gate_leave(&box->as.gate);
 }
 
-int tg_process_open(const char *name, const tong_options *options, struct tg_box **ret_box)
+int tg_process_open(const struct tg_way *way, const char *name, const tong_options *options,
+                    struct tg_box **ret_box)
 {
     tong_options own = TONG_OPTIONS_INIT;
     if (options != NULL && options->struct_size < sizeof *options) {
@@ -39,7 +40,7 @@ int tg_process_open(const char *name, const tong_options *options, struct tg_box
     }
     own.owner = TONG_PROCESS;
     own.delivery = TONG_EXCLUSIVE;
-    const struct tg_opening how = { .is_process = true };
+    const struct tg_opening how = { .is_process = true, .way = way };
     return tg_box_open_with(name, TONG_RECEIVE | TONG_CREATE, &own, &how, ret_box);
 }
 
@@ -70,7 +71,7 @@ static int look_up(struct tg_box *peer, const char *name)
 
 int tg_peer_open(struct tg_box *me, const char *name, struct tg_box **ret_peer)
 {
-    const struct tg_opening how = { .as = me };
+    const struct tg_opening how = { .as = me, .way = me->way };
     struct tg_box *peer = NULL;
     int r = tg_box_open_with(name, TONG_SEND, NULL, &how, &peer);
     if (r < 0) {

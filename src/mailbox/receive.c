@@ -243,17 +243,35 @@ static void note_taken(struct tg_box *box, const struct tg_call *call)
     }
 }
 
+static bool go_short(struct tg_box *box, struct tg_take *take, bool *may_spin)
+{
+    bool spun = false;
+    if (tg_receive_short(box, take, *may_spin, &spun)) {
+        tg_from_tell(box, box->rx.attached[box->rx.cursor], take);
+        return true;
+    }
+    *may_spin = *may_spin && !spun;
+    return false;
+}
+
+/* Once a call, while nobody sleeps: whether something may be there now. */
+static bool spin(struct tg_box *box, bool *may_spin)
+{
+    if (!*may_spin || tg_load_relaxed(&box->head->n_sleepers) != 0) {
+        return false;
+    }
+    *may_spin = false;
+    return tg_receive_spin(box);
+}
+
 static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_call *call)
 {
     bool may_spin = call->deadline != 0 && !call->spun;
+    /* A look at a queue is a system call, as getting a message is. */
+    bool looked = box->way == NULL;
     for (;;) {
-        if (may_go_short(box, take, call)) {
-            bool spun = false;
-            if (tg_receive_short(box, take, may_spin, &spun)) {
-                tg_from_tell(box, box->rx.attached[box->rx.cursor], take);
-                return 1;
-            }
-            may_spin = may_spin && !spun;
+        if (may_go_short(box, take, call) && go_short(box, take, &may_spin)) {
+            return 1;
         }
         int r = tg_receive_check(box);
         if (r < 0) {
@@ -261,15 +279,12 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
         }
         /* Before the look: what was sent before the end is taken first. */
         const int end = why_it_ends(call);
-        if (!call->queued && !tg_receive_hint(box) && !has_parked(box, take)) {
+        if (looked && !call->queued && !tg_receive_hint(box) && !has_parked(box, take)) {
             if (call->deadline == 0 && !looks_closer(box)) {
                 return -EAGAIN;
             }
-            if (may_spin && tg_load_relaxed(&box->head->n_sleepers) == 0) {
-                may_spin = false;
-                if (tg_receive_spin(box)) {
-                    continue;
-                }
+            if (spin(box, &may_spin)) {
+                continue;
             }
         }
         r = tg_box_lock(box, call->deadline);
@@ -296,6 +311,11 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
             tg_receive_leave_queue(box, call);
             tg_box_unlock(box);
             return r;
+        }
+        if (!looked) {
+            looked = true;
+            tg_box_unlock(box);
+            continue;
         }
         r = queue_and_sleep(box, call);
         if (r < 0) {
@@ -502,7 +522,8 @@ int tg_box_claim(struct tg_box *box, const tong_receive_options *with, int64_t t
     if (r != 1 || take.at == NULL || take.entry == NULL) {
         return r;
     }
-    box->rx.copies[take.entry - tg_claims_of(box, box->rx.slot)] = take.copy;
+    box->rx.copies[take.entry - tg_claims_of(box, box->rx.slot)] =
+        take.copy != NULL ? take.copy : take.body;
     ret_message->data = take.data;
     tg_claims_mark(box, take.entry, ret_message);
     return 0;

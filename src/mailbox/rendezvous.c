@@ -397,7 +397,7 @@ int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_tak
             return r;
         }
         take->at = at;
-        take->sequence = number_of(offer.word);
+        take->sequence = take->handed = number_of(offer.word);
         take->pid = tg_load_relaxed(&at->reader.head->pid);
         take->deliveries = 1;
         if (take->how == TG_TAKE_COPY && offer.len > take->size) {

@@ -91,7 +91,8 @@ static void keep(struct tg_box *box, struct tg_take *take)
         return;
     }
     tg_store_relaxed(&entry->row, take->at->reader.row);
-    tg_store_relaxed(&entry->sequence, take->sequence);
+    tg_store_relaxed(&entry->sequence, take->handed);
+    tg_store_relaxed(&entry->number, take->sequence);
     tg_store_relaxed(&entry->pid, take->pid);
     tg_store_release(&entry->state, TG_ENTRY(TG_ANSWERING, take->deliveries));
     take->answering = entry;
@@ -203,8 +204,8 @@ static enum found look_in_slot(struct tg_box *box, uint32_t i, const struct tg_b
     const struct tg_box_entry *e = part(box, tg_claims_of(box, i), used * sizeof local[0], local);
     for (uint32_t k = 0; e != NULL && k < used; k++) {
         const uint32_t state = tg_load_acquire(&e[k].state);
-        const uint64_t which =
-            (uint64_t)tg_load_relaxed(&e[k].row) << 32 | tg_load_relaxed(&e[k].sequence);
+        const uint32_t number = tg_load_relaxed(box->way != NULL ? &e[k].number : &e[k].sequence);
+        const uint64_t which = (uint64_t)tg_load_relaxed(&e[k].row) << 32 | number;
         if (which == where[1] && TG_ENTRY_STATE(state) != TG_FREE) {
             const enum found one = judge_entry(box, owner, state);
             found = one > found ? one : found;
@@ -272,6 +273,9 @@ static bool is_handed_out(struct tg_box *box, const uint64_t where[2])
     }
     /* acquire: the entry comes before it (I3). */
     const uint32_t next = tg_place_sequence(tg_load_acquire(&r->next));
+    if (box->way != NULL && box->tx.out_of_order) {
+        return (int32_t)(next - box->tx.writer.sequence) >= 0; /* all of them were */
+    }
     if (!box->lossy) {
         return (int32_t)(next - number) > 0;
     }
@@ -357,7 +361,10 @@ int tg_reply_open(struct tg_box *box, struct tg_box **ret_reply, char ret_name[T
     own.delivery = TONG_EXCLUSIVE;
     own.mode = box->mode;
     own.max_bytes = box->max_bytes;
-    const struct tg_opening how = { .is_replies = true, .interrupted_with = box };
+    if (box->way != NULL) {
+        box->way->defaults(&own);
+    }
+    const struct tg_opening how = { .is_replies = true, .interrupted_with = box, .way = box->way };
     r = tg_box_open_with(name, TONG_RECEIVE | TONG_CREATE | TONG_EXCL, &own, &how, ret_reply);
     if (r == 0) {
         memcpy(ret_name, name, sizeof name);
@@ -371,6 +378,6 @@ int tg_caller_open(struct tg_box *box, const char *name, struct tg_box **ret_cal
     if (box->fork_count != tg_fork_count()) {
         return -ECHILD;
     }
-    const struct tg_opening how = { .interrupted_with = box };
+    const struct tg_opening how = { .interrupted_with = box, .way = box->way };
     return tg_box_open_with(name, TONG_SEND, NULL, &how, ret_caller);
 }

@@ -211,12 +211,15 @@ static int view_entry(struct tg_box *box, struct tg_take *take, const struct tg_
     take->at = at;
     take->len = tg_load_relaxed(&entry->length);
     take->extension = tg_load_relaxed(&entry->extension);
-    take->sequence = tg_load_relaxed(&entry->sequence);
+    take->sequence = take->handed = tg_load_relaxed(&entry->sequence);
     take->pid = tg_load_relaxed(&entry->pid);
     take->deliveries = deliveries_of(state);
     const uint64_t len = (uint64_t)take->len + take->extension;
     if (len > UINT32_MAX) {
         return -EPROTO;
+    }
+    if (box->way != NULL) {
+        return tg_carried_view_entry(box, take, entry);
     }
     const uint64_t offset = (uint64_t)tg_load_relaxed(&entry->offset) << 4;
     const int r = tg_reader_find(&at->reader, offset, (uint32_t)len, &take->data);
@@ -230,6 +233,7 @@ static int view_entry(struct tg_box *box, struct tg_take *take, const struct tg_
 /* Its message is out of the mailbox. */
 static void free_entry(struct tg_box *box, const struct tg_take *take, struct tg_box_entry *entry)
 {
+    tg_carried_finish(box, entry);
     tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
     if (box->capacity == 0) {
         tg_claims_note_done(box, 1);
@@ -314,8 +318,8 @@ static void leave_entry(struct tg_box *box, struct tg_take *take, struct tg_box_
 }
 
 /* 1 taken, 0 it was nothing, NOT_MINE, LEFT, TG_TAKE_TOO_OFTEN, -errno. */
-static int serve_entry(struct tg_box *box, struct tg_take *take, const struct tg_viewer *viewer,
-                       struct tg_box_entry *entry, uint32_t state)
+static int serve(struct tg_box *box, struct tg_take *take, const struct tg_viewer *viewer,
+                 struct tg_box_entry *entry, uint32_t state)
 {
     struct tg_said said;
     int r = view_entry(box, take, entry, state);
@@ -353,6 +357,16 @@ static int serve_entry(struct tg_box *box, struct tg_take *take, const struct tg
         tg_take_note_expired(box);
     }
     return r < 0 ? r : thrown_away ? 0 : 1;
+}
+
+static int serve_entry(struct tg_box *box, struct tg_take *take, const struct tg_viewer *viewer,
+                       struct tg_box_entry *entry, uint32_t state)
+{
+    const int r = serve(box, take, viewer, entry, state);
+    if (take->body != NULL && (r != 1 || take->how != TG_TAKE_CLAIM)) {
+        tg_take_drop(take);
+    }
+    return r;
 }
 
 /* As serve_entry(), of one link; 0: there is none for this call. */
@@ -417,6 +431,7 @@ uint32_t tg_returned_count(struct tg_box *box, struct tg_attached *at,
         if (r == TG_WANTED && !(box->lossy && tg_overtaken_message(at, take.sequence))) {
             r = whose(box, viewer, &take, &said);
         }
+        tg_take_drop(&take);
         if (r == LEFT) {
             at->waits = true;
             return n;
@@ -467,6 +482,7 @@ int tg_returned_skip_parked(struct tg_box *box, struct tg_take *take)
         return 0;
     }
     (void)view_entry(box, take, entry, tg_load_relaxed(&entry->state));
+    tg_take_drop(take);
     free_entry(box, take, entry);
     tg_claims_collect(box, false); /* counts the rest */
     return 1;

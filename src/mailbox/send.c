@@ -369,8 +369,8 @@ static int prepare(struct tg_box *box, uint64_t len, int64_t deadline, uint32_t 
     if (r == 0 && box->capacity != 0) {
         r = get_room(box, deadline, interrupts);
     }
-    if (r != 0) {
-        return r;
+    if (r != 0 || box->way != NULL) {
+        return r; /* its place is not in the link */
     }
     r = place(box, len, ret_data);
     if (r < 0 && tx->holds_room) {
@@ -388,11 +388,10 @@ static inline void note_cpu(struct tg_box *box)
     }
 }
 
-static void commit(struct tg_box *box, uint64_t len, uint32_t extension)
+/* Committed: what that means for room. */
+static void note_sent(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
-    note_cpu(box);
-    tg_writer_commit_extended(&tx->writer, len, extension);
     tx->since_wake++;
     if (tx->holds_room) {
         tx->holds_room = false;
@@ -400,6 +399,13 @@ static void commit(struct tg_box *box, uint64_t len, uint32_t extension)
         tg_writer_note_tail(&tx->writer);
         tg_store_release(&box->room_rows[tx->writer.row].sent, tx->writer.sequence);
     }
+}
+
+static void commit(struct tg_box *box, uint64_t len, uint32_t extension)
+{
+    note_cpu(box);
+    tg_writer_commit_extended(&box->tx.writer, len, extension);
+    note_sent(box);
 }
 
 /* After the commits: promise them. */
@@ -489,25 +495,42 @@ TG_INLINE bool send_short(struct tg_box *box, const void *data, size_t len, bool
     return true;
 }
 
-/* A message as it is to be placed. */
-struct parts {
-    const uint8_t *extension; /* see said.h */
-    uint32_t extension_len;   /* 0: none */
-    const void *data;
-    size_t len;
-    struct tg_about about;
-    uint64_t deadline_ns; /* as in tg_attributes */
-    bool is_kept;         /* refused, it is not lost: a dead letter is set aside then */
-    uint64_t *ret_where;  /* where it is then, for a request; or NULL */
-};
+/* By another way than the link. The room is taken. What fills the queue though there is room was not sent
+ * by tong, or by one that died inside: receivers throw it away. */
+static int send_carried(struct tg_box *box, const struct tg_parts *parts, const struct call *call)
+{
+    note_cpu(box);
+    int r = tg_carried_send(box, parts);
+    while (r == -EAGAIN && call->deadline != 0) {
+        tg_sender_ring(box, true);
+        box->way->wait_for_room(box->carry->fd);
+        r = tg_box_check(box);
+        if (r == 0 && tg_box_is_interrupted(box, call->interrupts)) {
+            r = -ECANCELED;
+        }
+        if (r == 0 && tg_is_over(call->deadline)) {
+            r = -ETIMEDOUT;
+        }
+        r = r == 0 ? tg_carried_send(box, parts) : r;
+    }
+    if (r < 0) {
+        if (box->tx.holds_room) {
+            tg_room_give_back(box);
+        }
+        return tg_box_gone(box, r);
+    }
+    tg_writer_count(&box->tx.writer);
+    note_sent(box);
+    return 0;
+}
 
-static int send_one(struct tg_box *box, const struct parts *parts, const struct call *call)
+static int send_one(struct tg_box *box, const struct tg_parts *parts, const struct call *call)
 {
     uint8_t *to;
     const uint64_t len = (uint64_t)parts->extension_len + parts->len;
     int r = prepare(box, len, call->deadline, call->interrupts, &to);
-    if (r != 0) {
-        return r;
+    if (r != 0 || box->way != NULL) {
+        return r != 0 ? r : send_carried(box, parts, call);
     }
     tg_box_copy(to, parts->extension, parts->extension_len);
     tg_box_copy(to + parts->extension_len, parts->data, parts->len);
@@ -541,7 +564,7 @@ static void tell_where(const struct tg_box *box, uint64_t *ret_where)
 }
 
 /* 0: it is in the mailbox, see answer(). TONG_DROPPED: it is not. */
-static int send_or_drop(struct tg_box *box, const struct parts *parts, const struct call *call)
+static int send_or_drop(struct tg_box *box, const struct tg_parts *parts, const struct call *call)
 {
     if (parts->extension_len == 0 && send_short(box, parts->data, parts->len, true)) {
         box->tx.given_up = 0;
@@ -556,7 +579,7 @@ static int send_or_drop(struct tg_box *box, const struct parts *parts, const str
 }
 
 /* The call, from the gate on. */
-static int send_parts(struct tg_box *box, const struct parts *parts, int64_t timeout_ns)
+static int send_parts(struct tg_box *box, const struct tg_parts *parts, int64_t timeout_ns)
 {
     struct call call;
     int r = enter(box, timeout_ns, &call);
@@ -579,14 +602,15 @@ int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void 
                      int64_t timeout_ns, uint64_t *ret_where)
 {
     uint8_t extension[TG_EXTENSION_MOST];
-    const struct parts parts = { .extension = extension,
-                                 .extension_len = tg_said_write(said, extension),
-                                 .data = data,
-                                 .len = len,
-                                 .about = tg_said_about(said),
-                                 .deadline_ns = said->attributes.deadline_ns,
-                                 .is_kept = said->has_origin,
-                                 .ret_where = ret_where };
+    const struct tg_parts parts = { .extension = extension,
+                                    .extension_len = tg_said_write(said, extension),
+                                    .data = data,
+                                    .len = len,
+                                    .about = tg_said_about(said),
+                                    .deadline_ns = said->attributes.deadline_ns,
+                                    .priority = said->attributes.priority,
+                                    .is_kept = said->has_origin,
+                                    .ret_where = ret_where };
     const int r = check_length(box, len);
     if (r < 0 || len > TONG_MESSAGE_MAX - parts.extension_len) {
         return -EMSGSIZE;
@@ -619,7 +643,7 @@ int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeou
         tell(box);
         return 0;
     }
-    const struct parts parts = { .data = data, .len = len };
+    const struct tg_parts parts = { .data = data, .len = len };
     return r < 0 ? r : send_parts(box, &parts, timeout_ns);
 }
 
@@ -640,7 +664,8 @@ ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_
         if (r == 0 && i != 0 && send_short(box, messages[i].iov_base, messages[i].iov_len, false)) {
             box->tx.given_up = 0;
         } else if (r == 0) {
-            const struct parts parts = { .data = messages[i].iov_base, .len = messages[i].iov_len };
+            const struct tg_parts parts = { .data = messages[i].iov_base,
+                                            .len = messages[i].iov_len };
             r = send_or_drop(box, &parts, &call);
         }
         sent += r == 0;
@@ -670,6 +695,9 @@ int tg_box_reserve(struct tg_box *box, size_t len, int64_t timeout_ns, tong_slot
     r = prepare(box, len, call.deadline, call.interrupts, &to);
     if (r == TONG_DROPPED) {
         r = -EAGAIN; /* there is no message yet that could be dropped */
+    }
+    if (r == 0 && box->way != NULL) {
+        r = tg_carry_reserve(box, len, &to);
     }
     if (r == 0) {
         tx->has_reservation = true;
@@ -701,6 +729,7 @@ static int enter_reservation(struct tg_box *box, const tong_slot *slot)
 
 static void end_reservation(struct tg_box *box, tong_slot *slot)
 {
+    tg_carry_unreserve(box);
     box->tx.has_reservation = false;
     slot->data = NULL;
     slot->private_[0] = 0;
@@ -720,7 +749,9 @@ int tg_box_abort(struct tg_box *box, tong_slot *slot)
     if (r < 0) {
         return r;
     }
-    tg_writer_abort(&box->tx.writer);
+    if (box->way == NULL) {
+        tg_writer_abort(&box->tx.writer);
+    }
     if (box->tx.holds_room) {
         tg_room_give_back(box);
     }
@@ -745,13 +776,20 @@ int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len)
         return r;
     }
     r = tg_box_check(box);
-    if (r < 0) {
+    if (r < 0 && box->way == NULL) {
         tg_writer_abort(&box->tx.writer);
-    } else if (box->capacity == 0) {
+    } else if (r == 0 && box->way != NULL) {
+        const struct call at_once = { .deadline = 0 };
+        const struct tg_parts parts = { .data = box->carry->reserved, .len = len };
+        r = send_carried(box, &parts, &at_once);
+        if (r == 0) {
+            tell(box);
+        }
+    } else if (r == 0 && box->capacity == 0) {
         note_cpu(box);
         const struct tg_offering o = { .len = len };
         r = tg_rendezvous_send(box, &o, tg_deadline(box->tx.timeout_ns), tg_box_interrupts(box));
-    } else {
+    } else if (r == 0) {
         commit(box, len, 0);
         tell(box);
         r = answer(box);

@@ -251,6 +251,9 @@ static int try_left(struct tg_box *box, struct search *search, uint32_t row)
         search->used[row / 8] &= (uint8_t) ~(1u << (row % 8));
         return 0;
     }
+    if (box->way != NULL && brief.owner != 0) {
+        return 0; /* of a dead one: carried.c, I6 */
+    }
     const int r = take_over(box, fd, name, &brief);
     /* The mapping keeps the description, and so the lock, alive: give it up by name. */
     tg_sys_unlock(fd);
@@ -401,7 +404,7 @@ int tg_sender_get_link(struct tg_box *box)
     tx->has_link = true;
     tx->was_alone = new_one && search.n_used == 0;
     tg_from_linked(box);
-    tx->is_plain = box->capacity == TONG_UNBOUNDED;
+    tx->is_plain = box->capacity == TONG_UNBOUNDED && box->way == NULL;
     tx->plain_room = box->link_capacity;
     tx->row_known = false;
     tx->note = 0;
@@ -452,6 +455,12 @@ void tg_sender_put_link(struct tg_box *box)
     const struct tg_link_place place = tg_sender_place(box);
     if (is_drained(box->main.head, box->main.rows, w, &place)) {
         make_gone(box->dir, name, w, room_row(box, w->row));
+        if (box->way != NULL) {
+            tg_carry_forget_bodies(box->dir, w->link_id);
+        }
+    } else if (box->way != NULL) {
+        /* release: all that was sent comes before. */
+        tg_store_release(&w->head->owner, UINT64_C(0));
     } else {
         tg_writer_trim(w, fd, &place);
         /* release: all that was sent comes before. */
@@ -471,8 +480,10 @@ static int add_bytes(const char *name, unsigned char type, void *arg)
 {
     struct sum *sum = arg;
     struct stat st;
+    uint64_t id;
     (void)type;
-    if (tg_link_row(name) >= 0 && tg_sys_stat(sum->dir, name, &st) == 0) {
+    if ((tg_link_row(name) >= 0 || tg_carry_is_body(name, &id)) &&
+        tg_sys_stat(sum->dir, name, &st) == 0) {
         sum->bytes += (uint64_t)st.st_blocks * 512;
     }
     return 0;
@@ -533,6 +544,32 @@ static struct tg_room_row *row_of_room(const struct links_sweep *sweep, uint32_t
     return (struct tg_room_row *)(void *)((uint8_t *)sweep->room + TG_ROOM_ROWS_OFF) + row;
 }
 
+/* Of a carried link: nothing of it waits, is claimed, or is one that its sender died with (carried.c, I3). */
+static void sweep_carried(struct links_sweep *sweep, int fd, const char *name,
+                          const struct brief *brief)
+{
+    const struct tg_box_view *view = sweep->view;
+    const uint32_t row = (uint32_t)tg_link_row(name);
+    struct row_of row_of = { view->head, view->rows, row, brief->link_id, &view->sight };
+    void *p = NULL;
+    if (tg_sys_map(fd, 0, TG_PAGE, true, &p) < 0) {
+        return;
+    }
+    struct tg_writer w = { .head = p, .row = row, .link_id = brief->link_id };
+    const struct tg_link_place place = row_place(&row_of);
+    const uint32_t tail = tg_place_sequence(tg_load_acquire(&w.head->tail));
+    const uint32_t next = place.known ? tg_place_sequence(place.next) : tail;
+    w.sequence = (int32_t)(next - tail) > 0 ? next : tail;
+    if (tg_load_relaxed(&w.head->row) == row && is_drained(view->head, view->rows, &w, &place)) {
+        sweep->found++;
+        if (sweep->repair) {
+            make_gone(view->dir, name, &w, row_of_room(sweep, row));
+            tg_carry_forget_bodies(view->dir, w.link_id);
+        }
+    }
+    tg_sys_unmap(p, TG_PAGE);
+}
+
 /* The lock of fd is held, the link has no sender. */
 static void sweep_left(struct links_sweep *sweep, int fd, const char *name,
                        const struct brief *brief)
@@ -550,6 +587,8 @@ static void sweep_left(struct links_sweep *sweep, int fd, const char *name,
         if (sweep->repair) {
             (void)tg_sys_unlink(view->dir, name);
         }
+    } else if (tg_load_relaxed(&view->head->carried) != 0) {
+        sweep_carried(sweep, fd, name, brief);
     } else if (tg_writer_take_over(&w, view->dir, fd, 0, row_place, &row_of) == 0) {
         const struct tg_link_of of = {
             .row = row, .link_id = brief->link_id, .first = w.oldest, .own = &w

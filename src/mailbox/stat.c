@@ -170,19 +170,19 @@ static int look(struct tg_root *root, const char *name, bool any, tong_status *s
     return dead ? -ENOENT : 0;
 }
 
-int tg_box_stat(const char *name, tong_status *ret_status)
+int tg_box_stat(const struct tg_way *way, const char *name, tong_status *ret_status)
 {
     int r = tg_name_check(name);
     if (r < 0) {
         return r;
     }
     struct tg_root *root;
-    r = tg_root_get(false, &root);
+    r = tg_way_root(way, false, &root);
     if (r < 0) {
         return r;
     }
     tong_status status = TONG_STATUS_INIT;
-    memcpy(status.carrier, "shm", sizeof "shm");
+    memcpy(status.carrier, tg_way_prefix(way), strlen(tg_way_prefix(way)));
     memcpy(status.name, name, strlen(name));
     r = look(root, name, true, &status);
     tg_root_put(root);
@@ -194,10 +194,10 @@ int tg_box_stat(const char *name, tong_status *ret_status)
 
 /* ---- list */
 
-int tg_box_list(tong_list_fn *each, void *arg)
+int tg_box_list(const struct tg_way *way, tong_list_fn *each, void *arg)
 {
     struct tg_root *root;
-    int r = tg_root_get(false, &root);
+    int r = tg_way_root(way, false, &root);
     if (r < 0) {
         return r == -ENOENT ? 0 : r;
     }
@@ -205,7 +205,7 @@ int tg_box_list(tong_list_fn *each, void *arg)
     r = tg_names_read(root, false, &names);
     for (size_t i = 0; r == 0 && i < names.n; i++) {
         tong_status status = TONG_STATUS_INIT;
-        memcpy(status.carrier, "shm", sizeof "shm");
+        memcpy(status.carrier, tg_way_prefix(way), strlen(tg_way_prefix(way)));
         memcpy(status.name, names.name[i], TONG_NAME_MAX);
         const int error = look(root, names.name[i], false, &status);
         if (error != -ENOENT) {
@@ -330,8 +330,8 @@ static int check_things(struct doctor *doctor, struct tg_root *root, bool repair
 static int check_all(struct doctor *doctor, struct tg_root *root, const char *path, bool repair)
 {
     uint64_t me;
-    int r = check_memory(doctor, path);
-    if (r == 0) {
+    int r = path != NULL ? check_memory(doctor, path) : 0;
+    if (r == 0 && path != NULL) {
         r = check_logout(doctor, path);
     }
     if (r == 0) {
@@ -349,7 +349,7 @@ static int check_all(struct doctor *doctor, struct tg_root *root, const char *pa
     return r;
 }
 
-int tg_box_doctor(int repair, tong_doctor_fn *each, void *arg)
+int tg_box_doctor(const struct tg_way *way, int repair, tong_doctor_fn *each, void *arg)
 {
     char path[4096];
     struct doctor doctor = { .each = each, .arg = arg };
@@ -358,15 +358,17 @@ int tg_box_doctor(int repair, tong_doctor_fn *each, void *arg)
         return r;
     }
     struct tg_root *root;
-    r = tg_root_get(false, &root);
-    if (r == -ENOENT) {
+    r = tg_way_root(way, false, &root);
+    if (r == -ENOENT && way != NULL) {
+        r = 0;
+    } else if (r == -ENOENT) {
         r = tell(&doctor, 0, path, "there is no mailbox yet", "");
     } else if (r == -EACCES) {
         r = tell(&doctor, 2, path,
                  "not safe to use: not a folder, a link, another user's, or writable by others",
                  "remove it or its permissions, or set TONG_DIR to another folder");
     } else if (r == 0) {
-        r = check_all(&doctor, root, path, repair != 0);
+        r = check_all(&doctor, root, way == NULL ? path : NULL, repair != 0);
         tg_root_put(root);
     }
     return r < 0 ? r : doctor.found;

@@ -40,6 +40,9 @@ bool tg_take_hint(struct tg_box *box)
     if (tg_load_relaxed(&box->head->n_returned) != 0 || tg_links_stale(box)) {
         return true;
     }
+    if (box->way != NULL) {
+        return tg_carried_hint(box);
+    }
     for (uint32_t i = 0; i < box->rx.n_attached; i++) {
         struct tg_attached *at = box->rx.attached[i];
         if (at->reader.damaged || !tg_select_link(box, &box->rx.wish, at)) {
@@ -123,11 +126,16 @@ int tg_take_fill(struct tg_take *take)
 void tg_take_drop(struct tg_take *take)
 {
     free(take->copy);
+    free(take->body);
     take->copy = NULL;
+    take->body = NULL;
 }
 
 int tg_take_make_private(const struct tg_box *box, struct tg_take *take)
 {
+    if (take->body != NULL) {
+        return 0; /* it is */
+    }
     int r = tg_take_reserve(box, take);
     if (r == 0) {
         r = tg_take_fill(take);
@@ -320,7 +328,7 @@ void tg_take_know(struct tg_attached *at, struct tg_take *take, const struct tg_
     take->data = view->data;
     take->from = tg_place_offset(view->place) + TG_RECORD_HEAD + view->extension;
     take->extension = view->extension;
-    take->sequence = view->sequence;
+    take->sequence = take->handed = view->sequence;
     take->pid = view->pid;
     take->deliveries = 1;
 }
@@ -448,9 +456,10 @@ static uint32_t count_exactly(struct tg_box *box, const struct tg_viewer *viewer
         }
         tg_returned_know(box, at);
         n += at->n_returned != 0 ? tg_returned_count(box, at, viewer, most - n) : 0;
-        n += at->waits || n >= most ? 0 : count_ahead(box, at, viewer, most - n);
+        n +=
+            at->waits || n >= most || box->way != NULL ? 0 : count_ahead(box, at, viewer, most - n);
     }
-    return n;
+    return n < most && box->way != NULL ? n + tg_carried_count(box, viewer) : n;
 }
 
 uint32_t tg_take_count(struct tg_box *box, const struct tg_viewer *viewer, uint32_t most)
@@ -459,6 +468,10 @@ uint32_t tg_take_count(struct tg_box *box, const struct tg_viewer *viewer, uint3
         return count_exactly(box, viewer, most);
     }
     uint32_t n = tg_load_relaxed(&box->head->n_returned);
+    if (box->way != NULL) {
+        n += tg_carried_count(box, viewer);
+        return n < most ? n : most;
+    }
     for (uint32_t i = 0; i < box->rx.n_attached && n < most; i++) {
         n += count_link(box, box->rx.attached[i]);
     }
@@ -492,11 +505,17 @@ int tg_take_one(struct tg_box *box, struct tg_take *take)
             return r;
         }
     }
+    if (box->way != NULL) {
+        const int r = tg_carried_take(box, take);
+        if (r != 0) {
+            return r;
+        }
+    }
     if (rx->cursor >= rx->n_attached) {
         rx->cursor = 0;
     }
     const uint32_t first = rx->cursor;
-    for (uint32_t k = 0; k < rx->n_attached; k++) {
+    for (uint32_t k = 0; k < rx->n_attached && box->way == NULL; k++) {
         const uint32_t index = first + k < rx->n_attached ? first + k : first + k - rx->n_attached;
         struct tg_attached *at = rx->attached[index];
         if (at->reader.damaged || !tg_links_is_current(box, at) ||

@@ -109,7 +109,8 @@ static int find_dead(struct tg_box *box)
         struct tg_party *party = &watch->parties[i];
         const bool alive = tg_life_is_alive_of(box->root, party->id, party->uid);
         if (party->listed != 0) {
-            party->roles = party->listed;
+            /* What a dead one had goes piece by piece. */
+            party->roles = alive ? party->listed : party->roles | party->listed;
         }
         if (!alive && !party->told && !tg_life_has_left(box->root, party->id)) {
             if (watch->begun) {

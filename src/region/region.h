@@ -31,6 +31,9 @@ struct tg_root;
 int tg_root_path(char *ret_path, size_t size);
 /* The root of this process, checked; made if create. -ENOENT, -EACCES, -EINVAL, ... */
 int tg_root_get(bool create, struct tg_root **ret_root);
+/* The same of a folder in it that stands for itself, with lives and names of its own: the mailboxes of
+ * another carrier. NULL: the root. */
+int tg_root_get_inner(const char *name, bool create, struct tg_root **ret_root);
 void tg_root_put(struct tg_root *root);
 /* Its descriptor; belongs to the root. */
 int tg_root_fd(const struct tg_root *root);
@@ -58,6 +61,9 @@ static inline uint32_t tg_fork_count(void)
 {
     return tg_load_relaxed(&tg_fork_counter);
 }
+
+/* For who counts forks and has no root. 0 or -errno. */
+int tg_process_init(void);
 
 /* ---- life */
 

@@ -183,6 +183,25 @@ static struct tg_root *find_open_root(void)
     return root;
 }
 
+/* The root of a folder that is open and safe. *fd is the root's, if there was none yet. */
+static int find_or_add(int *fd, const struct stat *st, struct tg_root **ret_root)
+{
+    int r = 0;
+    (void)pthread_mutex_lock(&roots_lock);
+    struct tg_root *root = find_root(st);
+    if (root == NULL) {
+        r = add_root(*fd, st, &root);
+        if (r == 0) {
+            (void)tg_steal_fd(fd);
+        }
+    }
+    (void)pthread_mutex_unlock(&roots_lock);
+    if (r == 0) {
+        *ret_root = root;
+    }
+    return r;
+}
+
 int tg_root_get(bool create, struct tg_root **ret_root)
 {
     int r = tg_process_init();
@@ -197,22 +216,7 @@ int tg_root_get(bool create, struct tg_root **ret_root)
     struct stat st;
     tg_fd fd = -1;
     r = open_folder(create, &fd, &st);
-    if (r < 0) {
-        return r;
-    }
-    (void)pthread_mutex_lock(&roots_lock);
-    root = find_root(&st);
-    if (root == NULL) {
-        r = add_root(fd, &st, &root);
-        if (r == 0) {
-            (void)tg_steal_fd(&fd);
-        }
-    }
-    (void)pthread_mutex_unlock(&roots_lock);
-    if (r == 0) {
-        *ret_root = root;
-    }
-    return r;
+    return r < 0 ? r : find_or_add(&fd, &st, ret_root);
 }
 
 void tg_root_put(struct tg_root *root)
@@ -317,6 +321,47 @@ int tg_root_make_folder(struct tg_root *root, const char *name)
     }
     const int r = tg_sys_mkdir(root->fd, name, 0700);
     return r == -EEXIST ? 0 : r;
+}
+
+static int open_inner(struct tg_root *outer, const char *name, bool create, int *ret_fd,
+                      struct stat *ret_st)
+{
+    tg_fd fd = tg_sys_open(outer->fd, name, O_RDONLY | O_DIRECTORY, 0);
+    if (fd == -ENOENT && create) {
+        const int r = tg_root_make_folder(outer, name);
+        if (r < 0) {
+            return r;
+        }
+        fd = tg_sys_open(outer->fd, name, O_RDONLY | O_DIRECTORY, 0);
+    }
+    if (fd < 0) {
+        return fd == -ELOOP || fd == -ENOTDIR ? -EACCES : fd;
+    }
+    int r = tg_sys_fstat(fd, ret_st);
+    if (r == 0) {
+        r = check_folder(ret_st);
+    }
+    if (r == 0) {
+        *ret_fd = tg_steal_fd(&fd);
+    }
+    return r;
+}
+
+int tg_root_get_inner(const char *name, bool create, struct tg_root **ret_root)
+{
+    struct tg_root *outer;
+    int r = tg_root_get(create, &outer);
+    if (r < 0 || name == NULL) {
+        if (r == 0) {
+            *ret_root = outer;
+        }
+        return r;
+    }
+    struct stat st;
+    tg_fd fd = -1;
+    r = open_inner(outer, name, create, &fd, &st);
+    tg_root_put(outer);
+    return r < 0 ? r : find_or_add(&fd, &st, ret_root);
 }
 
 /* Not O_CREAT on one that is there: in a sticky folder the kernel may refuse another user's. */

@@ -30,8 +30,6 @@ struct tg_root {
     atomic_bool found_dead; /* a visit cleared a record away */
 };
 
-/* Once a process: fork handlers and the key of thread ends. 0 or -errno. */
-int tg_process_init(void);
 /* A folder in the root for all who use that; 0 also if it is there. */
 int tg_root_make_folder(struct tg_root *root, const char *name);
 /* For the fork handlers in root.c. */

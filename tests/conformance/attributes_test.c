@@ -11,7 +11,7 @@
 static tong_send_options all_of_it(void)
 {
     tong_send_options with = TONG_SEND_OPTIONS_INIT;
-    with.priority = 17;
+    with.priority = kit_priority(17);
     with.tag = UINT64_C(0x8000000000000001);
     with.key = tong_key("customer", 8);
     with.call = UINT64_MAX;
@@ -367,7 +367,7 @@ static void long_streams_keep_their_order_and_what_is_said(void)
         tong_send_options with = TONG_SEND_OPTIONS_INIT;
         with.tag = sent + 1;
         with.reply_to = sent % 3 == 0 ? "answers" : NULL;
-        if (sent - received < 1000 && kit_random_below(&random, 2) == 0) {
+        if (sent - received < kit_room(1000) && kit_random_below(&random, 2) == 0) {
             kit_ok(sent % 4 == 0 ? tong_send(box, &sent, sizeof(sent), 0)
                                  : tong_send_with(box, &sent, sizeof(sent), &with, 0));
             sent++;

@@ -286,7 +286,9 @@ static void messages_of_a_dead_one_stay(void)
     kit_gives(get_from(q, P, 0), 1); /* it was never named before */
     p = starts_as("op2", "P");
     kit_ok(sends_to(&p, "Q", 3, 0));
-    pairs_are("P <-> Q"); /* the same link */
+    if (strcmp(kit_carrier(), "shm") == 0) {
+        pairs_are("P <-> Q"); /* the same link */
+    }
     kit_gives(get_from(q, P, 0), 2);
     kit_gives(get_from(q, P, 0), 3);
     puppet_end(&p);

@@ -66,7 +66,8 @@ static void one_that_has_time_is(void)
 
 static void those_around_it_keep_their_order(void)
 {
-    tong_mailbox *box = kit_create(BOX, NULL);
+    const tong_options options = kit_options_for(270);
+    tong_mailbox *box = kit_create(BOX, &options);
     for (uint64_t i = 0; i < 200; i++) {
         if (i % 3 == 0) {
             kit_ok(send_u64_for(box, 666, 1));

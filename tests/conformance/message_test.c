@@ -127,7 +127,8 @@ static void messages_of_one_sender_keep_their_order(void)
     uint64_t sent = 0;
     uint64_t got = 0;
     while (got < N) {
-        const bool send = sent < N && sent - got < WINDOW && kit_random_below(&steps, 2) == 0;
+        const bool send =
+            sent < N && sent - got < kit_room(WINDOW) && kit_random_below(&steps, 2) == 0;
         if (send || sent == got) {
             const size_t len = KIT_PAYLOAD_MIN + kit_random_below(&sizes, 1200);
             kit_payload_write(data, len, 1, sent);

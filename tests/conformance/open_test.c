@@ -87,6 +87,9 @@ static void bad_names_are_einval(void)
     tong_status status = TONG_STATUS_INIT;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         const char *name = kit_name(bad[i]);
+        if (strcmp(kit_carrier(), "mq") == 0 && bad[i][0] == '/') {
+            continue; /* a queue of another program: mq_plain_test.c */
+        }
         kit_gives(tong_open(name, TONG_SEND | TONG_CREATE, NULL, &box), -EINVAL);
         kit_gives(tong_stat(name, &status), -EINVAL);
         kit_gives(tong_remove(name), -EINVAL);

@@ -14,6 +14,14 @@
 #define P kit_name("P")
 #define Q kit_name("Q")
 
+static tong_process *opens_for(const char *name, uint32_t messages)
+{
+    const tong_options options = kit_options_for(messages);
+    tong_process *me = NULL;
+    kit_ok(tong_process_open(name, &options, &me));
+    return me;
+}
+
 static tong_process *opens(const char *name)
 {
     tong_process *me = NULL;
@@ -173,7 +181,7 @@ static void mistakes_of_the_caller_are_refused(void)
     kit_gives(tong_send_to(me, Q, NULL, 1, 0), -EINVAL);
     kit_gives(tong_send_to(me, Q, "x", 1, -2), -EINVAL);
     kit_gives(tong_send_to(me, longer, "x", 1, 0), -ENAMETOOLONG);
-    kit_gives(tong_send_to(me, "nats:Q", "x", 1, 0), -EOPNOTSUPP);
+    kit_gives(tong_send_to(me, "unix:Q", "x", 1, 0), -EINVAL);
     kit_gives(tong_receive_from(NULL, Q, from, 1, 0), -EINVAL);
     kit_gives(tong_receive_from(me, NULL, from, 1, 0), -EINVAL);
     kit_gives(tong_receive_from(me, Q, NULL, 1, 0), -EINVAL);
@@ -479,7 +487,7 @@ static void names_change_while_messages_flow(void)
 {
     static const char *const names[] = { "A", "B", "C" };
     tong_process *me = opens(kit_name("A"));
-    tong_process *q = opens(Q);
+    tong_process *q = opens_for(Q, 200);
     uint64_t sent = 0;
     uint64_t received = 0;
     for (uint32_t round = 0; round < 60; round++) {
@@ -518,11 +526,11 @@ static void of_many_others_few_stay_open(void)
 {
     tong_process *me = opens(Q);
     const uint64_t before = open_descriptors();
-    tong_process *other[100];
+    tong_process *other[100]; /* a few messages for each */
     char name[16];
     for (int i = 0; i < 100; i++) {
         snprintf(name, sizeof(name), "P%d", i);
-        other[i] = opens(kit_name(name));
+        other[i] = opens_for(kit_name(name), 2);
     }
     const uint64_t with_them = open_descriptors();
     for (uint64_t round = 0; round < 2; round++) {
@@ -531,7 +539,8 @@ static void of_many_others_few_stay_open(void)
             kit_ok(send_number(me, kit_name(name), round, 0));
         }
     }
-    kit_true(open_descriptors() - with_them <= 65);
+    const uint64_t each = strcmp(kit_carrier(), "shm") == 0 ? 1 : 2; /* and its queue */
+    kit_true(open_descriptors() - with_them <= each * 65);
     for (int i = 0; i < 100; i++) {
         kit_gives(get_from(other[i], Q, 0), 0);
         kit_gives(get_from(other[i], Q, 0), 1);
@@ -539,7 +548,7 @@ static void of_many_others_few_stay_open(void)
     }
     /* They are gone: what was open for them is closed by the next that is opened. */
     kit_ok(send_number(me, Q, 1, 0));
-    kit_true(open_descriptors() <= before + 70);
+    kit_true(open_descriptors() <= before + each * 70);
     kit_ok(tong_process_close(me));
 }
 

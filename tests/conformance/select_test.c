@@ -77,6 +77,7 @@ static void the_tag_asked_for_comes_and_the_rest_waits_in_order(void)
 
 static void a_priority_that_is_high_enough_comes(void)
 {
+    kit_needs_order();
     tong_mailbox *box = kit_create(BOX, NULL);
     for (uint32_t i = 0; i <= TONG_PRIORITY_MAX; i++) {
         kit_ok(send_with(box, i, 0, i, 0));
@@ -95,6 +96,7 @@ static void a_priority_that_is_high_enough_comes(void)
 
 static void all_that_is_asked_must_hold(void)
 {
+    kit_needs_order();
     tong_mailbox *box = kit_create(BOX, NULL);
     kit_ok(send_with(box, 1, 5, 1, 0));
     kit_ok(send_with(box, 2, 6, 9, 0));
@@ -145,6 +147,7 @@ static void what_is_passed_over_is_not_marked(void)
 
 static void a_claim_may_ask_as_well(void)
 {
+    kit_needs_order();
     tong_mailbox *box = kit_create(BOX, NULL);
     tong_receive_options want = TONG_RECEIVE_OPTIONS_INIT;
     for (uint64_t i = 0; i < 6; i++) {
@@ -197,7 +200,8 @@ static void a_link_waits_behind_sixty_four(void)
 
 static void sixty_four_of_each_link_and_the_claims_besides(void)
 {
-    tong_mailbox *box = kit_create(BOX, NULL);
+    const tong_options options = kit_options_for(4 * OVER);
+    tong_mailbox *box = kit_create(BOX, &options);
     tong_mailbox *other = kit_open(BOX, TONG_SEND, NULL);
     for (uint64_t i = 0; i < OVER; i++) {
         kit_ok(send_tag(box, i, 1));

@@ -160,7 +160,9 @@ static void any_number_set_aside_leaves_64_claims(void)
     enum {
         N = 150
     };
-    tong_mailbox *box = create_jobs(1);
+    tong_options options = jobs_options(1);
+    options.capacity = kit_options_for(N + 64).capacity;
+    tong_mailbox *box = kit_create(JOBS, &options);
     for (uint64_t i = 0; i < N; i++) {
         send_and_return(box, i, 1);
         kit_is_empty(box);
@@ -176,7 +178,8 @@ static void any_number_set_aside_leaves_64_claims(void)
     for (uint64_t i = 0; i < 64; i++) {
         kit_ok(tong_done(box, &messages[i]));
     }
-    tong_mailbox *dead = kit_create(DEAD, NULL);
+    options = kit_options_for(N);
+    tong_mailbox *dead = kit_create(DEAD, &options);
     until_letters(box, N);
     expect_counts(JOBS, N + 64, 0, 0, 0);
     kit_equal(kit_stat(DEAD).waiting, N);

@@ -295,7 +295,8 @@ static int hear(const tong_finding *finding, void *arg)
 
 static void three_hundred_senders_are_watched(void)
 {
-    tong_mailbox *box = kit_create(BOX, NULL);
+    const tong_options options = kit_options_for(MANY);
+    tong_mailbox *box = kit_create(BOX, &options);
     struct kit_child *children = calloc(MANY, sizeof(*children));
     pid_t *pids = calloc(MANY, sizeof(*pids));
     kit_true(children && pids);

@@ -32,6 +32,9 @@ const char *kit_name(const char *name)
     return text;
 }
 
+/* What a test finds room for that asks for none: enough for most of them. */
+#define SMALL 100u
+
 /* ------------------------------------------------------------------ the table */
 
 /* The nth cell of a row, from 0 on, without the spaces around it. */
@@ -183,6 +186,13 @@ static bool refuses_everyone(void)
     return refuses_options(&options);
 }
 
+static bool refuses_drop_oldest(void)
+{
+    tong_options options = kit_capacity(3);
+    options.full = TONG_DROP_OLDEST;
+    return refuses_options(&options);
+}
+
 static bool refuses_in_place(void)
 {
     const char *name = kit_name("kit-asks");
@@ -211,6 +221,7 @@ static const struct feature {
     { KIT_OWN_POLICY, "own-policy", refuses_own_policy },
     { KIT_DEATH_NOTICE, "death-notice", NULL },
     { KIT_EVERYONE, "everyone", refuses_everyone },
+    { KIT_DROP_OLDEST, "drop-oldest", refuses_drop_oldest },
 };
 
 #define N_FEATURES (sizeof(features) / sizeof(features[0]))
@@ -267,6 +278,18 @@ tong_options kit_options(void)
     if (kit_is_refused(KIT_SYSTEM_OWNED)) {
         options.owner = TONG_PROCESS;
     }
+    if (kit_carrier_is_small()) {
+        options.capacity = SMALL;
+    }
+    return options;
+}
+
+tong_options kit_options_for(uint32_t messages)
+{
+    tong_options options = kit_options();
+    if (kit_carrier_is_small()) {
+        options.capacity = messages;
+    }
     return options;
 }
 
@@ -292,6 +315,9 @@ static unsigned abilities_in(const tong_options *options)
     if (options->delivery == TONG_EVERYONE) {
         asked |= KIT_EVERYONE;
     }
+    if (options->full == TONG_DROP_OLDEST) {
+        asked |= KIT_DROP_OLDEST;
+    }
     if (options->policy || options->delivery == TONG_OWN) {
         asked |= KIT_OWN_POLICY;
     }
@@ -302,11 +328,20 @@ tong_mailbox *kit_open_at(const char *file, int line, const char *name, unsigned
                           const tong_options *options)
 {
     tong_mailbox *box = NULL;
-    const int r = tong_open(name, flags, options, &box);
+    const bool makes = (flags & TONG_CREATE) != 0 && kit_carrier_is_small();
+    const tong_options own = kit_options();
+    int r = tong_open(name, flags, makes && !options ? &own : options, &box);
+    if (r == -EEXIST && makes && !options && (flags & TONG_EXCL) == 0) {
+        r = tong_open(name, flags, NULL, &box);
+    }
     if (r == -EOPNOTSUPP && options) {
         kit_needs(abilities_in(options));
     }
-    if (r == -ENOSPC && (flags & TONG_CREATE) != 0 && kit_carrier_is_small()) {
+    if (r == -ENOSPC && makes && !options) {
+        const tong_options few = kit_options_for(8);
+        r = tong_open(name, flags, &few, &box);
+    }
+    if (r == -ENOSPC && makes) {
         kit_skip("%s cannot hold so much on this machine", kit_carrier());
     }
     if (r != 0) {
@@ -314,6 +349,30 @@ tong_mailbox *kit_open_at(const char *file, int line, const char *name, unsigned
                     tong_strerror(r));
     }
     return box;
+}
+
+static bool orders_by_priority(void)
+{
+    char cell[1024];
+    kit_carrier_says(kit_carrier(), "by-priority", cell, sizeof(cell));
+    return cell[0] == 'y';
+}
+
+void kit_needs_order(void)
+{
+    if (orders_by_priority()) {
+        kit_skip("%s hands out messages of the highest priority first", kit_carrier());
+    }
+}
+
+uint32_t kit_priority(uint32_t priority)
+{
+    return orders_by_priority() ? 0 : priority;
+}
+
+uint64_t kit_room(uint64_t wanted)
+{
+    return kit_carrier_is_small() && wanted > SMALL ? SMALL : wanted;
 }
 
 /* Its room is a limit of the system that an ordinary user cannot raise. */

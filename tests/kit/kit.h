@@ -245,6 +245,7 @@ enum kit_ability {
     KIT_OWN_POLICY = 1u << 5,
     KIT_DEATH_NOTICE = 1u << 6,
     KIT_EVERYONE = 1u << 7,
+    KIT_DROP_OLDEST = 1u << 8,
 };
 
 /* What this test is about (bits). If the table lets the carrier refuse one of them: look that it does
@@ -259,6 +260,15 @@ void kit_only(const char *carrier, const char *why);
 
 /* The cell of a carrier in the row of a word. */
 void kit_carrier_says(const char *carrier, const char *word, char *ret_cell, size_t size);
+
+/* This test is about messages of several priorities that come in the order in which they were sent. */
+void kit_needs_order(void);
+
+/* A priority that changes no order: the carrier may hand out the highest first. */
+uint32_t kit_priority(uint32_t priority);
+
+/* So many messages, or as many as a mailbox of kit_create() without options has room for. */
+uint64_t kit_room(uint64_t wanted);
 
 /* Whether the system lets it hold few messages only: then -ENOSPC of a tong_open skips the test. */
 bool kit_carrier_is_small(void);
@@ -277,8 +287,10 @@ tong_mailbox *kit_open_at(const char *file, int line, const char *name, unsigned
 #define kit_end(box, name) kit_end_at(__FILE__, __LINE__, box, name)
 void kit_end_at(const char *file, int line, tong_mailbox *box, const char *name);
 
-/* The defaults, as the carrier of this test allows them; the same with this capacity. */
+/* The defaults, as the carrier of this test allows them; the same with room for so many messages; the same
+ * with this capacity. */
 tong_options kit_options(void);
+tong_options kit_options_for(uint32_t messages);
 tong_options kit_capacity(uint32_t capacity);
 
 tong_status kit_stat(const char *name);

@@ -16,6 +16,10 @@ extern pid_t kit_test_process;
 
 uint64_t kit_seed(void);
 void kit_read_carriers(void); /* docs/carriers.md */
+/* queues.c: of tests over mq. */
+void kit_queues_lock(void);
+void kit_queues_begin(void);
+unsigned kit_queues_left(void);
 void kit_remove_tree(const char *path);
 
 /* nats.c: a server for the program; names of its own for each test. */

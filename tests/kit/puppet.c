@@ -157,6 +157,7 @@ static int perform(void *arg)
     struct stage stage = { .handles = { NULL } };
     tong_options options = kit_options();
     options.owner = TONG_PROCESS;
+    options.capacity = kit_carrier_is_small() ? 8 : options.capacity;
     tong_mailbox *orders =
         kit_open(kit_name(arg), TONG_RECEIVE | TONG_CREATE | TONG_EXCL, &options);
     kit_report("r", 1);

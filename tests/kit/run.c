@@ -207,6 +207,9 @@ static _Noreturn void be_the_test(const struct kit_test *test)
     kit_nats_test();
     setenv("CMOCKA_TEST_ABORT", "1", 1);
     look_at_descriptors(&before);
+    if (kit_carrier_is_small()) {
+        kit_queues_begin();
+    }
 
     test->run();
 
@@ -215,6 +218,7 @@ static _Noreturn void be_the_test(const struct kit_test *test)
     leaks += leaked_descriptors(&before);
     leaks += leaked_mappings();
     leaks += leaked_names();
+    leaks += kit_carrier_is_small() ? kit_queues_left() : 0;
     fflush(NULL);
     /* exit, not _exit: the leak sanitizer looks at the heap on the way. */
     exit(leaks == 0 ? 0 : 1);
@@ -278,7 +282,7 @@ static unsigned litter_in(const char *path, bool all)
             continue;
         }
         if (all || (name[0] == '.' && strcmp(name, ".life") != 0 && strcmp(name, ".lock") != 0 &&
-                    strcmp(name, ".tmp") != 0)) {
+                    strcmp(name, ".tmp") != 0 && strcmp(name, ".mq") != 0)) {
             fprintf(stderr, "leak: %s: %s/%s was left\n", kit_test_name, path, name);
             n++;
         }
@@ -287,13 +291,21 @@ static unsigned litter_in(const char *path, bool all)
     return n;
 }
 
+static unsigned litter_of(const char *root)
+{
+    char life[PATH_MAX + 16];
+    char temporary[PATH_MAX + 16];
+    snprintf(life, sizeof(life), "%s/.life", root);
+    snprintf(temporary, sizeof(temporary), "%s/.tmp", root);
+    return litter_in(root, false) + litter_in(life, true) + litter_in(temporary, true);
+}
+
+/* The mailboxes of mq: lie in a folder with lives and names of its own. */
 static unsigned litter(void)
 {
-    char life[PATH_MAX + 8];
-    char temporary[PATH_MAX + 8];
-    snprintf(life, sizeof(life), "%s/.life", kit_folder);
-    snprintf(temporary, sizeof(temporary), "%s/.tmp", kit_folder);
-    return litter_in(kit_folder, false) + litter_in(life, true) + litter_in(temporary, true);
+    char inner[PATH_MAX + 8];
+    snprintf(inner, sizeof(inner), "%s/.mq", kit_folder);
+    return litter_of(kit_folder) + litter_of(inner);
 }
 
 /* What a hung test was doing, from outside: its processes and the system calls they are in. */
@@ -449,6 +461,9 @@ int kit_main(int argc, char **argv, const struct kit_test tests[], size_t n)
     make_base(base, sizeof(base));
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     kit_nats_begin(getenv("TONG_DIR"));
+    if (kit_carrier_is_small()) {
+        kit_queues_lock();
+    }
     const char *program = strrchr(argv[0], '/');
     const int failed =
         _cmocka_run_group_tests(program ? program + 1 : argv[0], units, n_units, NULL, NULL);
