@@ -169,7 +169,7 @@ function(tong_add_abi_tests)
         return()
     endif()
     set(folder "${PROJECT_SOURCE_DIR}/tests/abi")
-    foreach(name exports header cpp install documents languages validation abigail)
+    foreach(name exports header cpp install documents hello languages table validation abigail)
         tong_register(abi.${name} LABELS abi TIMEOUT 300 COMMAND "${folder}/${name}.sh")
         set_property(TEST abi.${name} APPEND PROPERTY ENVIRONMENT
             "ABI_SOURCE=${PROJECT_SOURCE_DIR}" "ABI_BUILD=${PROJECT_BINARY_DIR}"
