@@ -9,7 +9,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
+#else
+/* A C library that does not tell (musl): there may be others. */
+#define __libc_single_threaded 0
+#endif
 
 #include "base/atomic.h"
 

@@ -17,6 +17,15 @@
 
 #include "base/uncancelled.h"
 
+#ifndef RENAME_NOREPLACE
+/* A C library without it (musl). */
+#define RENAME_NOREPLACE 1u
+static int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+    return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+}
+#endif
+
 static int answer(long r)
 {
     return r < 0 ? -errno : (int)r;
@@ -336,7 +345,7 @@ int tg_sys_list(int dir, int (*each)(const char *name, unsigned char type, void 
     }
     _Alignas(struct dirent64) char buf[4096];
     for (;;) {
-        const ssize_t n = tg_call(getdents64(fd, buf, sizeof buf));
+        const ssize_t n = tg_call(getdents64(fd, (void *)buf, sizeof buf));
         if (n <= 0) {
             return n < 0 ? -errno : 0;
         }

@@ -58,13 +58,38 @@ static pthread_key_t thread_end;
 
 /* ---- the word and the list */
 
-/* Where the node's next pointer must be so that the kernel finds the word, if the layout fits. */
-static struct robust_list *node_place(struct tg_life *life, struct robust_list_head **ret_head)
+/* A C library may tell the kernel of a thread's list only when it locks a robust mutex that is shared (musl). */
+static void use_a_robust_mutex(void)
+{
+    pthread_mutexattr_t attr;
+    pthread_mutex_t mutex;
+    (void)pthread_mutexattr_init(&attr);
+    (void)pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    (void)pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    if (pthread_mutex_init(&mutex, &attr) == 0 && pthread_mutex_lock(&mutex) == 0) {
+        (void)pthread_mutex_unlock(&mutex);
+        (void)pthread_mutex_destroy(&mutex);
+    }
+    (void)pthread_mutexattr_destroy(&attr);
+}
+
+static struct robust_list_head *list_of_thread(void)
 {
     size_t len = 0;
     struct robust_list_head *head = NULL;
-    if (tg_call(syscall(SYS_get_robust_list, 0, &head, &len)) != 0 || head == NULL ||
-        len != sizeof *head) {
+    const bool ok = tg_call(syscall(SYS_get_robust_list, 0, &head, &len)) == 0;
+    return ok && len == sizeof *head ? head : NULL;
+}
+
+/* Where the node's next pointer must be so that the kernel finds the word, if the layout fits. */
+static struct robust_list *node_place(struct tg_life *life, struct robust_list_head **ret_head)
+{
+    struct robust_list_head *head = list_of_thread();
+    if (head == NULL) {
+        use_a_robust_mutex();
+        head = list_of_thread();
+    }
+    if (head == NULL) {
         return NULL;
     }
     const long at = (long)TG_LIFE_WORD_OFF - head->futex_offset;

@@ -38,7 +38,12 @@ lines() {
 until_told() {
     receiver
     dies
-    [ "$(lines "$1")" -gt 0 ]
+    u_left=50
+    until [ "$(lines "$1")" -gt 0 ] || [ "$u_left" -eq 0 ]; do
+        u_left=$((u_left - 1))
+        sleep 0.02
+    done
+    [ "$u_left" -gt 0 ]
 }
 
 "$TONG" watch box >"$work/told" &

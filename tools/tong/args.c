@@ -226,7 +226,7 @@ static int value_seconds(const struct tool_args *args, const char *name, double 
 
 int tool_value_timeout(const struct tool_args *args, int64_t *ret_timeout_ns)
 {
-    double seconds;
+    double seconds = 0;
     const int r = value_seconds(args, "--timeout", &seconds);
     if (r == 0 && seconds >= 0) {
         /* A hundred years and more are no limit. */
@@ -250,7 +250,7 @@ int tool_value_expiry(const struct tool_args *args, int64_t *ret_expiry_ns)
 
 int tool_value_every(const struct tool_args *args, uint64_t *ret_ns)
 {
-    double seconds;
+    double seconds = 0;
     const int r = value_seconds(args, "--every", &seconds);
     if (r == 0 && seconds >= 0) {
         *ret_ns = (uint64_t)((seconds > 3600 ? 3600 : seconds) * 1e9);

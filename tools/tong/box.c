@@ -75,14 +75,22 @@ static int64_t now_ns(void)
 struct memory_wait {
     int64_t since_ns;
     int64_t pause_ns;
+    unsigned empty; /* looks in a row that saw nothing in the mailbox */
 };
+
+/* What was there may have been taken between the answer and this look, so several have to agree. */
+#define EMPTY_LOOKS 4u
 
 /* After -ENOSPC: 0 to try again, else the answer to give. */
 static int wait_for_memory(const struct tool_box *box, struct memory_wait *wait)
 {
     tong_status status = TONG_STATUS_INIT;
     if (box->sent == 0 || box->timeout_ns == 0 || tool_stopping() ||
-        tong_stat(box->name, &status) != 0 || status.waiting + status.claimed == 0) {
+        tong_stat(box->name, &status) != 0) {
+        return -ENOSPC;
+    }
+    wait->empty = status.waiting + status.claimed == 0 ? wait->empty + 1 : 0;
+    if (wait->empty >= EMPTY_LOOKS) {
         return -ENOSPC;
     }
     if (wait->since_ns == 0) {
