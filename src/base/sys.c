@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/uncancelled.h"
 
 #ifndef RENAME_NOREPLACE
@@ -363,6 +364,15 @@ int tg_sys_list(int dir, int (*each)(const char *name, unsigned char type, void 
     }
 }
 
+int tg_sys_futex_pause(int64_t deadline_ns)
+{
+    UNCANCELLED;
+    const int64_t left = deadline_ns - tg_now_ns();
+    const struct timespec pause = { .tv_nsec = left < 0 ? 0 : left < 1000000 ? left : 1000000 };
+    tg_point();
+    return nanosleep(&pause, NULL) < 0 ? -EINTR : 0;
+}
+
 int tg_sys_futex_wait(const tg_a32 *word, uint32_t value, int64_t deadline_ns)
 {
     const struct timespec at = { .tv_sec = deadline_ns / 1000000000,
@@ -370,6 +380,9 @@ int tg_sys_futex_wait(const tg_a32 *word, uint32_t value, int64_t deadline_ns)
     const int r = answer(
         tg_call(syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value,
                         deadline_ns == INT64_MAX ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY)));
+    if (r == -ENOMEM) {
+        return tg_sys_futex_pause(deadline_ns);
+    }
     return r == -ETIMEDOUT || r == -EINTR ? r : 0;
 }
 

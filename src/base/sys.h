@@ -83,6 +83,9 @@ int tg_sys_list(int dir, int (*each)(const char *name, unsigned char type, void 
 /* Sleep while *word == value; deadline_ns absolute, INT64_MAX none. 0 woken or changed,
  * -ETIMEDOUT, -EINTR. */
 int tg_sys_futex_wait(const tg_a32 *word, uint32_t value, int64_t deadline_ns);
+/* The kernel has no memory to sleep on a word: a millisecond, so that looking again costs little. 0, or
+ * -EINTR. */
+int tg_sys_futex_pause(int64_t deadline_ns);
 /* Add 1 and wake all, without touching it: nothing happens where the page is gone. */
 void tg_sys_futex_ring_foreign(tg_a32 *word);
 /* Whether *word is value, without touching it: 0 it is, 1 it is not, -EFAULT the page is gone (its

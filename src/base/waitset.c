@@ -82,6 +82,9 @@ static int sleep_on_all(const struct tg_waitset *set, int64_t deadline_ns)
     if (errno == ENOSYS || errno == EPERM) {
         return sleep_in_pieces(set, deadline_ns);
     }
+    if (errno == ENOMEM) {
+        return tg_sys_futex_pause(deadline_ns);
+    }
     return errno == ETIMEDOUT || errno == EINTR ? -errno : 0;
 }
 
