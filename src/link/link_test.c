@@ -315,6 +315,24 @@ static void long_messages_in_turn_use_the_same_memory(void)
     }
 }
 
+/* A stream of 1 MiB each, eight waiting: they, too, go round in what is there. */
+static void a_stream_of_long_messages_uses_the_same_memory(void)
+{
+    struct rig rig;
+    uint64_t left = UINT64_MAX;
+    rig_open(&rig, 0, 4 * MIB);
+    rig.w.may_grow = at_most;
+    rig.w.arg = &left;
+    for (uint64_t k = 0; k < 60; k++) {
+        left = k == 30 ? 0 : left;
+        kit_ok(rig_put(&rig, k, MIB));
+        if (k >= 7) {
+            rig_get(&rig, k - 7, MIB);
+        }
+    }
+    rig_close(&rig);
+}
+
 static void a_writer_whose_file_is_gone_is_told(void)
 {
     struct rig rig;
@@ -443,6 +461,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(memory_falls_with_the_backlog_and_is_used_again),
     KIT_TEST(without_memory_it_is_enospc_and_what_was_sent_is_intact),
     KIT_TEST(long_messages_in_turn_use_the_same_memory),
+    KIT_TEST(a_stream_of_long_messages_uses_the_same_memory),
     KIT_TEST(a_writer_whose_file_is_gone_is_told),
     KIT_TEST(a_successor_goes_on_where_the_other_stopped),
     KIT_TEST(sent_counts_what_tail_does_not_yet),

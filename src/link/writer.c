@@ -257,11 +257,12 @@ static int add_to_table(struct tg_writer *w, int fd, uint32_t pages, bool onesho
     return 0;
 }
 
-/* How many bytes of segments may be kept when one of bytes is added for a message of need: two of long
- * messages beside what is kept anyway, so that an exchange of those goes to and fro between the two. */
+/* How many bytes of segments may be kept when one of bytes is added for a message of need: of long messages as
+ * much as two of the longest beside what is kept anyway, so that an exchange goes to and fro between two,
+ * and a stream of 1 MiB each goes round in nine. */
 static uint64_t allowance(const struct tg_writer *w, uint64_t need, uint64_t bytes)
 {
-    return need > 65536 && bytes <= KEPT_LONG ? w->keep + 2 * bytes : w->keep;
+    return need > 65536 && bytes <= KEPT_LONG ? w->keep + 2 * KEPT_LONG : w->keep;
 }
 
 /* A new segment at the file's end, as long as wanted, or as short as it must be. */
