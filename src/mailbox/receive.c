@@ -264,6 +264,15 @@ static bool spin(struct tg_box *box, bool *may_spin)
     return tg_receive_spin(box);
 }
 
+/* Token held. is_last: what another user sent before the end must be seen. */
+static int look(struct tg_box *box, const struct tg_call *call, struct tg_take *take, bool is_last)
+{
+    if (is_last) {
+        tg_box_fresh_users(box);
+    }
+    return tg_receive_look(box, call, take);
+}
+
 static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_call *call)
 {
     bool may_spin = call->deadline != 0 && !call->spun;
@@ -297,7 +306,7 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
             tg_box_unlock(box);
             continue;
         }
-        r = tg_receive_look(box, call, take);
+        r = look(box, call, take, end != 0);
         if (r == TG_TAKE_TOO_OFTEN) {
             tg_receive_leave_queue(box, call);
             tg_dead_letter(box);

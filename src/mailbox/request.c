@@ -31,10 +31,11 @@
  * I3  ANSWERING is stored before `next`, as a claim is. There are 64 entries a receiver: one that has more
  *     to answer is `crowded` from then on, said before an entry is taken for another; while such a one
  *     lives, a request that is not found may be in its hands.
- * I4  An entry that moves from slot to slot may be missed by one look over all slots. To move it must come
- *     back first, and that is counted before (`redelivered`): nothing is concluded from looks with a
- *     count between them. One that is passed over comes back uncounted, and may be moved to a spare slot
- *     before it is taken: so there are three looks.
+ * I4  An entry that moves from slot to slot may be missed by one look over all slots, and who moved it may
+ *     be dead, which is no end then. To move it must come back first, and that is counted before
+ *     (`redelivered`): an end is concluded from looks without a count between them. One that is passed
+ *     over comes back uncounted, and may be moved to a spare slot before it is taken: so there are three
+ *     looks.
  * I5  A reply counts if the kernel says that the mailbox's user sent it, or root; others are thrown away, as
  *     late ones are.
  */
@@ -292,14 +293,14 @@ static enum found find(struct tg_box *box, const uint64_t where[2])
     for (;;) {
         const uint64_t before = redelivered(box);
         enum found found = NOWHERE;
-        for (int looks = 0; looks < 3 && found == NOWHERE; looks++) {
+        for (int looks = 0; looks < 3 && found < WAITS; looks++) {
             found = look_in_slots(box, where);
         }
-        if (found != NOWHERE || any_crowded(box)) {
-            return found != NOWHERE ? found : HELD;
+        if (found >= WAITS) {
+            return found;
         }
         if (redelivered(box) == before) { /* I4 */
-            return NOWHERE;
+            return found == NOWHERE && any_crowded(box) ? HELD : found;
         }
     }
 }

@@ -24,6 +24,19 @@ ended "$relay" 0 'it ends with its number'
 is 'and takes no more' "$(field a waiting) $(field b waiting)" '1 3'
 "$TONG" rm a b
 
+# A request is called on.
+"$TONG" create a
+"$TONG" create b
+"$TONG" relay a b --count 2 &
+relay=$!
+"$TONG" serve b --exec 'read word; [ "$word" = hello ] && echo there' --count 2 2>/dev/null &
+t 'the reply comes back' 0 there '' "$TONG" call a hello --timeout 20
+t 'or that there is none' 1 '' 'tong: call a: nobody answers; *' "$TONG" call a nonsense --timeout 20
+ended "$relay" 0 'both were passed on'
+wait
+is 'and nothing is left' "$(field a waiting) $(field a claimed) $(field b waiting)" '0 0 0'
+"$TONG" rm a b
+
 # What B does not take stays in A.
 "$TONG" create a
 "$TONG" create b --message-size 4

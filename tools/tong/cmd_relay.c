@@ -2,18 +2,21 @@
  * cmd_relay.c - `tong relay`: what comes into one mailbox goes on to another, of whatever carrier.
  *
  * A message is claimed, sent, and only then done: where this is killed in between, the first mailbox hands
- * it out again, so nothing is lost and the one in hand may go over twice.
+ * it out again, so nothing is lost and the one in hand may go over twice. A request is called on, for who
+ * has it must answer it: its caller watches this process, as this one watches who serves the other mailbox.
  */
 #include "tool.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct relay {
     struct tool_box from;
     struct tool_box to;
-    uint64_t left; /* messages still to be passed on, UINT64_MAX: all that come */
-    bool over;     /* nothing came for the time that was given, and no number was asked for */
+    uint64_t left;      /* messages still to be passed on, UINT64_MAX: all that come */
+    bool over;          /* nothing came for the time that was given, and no number was asked for */
+    struct iovec reply; /* room for one, mapped at the first request */
 };
 
 /* What its sender said of it goes with it. A place for replies is a name of its own carrier's. */
@@ -41,6 +44,75 @@ static int pass_on(struct relay *relay, const tong_message *m)
     return r == TONG_DROPPED ? 0 : r; /* the other mailbox counts what it drops */
 }
 
+/* As long as a message of the other mailbox may be. */
+static int room_for_reply(struct relay *relay)
+{
+    tong_status status = TONG_STATUS_INIT;
+    if (relay->reply.iov_base) {
+        return 0;
+    }
+    const int r = tong_stat(relay->to.name, &status);
+    if (r < 0) {
+        return r;
+    }
+    const uint64_t most = status.max_bytes < TONG_MESSAGE_MAX ? status.max_bytes : TONG_MESSAGE_MAX;
+    void *const room = mmap(NULL, (size_t)most, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) {
+        return -ENOMEM;
+    }
+    relay->reply = (struct iovec){ .iov_base = room, .iov_len = (size_t)most };
+    return 0;
+}
+
+/* 1: nobody answers there, which its caller is to be told. */
+static int call_on(struct relay *relay, tong_message *request)
+{
+    int r = room_for_reply(relay);
+    if (r < 0) {
+        return r;
+    }
+    tong_send_options with = said_of(request);
+    with.call = 0;
+    with.reply_to = NULL;
+    tool_signals_interrupt(relay->to.box);
+    const ssize_t n =
+        tong_call_with(relay->to.box, request->data, request->len, &with, relay->reply.iov_base,
+                       relay->reply.iov_len, TONG_FOREVER, NULL);
+    tool_signals_interrupt(relay->from.box);
+    if (n == -EOWNERDEAD && tong_stat(relay->to.name, &(tong_status)TONG_STATUS_INIT) == 0) {
+        return 1;
+    }
+    if (n < 0) {
+        return (int)n;
+    }
+    do {
+        r = tong_reply(relay->from.box, request, relay->reply.iov_base, (size_t)n, TONG_FOREVER);
+    } while (tool_again(r));
+    return r == -ENOENT ? 0 : r; /* its caller is gone */
+}
+
+static bool is_handed_out_again(const struct relay *relay)
+{
+    tong_status status = TONG_STATUS_INIT;
+    return tong_stat(relay->from.name, &status) == 0 && status.max_deliveries > 1;
+}
+
+/* 0 it is in the other mailbox, and done here. */
+static int move(struct relay *relay, tong_message *m)
+{
+    if (m->call == 0 || m->reply_to[0] == '\0') {
+        const int r = pass_on(relay, m);
+        return r != 0 ? r : tong_done(relay->from.box, m);
+    }
+    const int r = call_on(relay, m);
+    if (r != 1) {
+        return r;
+    }
+    return is_handed_out_again(relay) ? tong_return(relay->from.box, m)
+                                      : tong_done(relay->from.box, m);
+}
+
 static int relay_one(struct relay *relay)
 {
     tong_message message = TONG_MESSAGE_INIT;
@@ -53,7 +125,7 @@ static int relay_one(struct relay *relay)
         return tool_box_receive_error(&relay->from, r);
     }
     const size_t len = message.len;
-    r = pass_on(relay, &message);
+    r = move(relay, &message);
     if (r != 0) {
         const int kept = tong_return(relay->from.box, &message);
         const int code = tool_box_send_error(&relay->to, r, len);
@@ -63,8 +135,7 @@ static int relay_one(struct relay *relay)
         return code;
     }
     relay->left -= relay->left != UINT64_MAX;
-    r = tong_done(relay->from.box, &message);
-    return r < 0 ? tool_error(relay->from.args, relay->from.name, r, NULL) : TOOL_DONE;
+    return TOOL_DONE;
 }
 
 static int relay_all(struct relay *relay)
@@ -99,6 +170,9 @@ static int run(const struct tool_args *args)
     if (code == TOOL_DONE) {
         code = tool_box_close(&relay.from, relay_all(&relay));
     }
+    if (relay.reply.iov_base) {
+        (void)munmap(relay.reply.iov_base, relay.reply.iov_len);
+    }
     return tool_box_close(&relay.to, code);
 }
 
@@ -112,8 +186,10 @@ const struct tool_command tool_relay = {
         "A and B may be of different carriers. A message is taken out of A when it is in B: if\n"
         "this is killed nothing is lost, and the message in hand may come twice. It takes its "
         "key,\n"
-        "tag, priority and the name for a reply along; its sender is then this process. While B\n"
-        "is full this waits. Mailboxes that are not there are made.",
+        "tag and priority along; its sender is then this process. While B is full this waits.\n"
+        "A request (tong call) is called on: this waits for the reply of who serves B, and hands "
+        "it\n"
+        "to the caller. Mailboxes that are not there are made.",
     .options =
         (const struct tool_option[]){
             { "--count", "N", "end after N messages" },
