@@ -15,6 +15,7 @@
 #define END '.'
 
 static int keeps; /* P2 works long: it never says done */
+static int keyed; /* A, B, E and F have one key, C and D another one */
 
 static void receive_as(char me)
 {
@@ -68,10 +69,12 @@ static void send_letters(tong_mailbox *box, tong_mailbox *report, unsigned recei
                          char lines[2][sizeof(LETTERS)])
 {
     char text[2];
+    tong_send_options with = TONG_SEND_OPTIONS_INIT;
     memset(lines, ' ', 2 * sizeof(LETTERS));
     for (size_t i = 0; i < sizeof(LETTERS) - 1; i++) {
         until_waiting(receivers);
-        check(tong_send(box, &LETTERS[i], 1, TONG_FOREVER), "send");
+        with.key = keyed ? 1 + i / 2 % 2 : 0;
+        check(tong_send_with(box, &LETTERS[i], 1, &with, TONG_FOREVER), "send");
         read_report(report, text);
         lines[text[0] - '2'][i] = text[1];
     }
@@ -199,6 +202,10 @@ int main(void)
     keeps = 1;
     show(report, "least-loaded: P2 is busy with its first one", &options, print_picture);
     keeps = 0;
+    options.delivery = TONG_BY_KEY;
+    keyed = 1;
+    show(report, "by-key: A, B, E, F have one key, C and D another", &options, print_picture);
+    keyed = 0;
     options.delivery = TONG_OWN;
     options.policy = "youngest";
     show(report, "own:youngest, a function of this program", &options, print_picture);

@@ -8,16 +8,20 @@
  *           -DW0=1, -DW1=0, -DW2=2  what receiver r asks for   -DN0=1, -DN1, -DN2 receive calls of r
  *           -DQUEUED         each receiver calls when the one before it sleeps (a smaller search)
  *           -DLATER          receiver JOIN comes when 1 sleeps, the sender begins when all do
+ *           -DKEYS           delivery by key: nobody asks; tags 1 and 2 are keys, 3 is none (-DW0=0 -DW2=0)
  *           -DGIVE_UP=r      receiver r may time out at any moment     -DJOIN=r  receiver r opens the mailbox during the run
  * Mutants (each must fail): -DNR=2 with -DM_NOFENCE_S  -DM_NOFENCE_R  -DM_NO_WATCH; -DM_NO_TELL (who was rung for another's message
  *           tells nobody); -DM_NO_TELL_LEAVE (who leaves the queue tells nobody but whom TURN names); -DM_TELL_ONE (it tells only the
  *           first that takes whatever comes); -DM_NO_SECOND (nobody looks whether one of the others watches who is rung)
+ *           with -DKEYS: -DM_NO_PLACE (who takes does not get the place)  -DM_KEEP (a dead one keeps its places)
  *
- * Words     as in queue.pml; selecting  sleepers that ask: counted here from the tickets
+ * Words     as in queue.pml; own[k]  the receiver that has key k; under the token
+ *           selecting  sleepers that ask: counted here from the tickets
  * Rule      A message that a sleeper asks for is left to it; of several to the one that has waited longest. Of the others the lowest
  *           ticket takes, and who just comes takes when more is there for it than such sleepers.
  * Memory    as in queue.pml.   Death  at any step; the kernel wakes ONE watcher. No timers, no back-stop.
- * Checked   at the end no living receiver sleeps while a promised message waits that is its to take.
+ *           By key: a key is its who took its first message, until it is reaped; what is nobody's is for the lowest ticket.
+ * Checked   at the end no living receiver sleeps while a promised message waits that is its to take; no key at two living receivers.
  */
 #ifndef NR
 #define NR 3
@@ -64,6 +68,9 @@ byte holder = NONE;
 bit dead[NR + 1], fin[NR + 1], asl[NR];
 byte watch[NR];                 /* whose life words: bits */
 byte left = CRASHES;
+#ifdef KEYS
+byte own[4] = NONE, last[4] = NONE;
+#endif
 
 #if NR == 3
 #define EACH(X) X(0) X(1) X(2)
@@ -83,10 +90,26 @@ byte left = CRASHES;
 #define LIVE(q) (ticket[q] != 0)        /* the dead count until they are reaped */
 #define ASKER(q) (LIVE(q) && ASKS(q) != 0)
 #define TAKER(q) (LIVE(q) && ASKS(q) == 0)
+#ifdef KEYS
+#define LOW(q, v, m) ((q) != (v) && LIVE(q) && (!LIVE(v) || ticket[q] < ticket[v]))
+#define FREE_ONE(m) ((m) < pub && !gone[m] && own[tag[m]] == NONE)
+#if M == 1
+#define FREE_ONES FREE_ONE(0)
+#elif M == 2
+#define FREE_ONES (FREE_ONE(0) + FREE_ONE(1))
+#else
+#define FREE_ONES (FREE_ONE(0) + FREE_ONE(1) + FREE_ONE(2))
+#endif
+#define TAKES_ANY(v) (!ANY_OF(LOW, v, 0) || (!LIVE(v) && FREE_ONES > TAKERS))
+#define IS_HIS(v, m) ((m) < pub && !gone[m] && (own[tag[m]] == (v) || (own[tag[m]] == NONE && TAKES_ANY(v))))
+#define TELLS true
+#else
+#define TELLS SELECTING
 /* another one, q, asks for message m and comes before v */
 #define BEFORE(q, v, m) ((q) != (v) && LIVE(q) && ASKS(q) == tag[m] && (ASKS(v) == 0 || !LIVE(v) || ticket[q] < ticket[v]))
 #define IS_LEFT(v, m) ANY_OF(BEFORE, v, m)
 #define IS_HIS(v, m) ((m) < pub && !gone[m] && (ASKS(v) == 0 || ASKS(v) == tag[m]) && !IS_LEFT(v, m))
+#endif
 #if M == 1
 #define COUNT(v) IS_HIS(v, 0)
 #elif M == 2
@@ -134,7 +157,12 @@ inline store_turn(who) {
     }
 }
 inline ring(q) { atomic { drain_r(); bell[q]++ }; atomic { if :: asl[q] -> asl[q] = 0; watch[q] = 0 :: else fi } }
+#ifdef KEYS
+#define GIVE(m) if :: m < M && !mine && IS_HIS(r, m) -> y = m + 1; mine = 1 :: else fi;
+#define LAST(t) (last[t] == NONE || last[t] == r || dead[last[t]])
+#else
 #define GIVE(m) if :: m < M && !mine && IS_HIS(r, m) -> gone[m] = 1; mine = 1 :: else fi;
+#endif
 inline take() {
     atomic {
         GIVE(0)
@@ -145,6 +173,12 @@ inline take() {
         GIVE(2)
 #endif
         assert(mine) }
+#ifdef KEYS
+#ifndef M_NO_PLACE
+    ; if :: tag[y - 1] != 3 -> own[tag[y - 1]] = r :: else fi
+#endif
+    ; atomic { y--; assert(tag[y] == 3 || LAST(tag[y])); last[tag[y]] = r; gone[y] = 1; y = 0 }
+#endif
 }
 /* one of the others must watch o */
 inline have_watched() {
@@ -170,7 +204,11 @@ inline appoint() {
 #ifdef M_TELL_ONE
 #define TO_TELL(q) (LIVE(q) && (q) == c)
 #else
+#ifdef KEYS
+#define TO_TELL(q) LIVE(q)
+#else
 #define TO_TELL(q) (LIVE(q) && ((q) == c || ASKS(q) != 0))
+#endif
 #endif
 /* while some ask: whoever something is there for, but one */
 inline tell_all(but) {
@@ -178,7 +216,7 @@ inline tell_all(but) {
     skip
 #else
     if
-    :: SELECTING ->
+    :: TELLS ->
         y = 0;
         do
         :: y < NR ->
@@ -211,6 +249,10 @@ inline reap_all() {
     :: x < NR ->
         if
         :: joined[x] && dead[x] ->
+#if defined(KEYS) && !defined(M_KEEP)
+            if :: own[1] == x -> own[1] = NONE :: else fi;
+            if :: own[2] == x -> own[2] = NONE :: else fi;
+#endif
             leave(x);
             atomic { joined[x] = 0; any = 1; d = x; EACH(WAKE_LIFE) d = 0 }
         :: else
@@ -224,7 +266,11 @@ inline reap_all() {
     fi;
     atomic { x = 0; any = 0; h = 0; c = 0 }
 }
+#ifdef KEYS
+#define OURTURN true
+#else
 #define OURTURN (ASKS(r) != 0 || (c == r && LIVE(r)) || (!LIVE(r) && COUNT(r) > TAKERS))
+#endif
 
 #ifdef QUEUED
 #define START(r) ((r) == 0 || asl[(r) - 1] || dead[(r) - 1] || fin[(r) - 1])
@@ -370,8 +416,12 @@ end: do
 }
 
 /* a message that waits keeps nobody asleep who asks for it, and nobody who takes whatever comes, unless one asleep asks for it */
+#ifdef KEYS
+#define HIS(q, m) ((m) < prom && !gone[m] && (own[tag[m]] == (q) || own[tag[m]] == NONE || dead[own[tag[m]]]))
+#else
 #define TAGGED(q, m, n) (asl[q] && !dead[q] && ASKS(q) == tag[m])
 #define HIS(q, m) ((m) < prom && !gone[m] && (ASKS(q) == tag[m] || (ASKS(q) == 0 && !ANY_OF(TAGGED, m, 0))))
+#endif
 #if M == 1
 #define WAITING(q) HIS(q, 0)
 #elif M == 2

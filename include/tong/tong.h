@@ -85,6 +85,12 @@ enum tong_delivery {
     /* who has the fewest claims, of several the one who has waited longest; who comes with more than one
      * who waits leaves it to that one, always */
     TONG_LEAST_LOADED = 5,
+    /* who has the message's key (tong_send_options): it took the first message with that key, and gets all
+     * others until it closes its handle or dies; no key is with two receivers at a time. What has no key, or
+     * one that is nobody's yet, goes as with first-come. A receiver passes over what is another's, 64
+     * messages of a sender at most: then what stands behind them waits for the other one. There are 1024
+     * places for keys: several may share one, and go to the same receiver. */
+    TONG_BY_KEY = 6,
     TONG_EVERYONE = 7, /* all of them: each gets every message; see tong_open() */
     TONG_OWN = 8       /* whom your function chooses: tong_options.policy, tong_policy_register() */
 };

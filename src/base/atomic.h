@@ -1,5 +1,5 @@
 /*
- * Atomic access named by its order. Every shared field is a tg_a32 or tg_a64.
+ * Atomic access named by its order. Every shared field is a tg_a32 or tg_a64, or one of a table of tg_a16.
  *
  * The order sits on the access itself, so that the thread sanitizer understands it. Stores pass
  * a crash point first: a store is where a survivor may see a difference.
@@ -12,12 +12,15 @@
 
 #include "base/point.h"
 
+typedef _Atomic uint16_t tg_a16;
 typedef _Atomic uint32_t tg_a32;
 typedef _Atomic uint64_t tg_a64;
 
-_Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
+_Static_assert(ATOMIC_SHORT_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2 &&
+                   ATOMIC_LLONG_LOCK_FREE == 2,
                "shared words must be lock-free");
-_Static_assert(sizeof(tg_a32) == 4 && sizeof(tg_a64) == 8, "shared words have no padding");
+_Static_assert(sizeof(tg_a16) == 2 && sizeof(tg_a32) == 4 && sizeof(tg_a64) == 8,
+               "shared words have no padding");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "the low half of a 64-bit word is used as a futex");
 

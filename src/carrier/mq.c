@@ -106,6 +106,7 @@ static int act(const tong_options *o, tong_options *ret_own)
 {
     *ret_own = *o;
     if (o->capacity == 0 || o->full == TONG_DROP_OLDEST || o->delivery == TONG_EVERYONE ||
+        o->delivery == TONG_BY_KEY ||
         (o->capacity == TONG_UNBOUNDED && o->link_capacity == TONG_UNBOUNDED)) {
         return -EOPNOTSUPP;
     }

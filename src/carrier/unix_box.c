@@ -477,7 +477,7 @@ static int check(const char *name, unsigned flags, const tong_options *options)
         /* Not yet: what a sender takes back, or drops, is in the owner's socket by then. */
         const bool can = options->owner == TONG_PROCESS && options->capacity != 0 &&
                          options->full != TONG_DROP_OLDEST && options->max_deliveries == 0 &&
-                         options->delivery != TONG_EVERYONE;
+                         options->delivery != TONG_EVERYONE && options->delivery != TONG_BY_KEY;
         return can ? 0 : -EOPNOTSUPP;
     }
     return r;

@@ -141,6 +141,7 @@ struct tg_receiver {
     uint32_t delivery;   /* the word that policy and own were made from */
     uint64_t random;     /* state of the generator, see policy/random.c */
     struct tg_wish wish; /* of the present call; its gate guards it */
+    bool takes_any;      /* of the present look, by key: see select.h */
     struct tg_own_policy own;
 };
 
@@ -653,6 +654,8 @@ int tg_take_too_often(struct tg_box *box, struct tg_take *take);
 uint32_t tg_take_count(struct tg_box *box, const struct tg_viewer *viewer, uint32_t most);
 /* Whether something may be there; a hint, no token needed. */
 bool tg_take_hint(struct tg_box *box);
+/* The same whatever the present call asks for. */
+bool tg_take_hint_any(struct tg_box *box);
 
 /* ---- request.c; token held unless said */
 

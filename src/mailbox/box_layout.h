@@ -32,7 +32,7 @@
 #define TG_ROOM_MAGIC UINT32_C(0x6d6f7274) /* "trom" */
 #define TG_BELL_MAGIC UINT32_C(0x6c6c6274) /* "tbll" */
 #define TG_BOOK_MAGIC UINT32_C(0x6b6f6274) /* "tbok" */
-#define TG_BOX_VERSION 6u
+#define TG_BOX_VERSION 7u
 
 #define TG_SLOTS_MAX 256u
 #define TG_CLAIMS_MAX 64u /* entries a slot */
@@ -272,7 +272,21 @@ _Static_assert(sizeof(struct tg_origin) == 176, "format: origin");
 
 #define TG_EXTENSION_MOST (sizeof(struct tg_attributes) + TONG_NAME_MAX + sizeof(struct tg_origin))
 
+/* By key: to whom the messages of each place for keys go. In the page of the head. */
+#define TG_KEYS_MAX 1024u
+
+struct tg_box_keys {
+    tg_a16 slot[TG_KEYS_MAX]; /* slot + 1 of the receiver that has it, 0 nobody; the holder */
+};
+
+_Static_assert(sizeof(struct tg_box_keys) == 2 * TG_KEYS_MAX, "format: keys");
+
+#define TG_BOX_KEYS_OFF 2048u
 #define TG_BOX_SLOTS_OFF 4096u
+
+_Static_assert(sizeof(struct tg_box_head) <= TG_BOX_KEYS_OFF &&
+                   TG_BOX_KEYS_OFF + sizeof(struct tg_box_keys) <= TG_BOX_SLOTS_OFF,
+               "format: keys");
 #define TG_BOX_ROWS_OFF (TG_BOX_SLOTS_OFF + TG_SLOTS_MAX * 128u)
 #define TG_BOX_ENTRIES_OFF (TG_BOX_ROWS_OFF + TG_LINKS_MAX * 128u)
 #define TG_BOX_SIZE (TG_BOX_ENTRIES_OFF + TG_SLOTS_MAX * TG_CLAIMS_MAX * 32u)

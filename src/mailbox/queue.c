@@ -86,6 +86,13 @@ static bool something_for(struct tg_box *box, const struct tg_viewer *viewer)
     return tg_links_stale(box) || tg_take_count(box, viewer, 1) != 0;
 }
 
+/* For somebody in an event loop, who may have keys. */
+static bool something_at_all(struct tg_box *box)
+{
+    const struct tg_viewer comer = tg_select_comer(box);
+    return box->policy->by_key ? tg_take_hint_any(box) : something_for(box, &comer);
+}
+
 static bool something_for_sleeper(struct tg_box *box, uint32_t slot)
 {
     const struct tg_viewer sleeper = tg_select_sleeper(box, slot);
@@ -132,7 +139,7 @@ static void count_sleepers(struct tg_box *box)
 /* I6. Where the lowest ticket is first, whoever sleeps behind it came to know it. */
 static void have_watched(struct tg_box *box, uint32_t first)
 {
-    if ((box->policy->choose == NULL && !tg_select_any(box)) || first == TG_SLOTS_MAX) {
+    if ((box->policy->choose == NULL && !tg_select_is_used(box)) || first == TG_SLOTS_MAX) {
         return;
     }
     const uint32_t came = tg_load_relaxed(&box->slots[first].came);
@@ -152,17 +159,17 @@ static void have_watched(struct tg_box *box, uint32_t first)
     }
 }
 
-/* While some ask for something: whoever something is there for is told, but one. */
+/* While not all take whatever comes: whoever something is there for is told, but one. */
 static void tell_all(struct tg_box *box, uint32_t but)
 {
-    if (!tg_select_any(box)) {
+    if (!tg_select_is_used(box)) {
         return;
     }
     const uint32_t chosen = tg_choice_first(box);
     const uint32_t n = n_slots(box);
     for (uint32_t i = 0; i < n; i++) {
         const bool waits = tg_load_relaxed(&box->slots[i].ticket) != 0 &&
-                           (i == chosen || tg_select_is_asking(box, i));
+                           (i == chosen || box->policy->by_key || tg_select_is_asking(box, i));
         if (waits && i != but && something_for_sleeper(box, i)) {
             tg_box_ring_slot(box, i);
             have_watched(box, i);
@@ -176,8 +183,7 @@ void tg_queue_leave(struct tg_box *box, uint32_t slot)
     /* Counted, not subtracted: a leaver that died half way is made good. */
     count_sleepers(box);
     /* What waited for it may be for one in an event loop now. */
-    const struct tg_viewer comer = tg_select_comer(box);
-    if (tg_load_relaxed(&box->head->arms) != box->rx.ringer.note && something_for(box, &comer)) {
+    if (tg_load_relaxed(&box->head->arms) != box->rx.ringer.note && something_at_all(box)) {
         tg_poll_nudge(box);
     }
     const uint32_t first = first_one(box);
@@ -252,6 +258,8 @@ int tg_queue_prepare(struct tg_box *box, struct tg_waitset *set)
     }
     const uint32_t first = first_one(box);
     if (first == box->rx.slot) {
+        /* It may be so only now that it stands in the queue. */
+        box->rx.takes_any = true;
         const struct tg_viewer me = tg_select_me(box);
         set_turn(box, first);
         if (something_for(box, &me)) {

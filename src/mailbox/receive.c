@@ -21,19 +21,29 @@
 
 /* ---- one look, token held */
 
-static bool is_our_turn(struct tg_box *box, const struct tg_call *call)
+/* Of who takes whatever comes; of such messages only where some have a key. */
+static bool is_next(struct tg_box *box, const struct tg_call *call)
 {
     const uint32_t sleepers = tg_queue_sleepers(box);
-    /* Who asks for some messages only finds out at each of them. */
-    if (box->rx.wish.selects || sleepers == 0 || (call->queued && tg_queue_is_first(box))) {
+    if (sleepers == 0 || (call->queued && tg_queue_is_first(box))) {
         return true;
     }
     const uint32_t needed = tg_choice_needed(box, sleepers);
     if (needed <= 1) {
         return true;
     }
-    const struct tg_viewer me = tg_select_me(box);
-    return !call->queued && needed != TG_NEVER_TAKES && tg_take_count(box, &me, needed) >= needed;
+    const struct tg_viewer who = box->policy->by_key ? tg_select_nobody() : tg_select_me(box);
+    return !call->queued && needed != TG_NEVER_TAKES && tg_take_count(box, &who, needed) >= needed;
+}
+
+static bool is_our_turn(struct tg_box *box, const struct tg_call *call)
+{
+    /* Who asks for some messages only, or has keys, finds out at each message. */
+    if (box->rx.wish.selects || box->policy->by_key) {
+        box->rx.takes_any = box->rx.wish.selects || is_next(box, call);
+        return true;
+    }
+    return is_next(box, call);
 }
 
 bool tg_receive_is_turn(struct tg_box *box)
@@ -111,12 +121,17 @@ int tg_receive_give_up(struct tg_box *box, struct tg_call *call, int r)
 
 /* ---- sleeping */
 
+static bool takes_all(const struct tg_box *box)
+{
+    return !box->rx.wish.selects && !box->policy->by_key;
+}
+
 /* The back-stop: look at everything, and trust the locks alone. */
 static void backstop(struct tg_box *box)
 {
     const uint32_t n = tg_load_relaxed(&box->head->n_slots);
-    /* What is there may not be what is asked for: then the next look tells. */
-    bool found = !box->rx.wish.selects && tg_receive_hint(box);
+    /* What is there may not be for this one: then the next look tells. */
+    bool found = takes_all(box) && tg_receive_hint(box);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX && !found; i++) {
         const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
         found = owner != 0 && owner != box->me &&
@@ -238,7 +253,7 @@ static bool may_go_short(struct tg_box *box, const struct tg_take *take, const s
 static void note_taken(struct tg_box *box, const struct tg_call *call)
 {
     tg_choice_served(box);
-    if (call->by_backstop && box->rx.wish.selects) {
+    if (call->by_backstop && !takes_all(box)) {
         (void)tg_add(&box->head->finds, 1);
     }
 }

@@ -412,6 +412,7 @@ int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_tak
         if (r < 0) {
             return r;
         }
+        tg_keys_take(box, take->how != TG_TAKE_SKIP ? offer.about.key : 0);
         if (!decide(box, at, entry, &offer)) {
             tg_take_drop(take);
             continue;

@@ -289,6 +289,9 @@ static int whose(struct tg_box *box, const struct tg_viewer *viewer, const struc
 static int take_it(struct tg_box *box, struct tg_take *take, struct tg_box_entry *entry,
                    uint32_t state, const struct tg_said *said)
 {
+    if (take->how == TG_TAKE_CLAIM || (take->how == TG_TAKE_COPY && take->len <= take->size)) {
+        tg_keys_take(box, said->attributes.key);
+    }
     int r = take_entry(box, take, entry, state);
     if (r == TG_OVERTAKEN) {
         one_returned_less(box);

@@ -26,7 +26,9 @@
  *     the one that the policy chooses. Whoever goes to sleep, or leaves the queue, while some ask
  *     for something rings everybody for whom something is there (queue.c): so one that is rung for
  *     a message that is not for it tells the one that it is for.
- * I5  One function judges for the caller and for a sleeper that may be rung. Who is rung takes the
+ * I5  What another receiver has the key of is passed over in the same way, where delivery is by key (keys.c);
+ *     what is nobody's is the one's that has waited longest.
+ * I6  One function judges for the caller and for a sleeper that may be rung. Who is rung takes the
  *     message, or another one was faster: two never ring each other in a circle.
  */
 #include "mailbox/select.h"
@@ -49,18 +51,28 @@ struct tg_viewer tg_select_me(const struct tg_box *box)
     const uint64_t ticket = tg_load_relaxed(&box->slots[box->rx.slot].ticket);
     return (struct tg_viewer){ .wish = box->rx.wish,
                                .slot = box->rx.slot,
-                               .ticket = ticket != 0 ? ticket : UINT64_MAX };
+                               .ticket = ticket != 0 ? ticket : UINT64_MAX,
+                               .takes_any = box->rx.takes_any };
 }
 
 struct tg_viewer tg_select_comer(const struct tg_box *box)
 {
-    return (struct tg_viewer){ .slot = box->rx.slot, .ticket = UINT64_MAX };
+    return (struct tg_viewer){ .slot = box->rx.slot,
+                               .ticket = UINT64_MAX,
+                               .takes_any = box->rx.takes_any };
 }
 
-struct tg_viewer tg_select_sleeper(const struct tg_box *box, uint32_t slot)
+struct tg_viewer tg_select_nobody(void)
+{
+    return (struct tg_viewer){ .slot = TG_SLOTS_MAX, .ticket = UINT64_MAX, .takes_any = true };
+}
+
+struct tg_viewer tg_select_sleeper(struct tg_box *box, uint32_t slot)
 {
     const struct tg_box_slot *s = &box->slots[slot];
     struct tg_viewer viewer = { .slot = slot, .ticket = tg_load_relaxed(&s->ticket) };
+    viewer.takes_any =
+        !box->policy->by_key || tg_select_is_asking(box, slot) || tg_choice_first(box) == slot;
     const uint32_t asks = tg_load_relaxed(&s->asks);
     if (asks != 0) {
         viewer.wish = (struct tg_wish){ .from = tg_load_relaxed(&s->from),
@@ -118,6 +130,15 @@ static bool wants(const struct tg_wish *wish, const struct tg_about *about)
     return (wish->tag == 0 || about->tag == wish->tag) && about->priority >= wish->min_priority;
 }
 
+/* By key: whether a message is that receiver's, or anybody's. */
+static bool has_key(const struct tg_box *box, uint32_t slot, const struct tg_about *about,
+                    bool *ret_any)
+{
+    const uint32_t owner = about->key != 0 ? tg_keys_owner(box, about->key) : TG_SLOTS_MAX;
+    *ret_any = owner == TG_SLOTS_MAX;
+    return *ret_any || owner == slot;
+}
+
 static bool leaves(const struct tg_box *box)
 {
     const struct tg_arrival one = { .sleepers = 1 };
@@ -136,7 +157,9 @@ static bool is_left(struct tg_box *box, const struct tg_viewer *viewer, struct t
             continue;
         }
         const struct tg_viewer other = tg_select_sleeper(box, i);
-        if (tg_select_link(box, &other.wish, at) && wants(&other.wish, about)) {
+        bool any;
+        if (tg_select_link(box, &other.wish, at) && wants(&other.wish, about) &&
+            (!box->policy->by_key || has_key(box, i, about, &any))) {
             return true;
         }
     }
@@ -146,8 +169,13 @@ static bool is_left(struct tg_box *box, const struct tg_viewer *viewer, struct t
 enum tg_judgement tg_select_judge(struct tg_box *box, const struct tg_viewer *viewer,
                                   struct tg_attached *at, const struct tg_about *about)
 {
-    if (!wants(&viewer->wish, about)) {
+    bool any = false;
+    if (!wants(&viewer->wish, about) ||
+        (box->policy->by_key && !has_key(box, viewer->slot, about, &any))) {
         return TG_NOT_MINE;
+    }
+    if (any && !viewer->takes_any) {
+        return TG_ANOTHERS;
     }
     return is_left(box, viewer, at, about) ? TG_ANOTHERS : TG_MINE;
 }

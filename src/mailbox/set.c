@@ -77,6 +77,9 @@ int tg_box_set(struct tg_box *box, const tong_options *options, unsigned what)
     if (r == 0 && (box->everyone || delivery == TONG_EVERYONE)) {
         return -EOPNOTSUPP; /* what was taken stands in other places there */
     }
+    if (r == 0 && box->way != NULL && delivery == TONG_BY_KEY) {
+        return -EOPNOTSUPP; /* a queue gives its first message alone */
+    }
     if (r == 0) {
         r = tg_box_may_change(box);
     }

@@ -18,7 +18,7 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "mailbox/box.h"
+#include "mailbox/select.h"
 
 static uint32_t n_slots(const struct tg_box *box)
 {
@@ -131,6 +131,7 @@ static void count_taken(struct tg_box *box)
 static void reap(struct tg_box *box, uint32_t slot, uint64_t owner)
 {
     (void)give_all_back(box, slot);
+    tg_keys_give_up(box, slot);
     /* Whatever it was doing with the queue when it died. */
     tg_queue_leave(box, slot);
     tg_poll_clear_slot(box, slot);
@@ -293,6 +294,7 @@ void tg_slot_leave(struct tg_box *box)
     if (give_all_back(box, box->rx.slot)) {
         tg_request_tell(box);
     }
+    tg_keys_give_up(box, box->rx.slot);
     if (tg_load_relaxed(&box->slots[box->rx.slot].ticket) != 0) {
         tg_queue_leave(box, box->rx.slot);
     }

@@ -35,7 +35,7 @@ static bool hint_of_link(const struct tg_box *box, const struct tg_attached *at)
                       : tg_reader_hint(&at->reader, tg_load_relaxed(&at->row->next));
 }
 
-bool tg_take_hint(struct tg_box *box)
+static bool hint_for(struct tg_box *box, const struct tg_wish *wish)
 {
     if (tg_load_relaxed(&box->head->n_returned) != 0 || tg_links_stale(box)) {
         return true;
@@ -45,7 +45,7 @@ bool tg_take_hint(struct tg_box *box)
     }
     for (uint32_t i = 0; i < box->rx.n_attached; i++) {
         struct tg_attached *at = box->rx.attached[i];
-        if (at->reader.damaged || !tg_select_link(box, &box->rx.wish, at)) {
+        if (at->reader.damaged || !tg_select_link(box, wish, at)) {
             continue;
         }
         if (hint_of_link(box, at)) {
@@ -53,6 +53,17 @@ bool tg_take_hint(struct tg_box *box)
         }
     }
     return hint_of_users(box);
+}
+
+bool tg_take_hint(struct tg_box *box)
+{
+    return hint_for(box, &box->rx.wish);
+}
+
+bool tg_take_hint_any(struct tg_box *box)
+{
+    const struct tg_wish all = { .only = NULL };
+    return hint_for(box, &all);
 }
 
 /* For who takes whatever comes. */
@@ -190,10 +201,10 @@ int tg_take_judge(const struct tg_box *box, struct tg_take *take, uint32_t state
     take->is_asked = false;
     take->answering = NULL;
     ret_said->attributes.deadline_ns = 0;
+    ret_said->attributes.tag = 0;
+    ret_said->attributes.key = 0;
+    ret_said->attributes.priority = 0;
     if (take->extension == 0) {
-        ret_said->attributes.tag = 0;
-        ret_said->attributes.key = 0;
-        ret_said->attributes.priority = 0;
         return take->call == 0 ? TG_WANTED : TG_UNWANTED;
     }
     const int r = tg_take_said(take, ret_said);
@@ -281,11 +292,16 @@ static bool is_overtaken(const struct tg_box *box, const struct tg_take *take)
     return box->lossy && tg_overtaken_message(take->at, take->sequence);
 }
 
+static bool fits(const struct tg_take *take, size_t len)
+{
+    return take->how != TG_TAKE_COPY || len <= take->size;
+}
+
 /* 1 taken, TG_OVERTAKEN, -errno. */
 static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_message_view *view)
 {
     int r = 0;
-    if (take->how == TG_TAKE_COPY && view->len > take->size) {
+    if (!fits(take, view->len)) {
         return -EMSGSIZE;
     }
     if (view->len >= LONG_COPY) {
@@ -358,7 +374,7 @@ static int choose(struct tg_box *box, struct tg_take *take, struct tg_message_vi
     if (r != 1 || ahead == 0 || take->how == TG_TAKE_LOOK) {
         return r;
     }
-    if (take->how == TG_TAKE_COPY && view->len > take->size) {
+    if (!fits(take, view->len)) {
         tg_take_tell(box, take, said);
         return -EMSGSIZE;
     }
@@ -384,7 +400,7 @@ static int try_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take 
         tg_take_throw_away(box, take, &view, r);
         return TG_PASSED;
     }
-    if (r == TG_WANTED && (box->rx.wish.selects || tg_select_any(box))) {
+    if (r == TG_WANTED && (box->rx.wish.selects || tg_select_is_used(box))) {
         r = choose(box, take, &view, &said);
         if (r != 1) {
             return r;
@@ -392,6 +408,9 @@ static int try_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take 
     }
     if (r < 0 || take->how == TG_TAKE_LOOK) {
         return r < 0 ? r : 1;
+    }
+    if (fits(take, view.len)) {
+        tg_keys_take(box, take->how != TG_TAKE_SKIP ? said.attributes.key : 0);
     }
     r = hand_out(box, take, &view);
     if (r == 1 || r == -EMSGSIZE) {

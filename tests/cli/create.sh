@@ -92,6 +92,7 @@ options_give 'delivery round-robin' 'delivery=round-robin' --delivery round-robi
 options_give 'delivery random' 'delivery=random' --delivery random
 options_give 'delivery own:fair' 'delivery=own:fair' --delivery own:fair
 options_give 'delivery least-loaded' 'delivery=least-loaded' --delivery least-loaded
+options_give 'delivery by-key' 'delivery=by-key' --delivery by-key
 options_give 'delivery everyone' 'delivery=everyone' --delivery everyone
 options_give 'drop-newest' 'full=drop-newest' --full drop-newest
 options_give 'drop-oldest' 'full=drop-oldest' --full drop-oldest
@@ -115,7 +116,7 @@ t 'a message size that is too much' 2 '' '*--message-size: 4G is too much; at mo
     "$TONG" create box --message-size 4G
 t 'a size that is no number' 2 '' '*--max-bytes: 5X is not a number; say 10, or 4K, 64M, 2G*' \
     "$TONG" create box --max-bytes 5X
-t 'an unknown delivery' 2 '' '*--delivery: there is no fair; say one of first-come, any, exclusive, round-robin, random, least-loaded, everyone*' \
+t 'an unknown delivery' 2 '' '*--delivery: there is no fair; say one of first-come, any, exclusive, round-robin, random, least-loaded, by-key, everyone*' \
     "$TONG" create box --delivery fair
 t 'a policy that cannot be' 2 '' '*--delivery: .x is no name of a policy; a name has 1 to 63 of *' \
     "$TONG" create box --delivery own:.x

@@ -193,6 +193,13 @@ static bool refuses_drop_oldest(void)
     return refuses_options(&options);
 }
 
+static bool refuses_by_key(void)
+{
+    tong_options options = kit_options();
+    options.delivery = TONG_BY_KEY;
+    return refuses_options(&options);
+}
+
 static bool refuses_in_place(void)
 {
     const char *name = kit_name("kit-asks");
@@ -219,6 +226,7 @@ static const struct feature {
     { KIT_LINK_CAPACITY, "link-capacity", refuses_link_capacity },
     { KIT_IN_PLACE, "in-place", refuses_in_place },
     { KIT_OWN_POLICY, "own-policy", refuses_own_policy },
+    { KIT_BY_KEY, "by-key", refuses_by_key },
     { KIT_DEATH_NOTICE, "death-notice", NULL },
     { KIT_EVERYONE, "everyone", refuses_everyone },
     { KIT_DROP_OLDEST, "drop-oldest", refuses_drop_oldest },
@@ -317,6 +325,9 @@ static unsigned abilities_in(const tong_options *options)
     }
     if (options->full == TONG_DROP_OLDEST) {
         asked |= KIT_DROP_OLDEST;
+    }
+    if (options->delivery == TONG_BY_KEY) {
+        asked |= KIT_BY_KEY;
     }
     if (options->policy || options->delivery == TONG_OWN) {
         asked |= KIT_OWN_POLICY;

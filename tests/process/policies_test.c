@@ -435,6 +435,92 @@ static void least_loaded_never_lets_one_wait_while_another_holds_two(void)
     empty_room(&room);
 }
 
+/* ---- by key */
+
+enum {
+    KEYS = 97
+};
+
+static uint64_t key_of(uint64_t k)
+{
+    return 1 + (k * UINT64_C(2654435761) >> 13) % KEYS;
+}
+
+/* Bursts of some messages, each to a key of its own. */
+static void send_keyed(struct room *room, uint64_t first, uint64_t n)
+{
+    struct kit_random random = kit_random_stream(9);
+    for (uint64_t k = first; k < first + n; k++) {
+        tong_send_options with = TONG_SEND_OPTIONS_INIT;
+        with.key = key_of(k);
+        if (kit_random_below(&random, 5) == 0) {
+            until_all_wait(room);
+        }
+        kit_ok(tong_send_with(room->box, &k, sizeof k, &with, KIT_PATIENCE));
+        room->sent++;
+    }
+    until_all_wait(room);
+}
+
+/* Who has each key in that part; it must be one alone. */
+static void who_has(const struct room *room, uint64_t first, uint64_t n, uint32_t has[KEYS + 1])
+{
+    for (uint64_t key = 0; key <= KEYS; key++) {
+        has[key] = SEATS_MOST;
+    }
+    for (uint64_t k = first; k < first + n; k++) {
+        uint32_t *const seat = &has[key_of(k)];
+        if (*seat != SEATS_MOST && *seat != who_got(room, k)) {
+            kit_fail("key %u is at %u and at %u", (unsigned)key_of(k), *seat, who_got(room, k));
+        }
+        *seat = who_got(room, k);
+    }
+}
+
+static void by_key_no_key_is_with_two_receivers(void)
+{
+    struct room room;
+    const uint32_t seats = 4;
+    uint32_t has[KEYS + 1];
+    uint32_t keys[SEATS_MOST + 1] = { 0 };
+    fill_room(&room, TONG_BY_KEY, seats, sit);
+    const uint64_t n = messages();
+    send_keyed(&room, 0, n);
+    who_has(&room, 0, n, has);
+    for (uint32_t key = 1; key <= KEYS; key++) {
+        keys[has[key]]++;
+    }
+    printf("by key, %llu messages: of %d keys", (unsigned long long)n, KEYS);
+    for (uint32_t i = 0; i < seats; i++) {
+        printf(" %u", keys[i]);
+        kit_true(keys[i] != 0);
+    }
+    printf("\n");
+    empty_room(&room);
+}
+
+static void by_key_another_one_gets_what_a_dead_one_had(void)
+{
+    struct room room;
+    const uint32_t seats = 3;
+    const uint32_t dies = 1;
+    uint32_t before[KEYS + 1];
+    uint32_t after[KEYS + 1];
+    fill_room(&room, TONG_BY_KEY, seats, sit);
+    const uint64_t n = messages() / 2;
+    send_keyed(&room, 0, n);
+    kit_kill(&room.children[dies]);
+    room.n = seats - 1;
+    send_keyed(&room, n, n);
+    who_has(&room, 0, n, before);
+    who_has(&room, n, n, after);
+    for (uint32_t key = 1; key <= KEYS; key++) {
+        kit_true(after[key] != dies && (before[key] == dies || before[key] == after[key]));
+    }
+    room.children[dies] = room.children[2];
+    empty_room(&room);
+}
+
 int main(int argc, char **argv)
 {
     static const struct kit_test tests[] = {
@@ -446,6 +532,8 @@ int main(int argc, char **argv)
         KIT_TEST_LONG(random_is_fair_whoever_was_served_before, 120),
         KIT_TEST_LONG(least_loaded_serves_one_with_the_fewest_claims, 120),
         KIT_TEST_LONG(least_loaded_never_lets_one_wait_while_another_holds_two, 120),
+        KIT_TEST_LONG(by_key_no_key_is_with_two_receivers, 120),
+        KIT_TEST_LONG(by_key_another_one_gets_what_a_dead_one_had, 120),
     };
     return kit_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
 }

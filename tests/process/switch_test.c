@@ -440,7 +440,7 @@ static void switched_again_and_again_nothing_is_lost(void)
 {
     static const uint32_t policies[] = { TONG_FIRST_COME,  TONG_RANDOM,       TONG_ANY,
                                          TONG_ROUND_ROBIN, TONG_LEAST_LOADED, TONG_OWN,
-                                         TONG_EXCLUSIVE };
+                                         TONG_BY_KEY,      TONG_EXCLUSIVE };
     struct room room = { .world = kit_shared(sizeof *room.world) };
     struct kit_random random = kit_random_stream(3);
     tong_options options = kit_options();

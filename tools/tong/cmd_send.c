@@ -190,7 +190,7 @@ const struct tool_command tool_send = {
             { "--lines", NULL, "each line is a message, without its newline" },
             { "--null", NULL, "each part that ends with a NUL byte is a message" },
             { "--stream", NULL, "numbered pieces for one `receive --stream`, with an end" },
-            { "--key", "K", "what it is about, a text" },
+            { "--key", "K", "what it is about, a text: see delivery by-key" },
             { "--tag", "N", "what it is, a number: see `receive --tag`" },
             { "--priority", "N", "0 to 31, the highest" },
             { "--expiry", "S", "nobody gets it any more when S seconds are over" },

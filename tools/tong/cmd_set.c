@@ -65,7 +65,7 @@ const struct tool_command tool_set = {
         (const struct tool_option[]){
             { "--delivery", "P",
               "who gets a message: first-come, any, exclusive, round-robin, random, "
-              "least-loaded, or own:NAME" },
+              "least-loaded, by-key, or own:NAME" },
             { NULL, NULL, NULL },
         },
     .run = run,

@@ -9,11 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const tool_delivery_words[] = { "first-come",  "any",    "exclusive",
-                                            "round-robin", "random", "least-loaded",
-                                            "everyone",    NULL };
-#define WORD_EVERYONE 6u /* the one whose number is another */
-
+const char *const tool_delivery_words[] = { "first-come",  "any",      "exclusive",
+                                            "round-robin", "random",   "least-loaded",
+                                            "by-key",      "everyone", NULL };
 static const char *delivery_text(uint32_t delivery, const char *policy,
                                  char buffer[TOOL_DELIVERY_TEXT])
 {
@@ -22,10 +20,7 @@ static const char *delivery_text(uint32_t delivery, const char *policy,
         snprintf(buffer, TOOL_DELIVERY_TEXT, TOOL_OWN "%s", policy);
         return buffer;
     }
-    if (delivery == TONG_EVERYONE) {
-        return tool_delivery_words[WORD_EVERYONE];
-    }
-    return delivery < n - 1 ? tool_delivery_words[delivery] : "unknown";
+    return delivery < n ? tool_delivery_words[delivery] : "unknown";
 }
 
 const char *tool_delivery_text(const tong_status *s, char buffer[TOOL_DELIVERY_TEXT])
@@ -87,12 +82,7 @@ int tool_value_delivery(const struct tool_args *args, tong_options *options)
     const char *const word = tool_value(args, "--delivery");
     const size_t own = sizeof(TOOL_OWN) - 1;
     if (!word || strncmp(word, TOOL_OWN, own) != 0) {
-        const int code =
-            tool_value_word(args, "--delivery", tool_delivery_words, &options->delivery);
-        if (options->delivery == WORD_EVERYONE) {
-            options->delivery = TONG_EVERYONE;
-        }
-        return code;
+        return tool_value_word(args, "--delivery", tool_delivery_words, &options->delivery);
     }
     options->delivery = TONG_OWN;
     options->policy = word + own;

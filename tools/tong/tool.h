@@ -154,7 +154,7 @@ extern const char *const tool_top_words[];
         { "--max-bytes", "N", "memory the messages may take, as 256M or 2G" },                     \
         { "--delivery", "P",                                                                       \
           "who gets a message: first-come, any, exclusive, round-robin, random, "                  \
-          "least-loaded, everyone, or own:NAME" },                                                 \
+          "least-loaded, by-key, everyone, or own:NAME" },                                         \
         { "--full", "F", "what a send does at a full mailbox: block, drop-newest, drop-oldest" },  \
         { "--max-deliveries", "N", "hand a message out at most N times" },                         \
         { "--dead-letter", "NAME", "the mailbox for those that came back N times" },               \

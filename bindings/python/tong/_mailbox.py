@@ -37,6 +37,8 @@ class Delivery(enum.IntEnum):
     ROUND_ROBIN = 3
     RANDOM = 4
     LEAST_LOADED = 5
+    BY_KEY = 6
+    EVERYONE = 7
 
 
 class Owner(enum.IntEnum):

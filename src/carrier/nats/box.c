@@ -23,8 +23,7 @@ static int check_options(const tong_options *o, const char *name)
         bad_capacity || bad_link || (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 ||
         o->max_bytes == 0 || o->reserved != 0 || o->max_deliveries >= UINT16_MAX ||
         (o->dead_letter != NULL && o->max_deliveries == 0) ||
-        (o->delivery > TONG_LEAST_LOADED && o->delivery != TONG_EVERYONE &&
-         o->delivery != TONG_OWN)) {
+        (o->delivery > TONG_BY_KEY && o->delivery != TONG_EVERYONE && o->delivery != TONG_OWN)) {
         return -EINVAL;
     }
     if (o->dead_letter != NULL) {

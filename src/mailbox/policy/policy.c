@@ -7,8 +7,9 @@
 #include "base/name.h"
 
 static const struct tg_policy *const table[] = {
-    &tg_policy_first_come, &tg_policy_any,          &tg_policy_exclusive, &tg_policy_round_robin,
-    &tg_policy_random,     &tg_policy_least_loaded, &tg_policy_everyone,  &tg_policy_own,
+    &tg_policy_first_come,  &tg_policy_any,      &tg_policy_exclusive,
+    &tg_policy_round_robin, &tg_policy_random,   &tg_policy_least_loaded,
+    &tg_policy_by_key,      &tg_policy_everyone, &tg_policy_own,
 };
 
 const struct tg_policy *tg_policy_of(uint32_t delivery)

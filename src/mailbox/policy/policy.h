@@ -49,6 +49,7 @@ struct tg_policy {
     uint32_t max_receivers; /* one more gets -EBUSY */
     bool by_claims;         /* claims are counted for it */
     bool again;             /* a choice is made anew at every look */
+    bool by_key;            /* a message with a key goes to the receiver that has the key */
     /* How many messages must wait before a receiver that has just come takes one. At least 1, which
      * goes for every sleeper, too; or TG_NEVER_TAKES: it stands in the queue first. The sleeper that
      * is chosen needs 1. */
@@ -64,6 +65,7 @@ extern const struct tg_policy tg_policy_exclusive;
 extern const struct tg_policy tg_policy_round_robin;
 extern const struct tg_policy tg_policy_random;
 extern const struct tg_policy tg_policy_least_loaded;
+extern const struct tg_policy tg_policy_by_key;
 extern const struct tg_policy tg_policy_everyone;
 extern const struct tg_policy tg_policy_own;
 

@@ -33,8 +33,8 @@ static uint32_t needed(const struct tg_policy *policy, uint32_t sleepers, uint32
 
 static void each_is_found_by_its_number_and_no_other(void)
 {
-    static const char *const names[] = { "first-come",  "any",    "exclusive",
-                                         "round-robin", "random", "least-loaded" };
+    static const char *const names[] = { "first-come", "any",          "exclusive", "round-robin",
+                                         "random",     "least-loaded", "by-key" };
     for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const struct tg_policy *policy = tg_policy_of(i);
         kit_true(policy != NULL && policy->delivery == i && strcmp(policy->name, names[i]) == 0);
@@ -47,6 +47,7 @@ static void who_comes_leaves_to_each_sleeper_its_message(void)
     kit_equal(needed(&tg_policy_first_come, 3, 0, 0), 4);
     kit_equal(needed(&tg_policy_round_robin, 3, 0, 0), 4);
     kit_equal(needed(&tg_policy_random, 3, 0, 0), 4);
+    kit_equal(needed(&tg_policy_by_key, 3, 0, 0), 4);
     kit_equal(needed(&tg_policy_any, 3, 0, 0), 1);
     kit_equal(needed(&tg_policy_exclusive, 3, 0, 0), 1);
 }
