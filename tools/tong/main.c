@@ -36,10 +36,10 @@ static const struct tool_command version_command = {
 };
 
 static const struct tool_command *const commands[] = {
-    &tool_create, &tool_hold,   &tool_send,   &tool_receive, &tool_call,       &tool_serve,
-    &tool_relay,  &tool_ls,     &tool_stat,   &tool_rm,      &tool_give,       &tool_set,
-    &tool_watch,  &tool_region, &tool_top,    &tool_tap,     &tool_graph,      &tool_metrics,
-    &tool_tour,   &tool_bench,  &tool_doctor, &help_command, &version_command,
+    &tool_create,  &tool_hold,  &tool_send,   &tool_receive, &tool_call,    &tool_serve,
+    &tool_relay,   &tool_chat,  &tool_ls,     &tool_stat,    &tool_rm,      &tool_give,
+    &tool_set,     &tool_watch, &tool_region, &tool_top,     &tool_tap,     &tool_graph,
+    &tool_metrics, &tool_tour,  &tool_bench,  &tool_doctor,  &help_command, &version_command,
 };
 
 enum {

@@ -522,6 +522,7 @@ extern const struct tool_command tool_serve;
 extern const struct tool_command tool_ls;
 extern const struct tool_command tool_stat;
 extern const struct tool_command tool_relay;
+extern const struct tool_command tool_chat;
 extern const struct tool_command tool_rm;
 extern const struct tool_command tool_give;
 extern const struct tool_command tool_set;
