@@ -172,12 +172,24 @@ def ratio_of(cell, mine, base):
     return mine / base if cell.what == "trip" else base / mine
 
 
+def write(args, runner, todo):
+    """After each round: who breaks it off has what was measured until then."""
+    if not args.out:
+        return
+    result = dict(machine(), rounds=args.rounds, ms=args.ms, not_installed=sorted(runner.missing),
+                  cells=[cell_json(c) for c in todo])
+    with open(args.out + ".new", "w") as f:
+        json.dump(result, f, indent=1)
+        f.write("\n")
+    os.replace(args.out + ".new", args.out)
+
+
 def run(args, todo):
     runner = Runner(args)
-    rounds = tried = 0
+    tried = 0
     begun = time.time()
     last_base, last_ns = None, None
-    while tried < args.rounds * 2:
+    while tried < args.rounds * 2 and time.time() - begun < args.minutes * 60:
         tried += 1
         open_cells = [c for c in todo if c.skipped is None and len(c.ratios) < args.rounds]
         if not open_cells:
@@ -203,9 +215,9 @@ def run(args, todo):
             if sys.stderr.isatty():
                 sys.stderr.write("\r%4d s  round %d  %3d/%-3d  %-50s\033[K" % (
                     time.time() - begun, tried, i + 1, len(open_cells), cell.key))
+        write(args, runner, todo)
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
-    return runner
 
 
 def median_of(samples, key):
@@ -270,6 +282,7 @@ def main():
     p.add_argument("--out")
     p.add_argument("--rounds", type=int)
     p.add_argument("--ms", type=int)
+    p.add_argument("--minutes", type=float, default=25, help="no round begins after that")
     p.add_argument("--only", default="")
     p.add_argument("--quick", action="store_true")
     p.add_argument("--limits", help="JSON: cell -> ratio, for --quick")
@@ -294,16 +307,10 @@ def main():
     if args.list:
         print("\n".join("%-40s : %s" % (c.key, c.base.key) for c in todo))
         return 0
-    runner = run(args, todo)
+    run(args, todo)
     if args.quick:
         limits = json.load(open(args.limits))["limits"] if args.limits else {}
         return 0 if judge_quick(todo, limits) else 1
-    result = dict(machine(), rounds=args.rounds, ms=args.ms, not_installed=sorted(runner.missing),
-                  cells=[cell_json(c) for c in todo])
-    with open(args.out + ".new", "w") as f:
-        json.dump(result, f, indent=1)
-        f.write("\n")
-    os.replace(args.out + ".new", args.out)
     return 0
 
 
