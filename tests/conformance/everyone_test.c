@@ -217,6 +217,28 @@ static void all_that_sleep_are_woken(void)
     kit_end(box, kit_name("news"));
 }
 
+/* The sender knows who was there at its first message; this one comes behind it. */
+static void who_comes_later_is_woken_too(void)
+{
+    const tong_options options = to_all(TONG_DEFAULT);
+    tong_mailbox *box = sender_of("news", &options);
+    struct pair *p = kit_shared(sizeof(*p) * ALL);
+    struct kit_child child[ALL];
+    uint64_t sent = 0;
+    for (uint32_t i = 0; i < ALL; i++) {
+        kit_ok(kit_send_u64(box, sent++, 0));
+        p[i] = (struct pair){ .name = "news", .from = sent, .to = ALL + 1 };
+        child[i] = kit_spawn(receives_all, &p[i]);
+        kit_event_wait(&p[i].there);
+        kit_until_asleep(kit_name("news"), i + 1);
+    }
+    kit_ok(kit_send_u64(box, sent, 0));
+    for (int i = 0; i < ALL; i++) {
+        kit_join(&child[i]);
+    }
+    kit_end(box, kit_name("news"));
+}
+
 static int sends_all(void *arg)
 {
     struct pair *p = arg;
@@ -515,6 +537,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_later_sender_goes_on),
     KIT_TEST(the_slowest_holds_the_sender),
     KIT_TEST(all_that_sleep_are_woken),
+    KIT_TEST(who_comes_later_is_woken_too),
     KIT_TEST(a_blocked_sender_waits_for_the_slowest),
     KIT_TEST(a_blocked_sender_goes_on_when_the_slowest_leaves),
     KIT_TEST(a_blocked_sender_goes_on_when_one_comes),
