@@ -244,7 +244,8 @@ static int sends_all(void *arg)
     struct pair *p = arg;
     tong_mailbox *box = kit_open(kit_name(p->name), TONG_SEND, NULL);
     for (uint64_t i = p->from; i < p->to; i++) {
-        kit_ok(kit_send_u64(box, i, KIT_PATIENCE));
+        kit_ok(kit_send_u64(box, i, TONG_FOREVER));
+        kit_equal(kit_stat(kit_name(p->name)).backstop_finds, 0);
     }
     kit_ok(tong_close(box));
     return 0;
@@ -305,6 +306,7 @@ static void a_blocked_sender_goes_on_when_one_comes(void)
     struct kit_child child = kit_spawn(sends_all, p);
     kit_until_blocked(kit_name("news"), 1);
     tong_mailbox *late = receiver_of("news");
+    kit_until(kit_stat(kit_name("news")).waiting == 4); /* it has not even asked yet */
     get_some(late, 4, 8);
     kit_join(&child);
     kit_is_empty(late);
