@@ -3,12 +3,13 @@
  * Run:   spin -a everyone.pml && gcc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m2000000
  * Switches: N=5 messages, K=2 places, KILL=2 deaths of receivers; a slot whose receiver died is taken again by a newcomer.
  *           -DNOHEIR: a dead receiver stays without a successor (needed to see M_NOLIVE).
+ *           -DOLDEST: who joins begins at the oldest that is kept (TONG_FROM_OLDEST), not behind the newest.
  * Mutants, each must fail: M_NOFENCE_S (sender: no fence between oldest and the second minimum)  M_NOFENCE_J (joiner: none between its head and
  *          reading oldest)  M_ONEMIN (no second minimum)  M_NOREREAD (joiner does not read oldest)  M_NOLIVE (a dead slot counts)  M_LATE (oldest
  *          stored after the second minimum)  M_CACHEOLDEST (the sender trusts oldest instead of the second minimum)  M_BACK (oldest may go back)
  *
  * Memory: TSO. Death of a receiver: at any step, any prefix of its stores arrives. The sender does not die here (takeover.pml).
- * Not modelled: the sleep of the blocked sender (it simply waits until the slowest living head moves or its owner dies).
+ * Not modelled: the sleep of the blocked sender (it simply waits until the slowest living head moves or its owner dies): books.pml.
  * Words: TAIL, OLDEST, CELL(i) (sender); HEAD(r), OWNER(r) (0 free, 1 taken; the slot's receiver). A slot's owner is alive while life[r] is even.
  */
 #ifndef N
@@ -109,7 +110,11 @@ proctype receiver(byte me) {
   do
   :: {
      /* join at the end of what is there */
+#ifdef OLDEST
+     head=LD(me,OLDEST);
+#else
      head=LD(me,TAIL);
+#endif
      ST(me,HEAD(me),head);
      ST(me,OWNER(me),1);
 #ifndef M_NOREREAD

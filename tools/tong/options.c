@@ -1,7 +1,7 @@
 /*
  * options.c - what a mailbox is, as words of the command line.
  *
- * The words of delivery (but for the last), owner and full stand in the order of the enums of tong.h.
+ * The words of delivery, owner and full stand in the order of the enums of tong.h.
  */
 #include "tool.h"
 
