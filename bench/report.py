@@ -199,7 +199,7 @@ def plot_trips(cells):
 def plot_sizes(cells, what, name, heading, ylabel, convert):
     lines = {}
     for c in cells:
-        key = "mean_ns" if what == "trip" else "ns"
+        key = "typical_ns"
         if c["what"] == what and not c["one_cpu"] and not c["rest_us"] and key in c:
             lines.setdefault((c["peer"], c["mode"]), []).append((c["size"], convert(c)))
     blocks, plots = [], []
@@ -233,8 +233,9 @@ figure here is a ratio, and the absolute times beside it are of this machine alo
 **How.** One harness (`bench/peers/main.c`) and one program for each system; two processes pinned to two
 processors. A round goes through all cells in turn, each between two runs of its base; a ratio counts only when
 those two agree within 10 %. Shown is the median of the ratios that counted (at least {rounds} were wanted), with the smallest
-and the largest. The base of small round trips is *two cache lines*, each with one writer, and `pause`, mean of
-1,000,000 round trips; of long ones *one raw copy* in and out of shared memory, each way; of those that
+and the largest. A figure is the median of many batches of about 30 µs in one sample (of rates: of 1024 messages), so
+that what else the machine does hardly shows in it; the means stand in `bench/results/peers.json`, too. The base of small round
+trips is *two cache lines*, each with one writer, and `pause`, up to 1,000,000 round trips; of long ones *one raw copy* in and out of shared memory, each way; of those that
 sleep a *bare futex*; of rates a *bare ring* with one sender and one receiver that copies in and out, spins, and
 knows nothing else. Messages are copied in and copied out by every system, but where it says "in place". Percentiles are
 of single round trips with a clock around each (their number is in the table), which adds about 25 ns.
@@ -318,10 +319,10 @@ def main():
     with open(os.path.join(ROOT, "docs", "performance.md"), "w") as f:
         f.write(page)
     plot_trips(cells)
-    plot_sizes(cells, "trip", "performance_trip_size.svg", "Round trip by size", "mean, µs",
-               lambda c: c["mean_ns"] / 1000)
+    plot_sizes(cells, "trip", "performance_trip_size.svg", "Round trip by size", "µs",
+               lambda c: c["typical_ns"] / 1000)
     plot_sizes(cells, "rate", "performance_rate_size.svg", "One way by size", "GB/s",
-               lambda c: c["size"] / c["ns"])
+               lambda c: c["size"] / c["typical_ns"])
     replace_in_readme(readme_part(peers, cells, rows))
     return 0
 

@@ -3,9 +3,10 @@
  *
  *     peer-NAME [--what trip|rate|idle] [--size N] [--mode M] [--ms N] [--count N] [--rest-us N] [--cpus A,B]
  *
- *     trip   round trips: their mean, without a clock in between (until --count or --ms are over), then the
- *            percentiles of as many with a clock (at most 100000). --rest-us: before each, not counted.
- *     rate   one way, as fast as it goes, for --ms
+ *     trip   round trips, in batches of about 30 us: the mean, and the median batch ("typical"), until --count
+ *            or --ms are over; then the percentiles of as many with a clock around each (at most 100000).
+ *            --rest-us: before each batch, which then is one trip, not counted.
+ *     rate   one way, as fast as it goes, for --ms: the mean, and the median of batches of 1024 (long ones: fewer)
  *     idle   the answering side waits for --ms; what it costs
  *
  * Side 0 prints the figure, each side what it used: processor time, resident and proportional memory.
@@ -34,6 +35,9 @@ static const uint64_t over = UINT64_MAX;
 
 enum {
     most_timed = 100000,
+    most_batches = 65536,
+    batch_ns = 30000,  /* about */
+    rate_batch = 1024, /* messages, or as many bytes as 1024 of 64 bytes are, 8 at least */
     hang_s = 60
 };
 
@@ -175,23 +179,52 @@ static uint64_t trips_in(void *handle, uint64_t *number)
     return n < most_trips ? n : most_trips;
 }
 
+static int compare_doubles(const void *a, const void *b)
+{
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_of(double *values, size_t n)
+{
+    qsort(values, n, sizeof values[0], compare_doubles);
+    return n == 0 ? 0 : values[n / 2];
+}
+
+/* n round trips in batches of about 30 us: the mean of all, and the median of the batches, in which what else
+ * the machine does hardly shows. */
+static double trips_in_batches(void *handle, uint64_t n, uint64_t *number, double *ret_mean)
+{
+    static double batches[most_batches];
+    const int64_t rough = rest_ns > 0 ? batch_ns : length_ns / (int64_t)n;
+    uint64_t batch = (uint64_t)(batch_ns / (rough > 0 ? rough : 1)) + 1;
+    batch = n / batch > most_batches ? n / most_batches + 1 : batch;
+    double sum = 0;
+    size_t k = 0;
+    uint64_t done = 0;
+    for (; done + batch <= n || k == 0; done += batch) {
+        rest();
+        const int64_t from = now();
+        for (uint64_t i = 0; i < batch; i++) {
+            trip(handle, (*number)++);
+        }
+        const double ns = (double)(now() - from);
+        sum += ns;
+        batches[k++] = ns / (double)batch;
+    }
+    *ret_mean = sum / (double)done;
+    return median_of(batches, k);
+}
+
 static void ask(void *handle)
 {
     static int64_t each[most_timed];
     uint64_t number = 0;
     const uint64_t n = trips_in(handle, &number);
     const double cpu_before = cpu_seconds();
-    int64_t rested = 0;
-    const int64_t from = now();
-    for (uint64_t i = 0; i < n; i++) {
-        if (rest_ns > 0) {
-            const int64_t t = now();
-            rest();
-            rested += now() - t;
-        }
-        trip(handle, number++);
-    }
-    const double mean = (double)(now() - from - rested) / (double)n;
+    double mean;
+    const double typical = trips_in_batches(handle, n, &number, &mean);
     const double used = cpu_seconds() - cpu_before;
 
     const uint64_t timed = n < most_timed ? n : most_timed;
@@ -206,9 +239,10 @@ static void ask(void *handle)
     qsort(each, timed, sizeof each[0], compare);
     char figures[256];
     snprintf(figures, sizeof figures,
-             "\"mean_ns\":%.2f,\"n\":%llu,\"p50_ns\":%lld,\"p99_ns\":%lld,\"p999_ns\":%lld,"
+             "\"typical_ns\":%.2f,\"mean_ns\":%.2f,\"n\":%llu,\"p50_ns\":%lld,\"p99_ns\":%lld,"
+             "\"p999_ns\":%lld,"
              "\"timed\":%llu,",
-             mean, (unsigned long long)n, (long long)each[timed / 2],
+             typical, mean, (unsigned long long)n, (long long)each[timed / 2],
              (long long)each[timed * 99 / 100], (long long)each[timed * 999 / 1000],
              (unsigned long long)timed);
     tell(figures, used, n);
@@ -258,8 +292,12 @@ static void pour(void *handle)
 
 static void drain(void *handle)
 {
+    static double batches[most_batches];
+    const uint64_t fewer = rate_batch * 64 / place.size;
+    const uint64_t batch = fewer > rate_batch ? rate_batch : fewer < 8 ? 8 : fewer;
     uint64_t n = 0, counted = 0, next = 0, lost = 0;
-    int64_t from = now();
+    size_t k = 0;
+    int64_t from = now(), then = from;
     double cpu_before = cpu_seconds();
     for (;;) {
         const uint64_t number = take(handle);
@@ -267,22 +305,29 @@ static void drain(void *handle)
             break;
         }
         if (number == over - 1) {
-            from = now();
+            from = then = now();
             cpu_before = cpu_seconds();
             counted = 0;
+            k = 0;
             continue;
         }
         lost += number - next;
         next = number + 1;
         counted++;
         n++;
+        if (counted % batch == 0 && k < most_batches) {
+            const int64_t t = now();
+            batches[k++] = (double)(t - then) / (double)batch;
+            then = t;
+        }
     }
     const double ns = (double)(now() - from) / (double)(counted > 0 ? counted : 1);
+    const double typical = k > 0 ? median_of(batches, k) : ns;
     uint64_t bits;
     memcpy(&bits, &ns, sizeof bits);
     char figures[128];
-    snprintf(figures, sizeof figures, "\"received\":%llu,\"lost\":%llu,", (unsigned long long)n,
-             (unsigned long long)lost);
+    snprintf(figures, sizeof figures, "\"typical_ns\":%.3f,\"received\":%llu,\"lost\":%llu,",
+             typical, (unsigned long long)n, (unsigned long long)lost);
     tell(figures, cpu_seconds() - cpu_before, counted);
     put(handle, bits);
 }

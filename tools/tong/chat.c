@@ -14,7 +14,9 @@
 static void name_of(const struct chat *chat, const char *part, const char *nick,
                     char ret_name[TONG_NAME_MAX + CHAT_NICK])
 {
-    snprintf(ret_name, TONG_NAME_MAX + CHAT_NICK, "%.127s%s%.31s", chat->name, part, nick);
+    const size_t size = TONG_NAME_MAX + CHAT_NICK;
+    const size_t len = (size_t)snprintf(ret_name, size, "%.127s%s", chat->name, part);
+    snprintf(ret_name + len, size - len, "%s", nick);
 }
 
 /* ------------------------------------------------------------------ printing */
