@@ -5,6 +5,20 @@
 function(tong_add_crash_kills)
     tong_add_test(crash.kills POINTS LABELS crash TIMEOUT 600
         SOURCES "${PROJECT_SOURCE_DIR}/tests/process/kills_test.c")
+    # And over queues of the kernel: 200 kills of each kind of traffic; and at every second point, with
+    # TONG_TEST_EVERY=1 at all, as in shared memory.
+    tong_register(crash_mq.kills LABELS crash TIMEOUT 300 COMMAND $<TARGET_FILE:test_crash_kills>)
+    set_property(TEST crash_mq.kills APPEND PROPERTY ENVIRONMENT "TONG_TEST_KILLS=200")
+    set(names attributes call delivery full give poll receive select send)
+    foreach(name IN LISTS names)
+        tong_register(crash_mq.${name} LABELS crash TIMEOUT 300
+            COMMAND $<TARGET_FILE:test_mailbox_crash_${name}>)
+        set_property(TEST crash_mq.${name} APPEND PROPERTY ENVIRONMENT "TONG_TEST_EVERY=2")
+    endforeach()
+    foreach(name IN ITEMS kills ${names})
+        set_property(TEST crash_mq.${name} APPEND PROPERTY ENVIRONMENT "TONG_CARRIER=mq:")
+        set_property(TEST crash_mq.${name} APPEND PROPERTY RESOURCE_LOCK mqueue)
+    endforeach()
 endfunction()
 
 function(tong_add_crash_account)

@@ -497,6 +497,7 @@ static int pass_over(struct tg_box *box, struct tg_take *take, struct found *f)
         return r == -ENOBUFS ? 0 : r;
     }
     if (!count_it(box, f)) {
+        forget_body(box, &f->head); /* perhaps just written */
         throw_away(box, &f->head);
         return AGAIN;
     }
@@ -546,6 +547,7 @@ static int serve(struct tg_box *box, struct tg_take *take, struct found *f, int 
         }
     }
     if (!count_it(box, f)) {
+        forget_body(box, &f->head); /* perhaps just written */
         throw_away(box, &f->head);
         return AGAIN;
     }

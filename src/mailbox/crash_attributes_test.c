@@ -12,7 +12,7 @@
 static tong_send_options about(uint32_t id)
 {
     tong_send_options with = TONG_SEND_OPTIONS_INIT;
-    with.priority = id % 32;
+    with.priority = kit_priority(id % 32);
     with.tag = id + 1;
     with.key = tong_key(&id, sizeof(id));
     with.call = id + 2;

@@ -8,7 +8,7 @@
 #include "kit_private.h"
 #include "mailbox/crash_test.h"
 
-#define PROCESS "process"
+#define PROCESS kit_name("process")
 
 /* ---- giving it to the survivor's process, another receiver asleep */
 
@@ -192,7 +192,7 @@ static void one_too_often(struct crash_stage *s)
 
 static void too_often_with_letters(struct crash_stage *s)
 {
-    s->extra = kit_open("letters", TONG_RECEIVE | TONG_CREATE, NULL);
+    s->extra = kit_open(kit_name("letters"), TONG_RECEIVE | TONG_CREATE, NULL);
     one_too_often(s);
 }
 
@@ -218,7 +218,7 @@ static void all_are_somewhere(struct crash_stage *s)
     }
     kit_gives(r, -ETIMEDOUT);
     kit_equal(kit_stat(CRASH_BOX).set_aside, 0);
-    kit_ok(tong_remove("letters"));
+    kit_ok(tong_remove(kit_name("letters")));
 }
 
 static void a_mover(void)

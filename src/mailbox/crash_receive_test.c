@@ -377,7 +377,7 @@ static void a_first_sleeper_that_times_out(void)
 static void open_two(struct crash_stage *s)
 {
     crash_open_receiver(s);
-    s->extra = kit_open("other", TONG_RECEIVE | TONG_CREATE, NULL);
+    s->extra = kit_open(kit_name("other"), TONG_RECEIVE | TONG_CREATE, NULL);
 }
 
 static void wait_on_two(struct crash_stage *s)
@@ -391,7 +391,7 @@ static void wait_on_two(struct crash_stage *s)
 static void end_two(struct crash_stage *s)
 {
     crash_end_receiver(s);
-    kit_ok(tong_remove("other"));
+    kit_ok(tong_remove(kit_name("other")));
 }
 
 static void a_wait_on_two(void)
@@ -570,10 +570,9 @@ static void full_link(struct crash_stage *s)
 
 static bool link_is_full(void)
 {
-    struct tg_root *root;
+    struct tg_root *root = crash_root();
     struct tg_box_view view;
-    kit_ok(tg_root_get(false, &root));
-    kit_ok(tg_box_view_open(root, CRASH_BOX, false, &view));
+    kit_ok(tg_box_view_open(root, CRASH_NAME, false, &view));
     const bool full = tg_load_acquire(&view.rows[0].done) == 0;
     tg_box_view_close(&view);
     tg_root_put(root);

@@ -31,7 +31,8 @@
 #include "base/deaths_test.h"
 #include "mailbox/box.h"
 
-#define CRASH_BOX "box"
+#define CRASH_NAME "box"
+#define CRASH_BOX kit_name(CRASH_NAME)
 #define CRASH_IDS 64u
 #define CRASH_SENDER 8u  /* ids of one sender: [8 k, 8 k + 8) */
 #define CRASH_LONG 40u   /* ids from here are long messages */
@@ -285,10 +286,24 @@ static inline void crash_fill(const struct crash_stage *s)
 
 static inline void crash_entries_are(const char *folder, const char *wanted)
 {
-    const char *found = kit_entries(kit_path(folder));
+    const char *found = kit_entries(kit_box_path(folder));
     if (strcmp(found, wanted) != 0) {
         kit_fail("left in %s: \"%s\", wanted: \"%s\"", folder, found, wanted);
     }
+}
+
+/* Whether a queue of the kernel carries the messages. */
+static inline bool crash_is_carried(void)
+{
+    return strcmp(kit_carrier(), "mq") == 0;
+}
+
+/* The root of its mailboxes. */
+static inline struct tg_root *crash_root(void)
+{
+    struct tg_root *root;
+    kit_ok(tg_root_get_inner(crash_is_carried() ? ".mq" : NULL, false, &root));
+    return root;
 }
 
 /* C6. */
@@ -297,8 +312,9 @@ static inline void crash_look_at_folder(bool gone)
     if (!gone) {
         char wanted[64];
         kit_ok(tong_close(kit_open(CRASH_BOX, TONG_RECEIVE, NULL)));
-        snprintf(wanted, sizeof(wanted), "bell.%u box room", (unsigned)geteuid());
-        crash_entries_are(CRASH_BOX, wanted);
+        snprintf(wanted, sizeof(wanted), "bell.%u box%s room%s", (unsigned)geteuid(),
+                 crash_is_carried() ? " queue" : "", crash_is_carried() ? " stage" : "");
+        crash_entries_are(CRASH_NAME, wanted);
     }
     crash_entries_are(".life", "");
     crash_entries_are(".tmp", "");
@@ -307,11 +323,10 @@ static inline void crash_look_at_folder(bool gone)
 /* Rooms taken and not freed, as a sender counts them. */
 static inline uint32_t crash_rooms_used(void)
 {
-    struct tg_root *root;
+    struct tg_root *root = crash_root();
     struct tg_box_view view;
     void *p = NULL;
-    kit_ok(tg_root_get(false, &root));
-    kit_ok(tg_box_view_open(root, CRASH_BOX, false, &view));
+    kit_ok(tg_box_view_open(root, CRASH_NAME, false, &view));
     tg_fd fd = tg_sys_open(view.dir, TG_ROOM_FILE, O_RDONLY, 0);
     kit_true(fd >= 0);
     kit_ok(tg_sys_map(fd, 0, TG_ROOM_SIZE, false, &p));

@@ -19,7 +19,7 @@ static int dies_with_claims(void *arg)
     kit_ok(crash_send(s, box, 16, 0));
     kit_gives(crash_claim(s, box, 0, &s->claim[0]), 16);
     tg_point_arm(12);
-    (void)tong_open("half", BOTH | TONG_CREATE, NULL, &s->mine);
+    (void)tong_open(kit_name("half"), BOTH | TONG_CREATE, NULL, &s->mine);
     _exit(1);
 }
 
@@ -114,6 +114,7 @@ static void observe(struct crash_stage *s)
 
 static void an_observer(void)
 {
+    kit_only("shm", "nobody sees into a queue");
     const struct crash_scene scene = { .operation =
                                            "tong_observer_open tong_peek tong_observer_close",
                                        .role = "visitor",
@@ -126,7 +127,7 @@ static void an_observer(void)
 static int is_box(const tong_status *status, int error, void *arg)
 {
     (void)arg;
-    kit_true(error == 0 && strcmp(status->name, CRASH_BOX) == 0);
+    kit_true(error == 0 && strcmp(status->name, CRASH_NAME) == 0);
     return 0;
 }
 

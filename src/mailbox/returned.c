@@ -233,8 +233,9 @@ static int view_entry(struct tg_box *box, struct tg_take *take, const struct tg_
 /* Its message is out of the mailbox. */
 static void free_entry(struct tg_box *box, const struct tg_take *take, struct tg_box_entry *entry)
 {
-    tg_carried_finish(box, entry);
     tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
+    /* Behind it: killed before, it comes again. */
+    tg_carried_finish(box, entry);
     if (box->capacity == 0) {
         tg_claims_note_done(box, 1);
     }
@@ -313,7 +314,7 @@ static void leave_entry(struct tg_box *box, struct tg_take *take, struct tg_box_
         box->rx.serving = NULL;
     }
     /* What its sender made unreadable is no message any more. */
-    take->at->reader.damaged = take->at->reader.damaged || r == -EPROTO;
+    take->at->reader.damaged = take->at->reader.damaged || (r == -EPROTO && box->way == NULL);
     if (r < 0 || thrown_away || take->how != TG_TAKE_CLAIM) {
         free_entry(box, take, entry);
     }

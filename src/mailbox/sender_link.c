@@ -454,10 +454,10 @@ void tg_sender_put_link(struct tg_box *box)
     }
     const struct tg_link_place place = tg_sender_place(box);
     if (is_drained(box->main.head, box->main.rows, w, &place)) {
-        make_gone(box->dir, name, w, room_row(box, w->row));
         if (box->way != NULL) {
             tg_carry_forget_bodies(box->dir, w->link_id);
         }
+        make_gone(box->dir, name, w, room_row(box, w->row));
     } else if (box->way != NULL) {
         /* release: all that was sent comes before. */
         tg_store_release(&w->head->owner, UINT64_C(0));
@@ -563,8 +563,8 @@ static void sweep_carried(struct links_sweep *sweep, int fd, const char *name,
     if (tg_load_relaxed(&w.head->row) == row && is_drained(view->head, view->rows, &w, &place)) {
         sweep->found++;
         if (sweep->repair) {
-            make_gone(view->dir, name, &w, row_of_room(sweep, row));
             tg_carry_forget_bodies(view->dir, w.link_id);
+            make_gone(view->dir, name, &w, row_of_room(sweep, row));
         }
     }
     tg_sys_unmap(p, TG_PAGE);

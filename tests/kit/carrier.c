@@ -362,6 +362,13 @@ tong_mailbox *kit_open_at(const char *file, int line, const char *name, unsigned
     return box;
 }
 
+const char *kit_box_path(const char *name)
+{
+    char inner[256];
+    snprintf(inner, sizeof(inner), "%s%s", strcmp(kit_carrier(), "mq") == 0 ? ".mq/" : "", name);
+    return kit_path(inner);
+}
+
 static bool orders_by_priority(void)
 {
     char cell[1024];

@@ -206,8 +206,9 @@ void kit_remove_folder(const char *path);
 
 /* The entries of a folder without . and .., joined with spaces, in the order of their names. */
 const char *kit_entries(const char *path);
-/* TONG_DIR/name of this test. */
+/* TONG_DIR/name of this test; the folder of a mailbox over the carrier of this test. */
 const char *kit_path(const char *name);
+const char *kit_box_path(const char *name);
 
 /* How many system calls these processes make from go to their own over, by strace -c -f. They look
  * at go, set over, and wait to be let go without a call (kit_spin_until). Skips the test without

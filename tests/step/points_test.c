@@ -59,7 +59,8 @@ static bool is_private(long nr)
 static bool is_payload(const struct watch_change *change, uint64_t ip)
 {
     const bool outside = ip < (uintptr_t)__executable_start || ip >= (uintptr_t)etext;
-    return outside && strncmp(change->file->name, CRASH_BOX "/link.", sizeof(CRASH_BOX) + 5) == 0 &&
+    return outside &&
+           strncmp(change->file->name, CRASH_NAME "/link.", sizeof(CRASH_NAME) + 5) == 0 &&
            change->offset >= TG_LINK_DATA_PAGE * 4096u;
 }
 

@@ -243,7 +243,7 @@ static uint32_t rooms_used(void)
     struct tg_box_view view;
     void *p = NULL;
     kit_ok(tg_root_get(false, &root));
-    kit_ok(tg_box_view_open(root, CRASH_BOX, false, &view));
+    kit_ok(tg_box_view_open(root, CRASH_NAME, false, &view));
     tg_fd fd = tg_sys_open(view.dir, TG_ROOM_FILE, O_RDONLY, 0);
     kit_true(fd >= 0);
     kit_ok(tg_sys_map(fd, 0, TG_ROOM_SIZE, false, &p));
