@@ -279,7 +279,12 @@ percentiles among it).
 
 
 def replace_in_readme(text):
-    path = os.path.join(ROOT, "README.md")
+    """In both languages: the figures are the same, and so are the words around them."""
+    for name in ("README.md", "README.ko.md"):
+        replace_in_page(os.path.join(ROOT, name), text)
+
+
+def replace_in_page(path, text):
     with open(path) as f:
         readme = f.read()
     begin, end = "<!-- bench: made by bench/report.py -->\n", "<!-- /bench -->\n"

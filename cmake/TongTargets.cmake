@@ -241,7 +241,7 @@ function(tong_install)
             DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 
     tong_install_manual()
-    foreach(page README.md CONTRIBUTING.md CHANGELOG.md LICENSE)
+    foreach(page README.md README.ko.md CONTRIBUTING.md CHANGELOG.md LICENSE)
         if(EXISTS "${PROJECT_SOURCE_DIR}/${page}")
             install(FILES ${page} TYPE DOC)
         endif()

@@ -97,7 +97,7 @@ in_bash 'behind its =' 'any' tong create x --delivery = a
 in_bash 'right behind its =' \
     "$("$TONG" complete create x --full '' | sort | tr '\n' ' ' | sed 's/ $//')" tong create x --full =
 in_bash 'a name with its carrier' 'jobs' tong stat shm : jo
-in_bash 'files' 'README.md' tong send jobs --file READ
+in_bash 'files' 'README.md' tong send jobs --file README.m
 in_bash 'programs' 'tong' tong receive jobs --exec tong
 in_bash 'verbs and options of a command with verbs' '--mode' tong region create x --m
 
@@ -112,7 +112,7 @@ if command -v fish >/dev/null; then
     in_fish 'mailboxes' 'jam jobs' 'tong send j'
     in_fish 'options' '--dead-letter --delivery' 'tong create x --de'
     in_fish 'behind its =' '--delivery=any' 'tong create x --delivery=a'
-    in_fish 'files' 'README.md' 'tong send jobs --file READ'
+    in_fish 'files' 'README.md' 'tong send jobs --file README.m'
     in_fish 'programs' 'tong' 'tong receive jobs --exec tong'
 else
     skip 'fish' 'it is not installed'
@@ -158,7 +158,7 @@ a mailbox|tong send jo|jobs
 options, with what they do|tong create x --de|who gets a message
 behind its =|tong create x --delivery=a|=any 
 a name with its carrier|tong stat shm:jo|shm:jobs 
-files|tong send x --file READ|README.md 
+files|tong send x --file README.m|README.md 
 END
 else
     skip 'zsh' 'it is not installed'
