@@ -1,0 +1,224 @@
+/*
+ * Queues of the kernel and programs that are not tong's: mq:/NAME beside mq_send(3) and mq_receive(3), and
+ * what a stranger may put into the queue of a mailbox.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <mqueue.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "kit.h"
+
+#define PLAIN "/tong-test-plain"
+#define BOX "mq:box"
+
+/* Queues of this test alone, where that is allowed. */
+static void begin(void)
+{
+    (void)unshare(CLONE_NEWIPC);
+    (void)mq_unlink(PLAIN);
+}
+
+static mqd_t make_plain(long messages, long size)
+{
+    struct mq_attr attr = { .mq_maxmsg = messages, .mq_msgsize = size };
+    const mqd_t q = mq_open(PLAIN, O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK | O_CLOEXEC, 0600, &attr);
+    kit_true(q >= 0);
+    return q;
+}
+
+static tong_mailbox *open_plain(unsigned flags)
+{
+    tong_mailbox *box = NULL;
+    kit_ok(tong_open("mq:" PLAIN, flags, NULL, &box));
+    return box;
+}
+
+static void end(mqd_t q, tong_mailbox *box)
+{
+    kit_ok(tong_close(box));
+    kit_ok(mq_close(q));
+    kit_ok(tong_remove("mq:" PLAIN));
+}
+
+static void what_a_plain_program_sends_is_received(void)
+{
+    begin();
+    char bytes[128];
+    const mqd_t q = make_plain(4, 100);
+    tong_mailbox *box = open_plain(TONG_RECEIVE);
+    kit_ok(mq_send(q, "low", 3, 1));
+    kit_ok(mq_send(q, "high", 4, 7));
+    kit_ok(mq_send(q, "", 0, 0));
+    tong_message info = TONG_MESSAGE_INIT;
+    kit_gives(tong_receive_with(box, bytes, 3, NULL, 0, &info), -EMSGSIZE);
+    kit_equal(info.len, 4);
+    kit_equal(info.priority, 7);
+    kit_gives(tong_receive_with(box, bytes, sizeof(bytes), NULL, 0, &info), 4);
+    kit_true(memcmp(bytes, "high", 4) == 0 && info.verified == 0 && info.sender[0] == '\0');
+    kit_gives(tong_receive(box, bytes, sizeof(bytes), 0), 3);
+    kit_true(memcmp(bytes, "low", 3) == 0);
+    kit_gives(tong_receive(box, bytes, sizeof(bytes), KIT_PATIENCE), 0);
+    kit_gives(tong_receive(box, bytes, sizeof(bytes), 0), -EAGAIN);
+    kit_gives(tong_receive(box, bytes, sizeof(bytes), TONG_MS(1)), -ETIMEDOUT);
+    end(q, box);
+}
+
+static void what_is_sent_a_plain_program_receives(void)
+{
+    begin();
+    char bytes[128];
+    unsigned priority = 0;
+    const mqd_t q = make_plain(3, 100);
+    tong_mailbox *box = open_plain(TONG_SEND);
+    tong_send_options with = TONG_SEND_OPTIONS_INIT;
+    with.priority = 9;
+    kit_ok(tong_send(box, "first", 5, 0));
+    kit_ok(tong_send_with(box, "second", 6, &with, 0));
+    kit_ok(tong_send(box, NULL, 0, 0));
+    kit_gives(tong_send(box, "full", 4, 0), -EAGAIN);
+    kit_gives(tong_send(box, "full", 4, TONG_MS(1)), -ETIMEDOUT);
+    kit_gives(tong_send(box, bytes, 101, 0), -EMSGSIZE);
+    with.tag = 1;
+    kit_gives(tong_send_with(box, "x", 1, &with, 0), -EOPNOTSUPP);
+    kit_equal(kit_stat("mq:" PLAIN).waiting, 3);
+    kit_equal(kit_stat("mq:" PLAIN).capacity, 3);
+    kit_gives(mq_receive(q, bytes, sizeof(bytes), &priority), 6);
+    kit_equal(priority, 9);
+    kit_gives(mq_receive(q, bytes, sizeof(bytes), &priority), 5);
+    kit_true(memcmp(bytes, "first", 5) == 0 && priority == 0);
+    kit_gives(mq_receive(q, bytes, sizeof(bytes), &priority), 0);
+    end(q, box);
+}
+
+static int echo(void *arg)
+{
+    (void)arg;
+    char bytes[128];
+    const mqd_t q = mq_open(PLAIN, O_RDWR | O_CLOEXEC);
+    kit_true(q >= 0);
+    kit_report("r", 1);
+    const ssize_t n = mq_receive(q, bytes, sizeof(bytes), NULL);
+    kit_true(n == 4 && memcmp(bytes, "ping", 4) == 0);
+    return mq_close(q);
+}
+
+static void both_wait_for_each_other(void)
+{
+    begin();
+    char c;
+    const mqd_t q = make_plain(1, 100);
+    struct kit_child child = kit_spawn(echo, NULL);
+    kit_read_report(&child, &c, 1);
+    kit_until(kit_sleeps(child.pid));
+    tong_mailbox *box = open_plain(TONG_SEND | TONG_RECEIVE);
+    kit_ok(tong_send(box, "ping", 4, KIT_PATIENCE));
+    kit_join(&child);
+    kit_gives(tong_skip(box), -EAGAIN);
+    kit_ok(tong_interrupt(box));
+    kit_gives(tong_receive(box, &c, 1, TONG_FOREVER), -ECANCELED);
+    tong_message message = TONG_MESSAGE_INIT;
+    kit_gives(tong_claim(box, 0, &message), -EOPNOTSUPP);
+    kit_true(tong_fd(box, TONG_RECEIVE) >= 0);
+    end(q, box);
+}
+
+static void what_cannot_be_opened(void)
+{
+    begin();
+    tong_mailbox *box = NULL;
+    tong_options options = TONG_OPTIONS_INIT;
+    kit_gives(tong_open("mq:/tong-test-none", TONG_SEND, NULL, &box), -ENOENT);
+    kit_gives(tong_open("mq:/", TONG_SEND, NULL, &box), -EINVAL);
+    kit_gives(tong_open("mq:/a/b", TONG_SEND, NULL, &box), -EINVAL);
+    options.owner = TONG_PROCESS;
+    kit_gives(tong_open("mq:" PLAIN, TONG_SEND | TONG_CREATE, &options, &box), -EOPNOTSUPP);
+    options = (tong_options)TONG_OPTIONS_INIT;
+    options.capacity = 2;
+    kit_ok(tong_open("mq:" PLAIN, TONG_SEND | TONG_CREATE | TONG_EXCL, &options, &box));
+    tong_mailbox *again = NULL;
+    kit_gives(tong_open("mq:" PLAIN, TONG_SEND | TONG_CREATE | TONG_EXCL, NULL, &again), -EEXIST);
+    options.capacity = 3;
+    kit_gives(tong_open("mq:" PLAIN, TONG_SEND, &options, &again), -EEXIST);
+    kit_ok(tong_close(box));
+    kit_ok(tong_remove("mq:" PLAIN));
+}
+
+/* The queue behind a mailbox, as one who knows its name may open it. */
+static mqd_t queue_of(const char *name)
+{
+    const tong_status status = kit_stat(name);
+    char queue[64] = "/tong.";
+    for (size_t i = 0; i < sizeof(status.id); i++) {
+        snprintf(queue + 6 + 2 * i, 3, "%02x", status.id[i]);
+    }
+    const mqd_t q = mq_open(queue, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    kit_true(q >= 0);
+    return q;
+}
+
+static void garbage_in_the_queue_hinders_nobody(void)
+{
+    begin();
+    tong_mailbox *box = NULL;
+    tong_options options = TONG_OPTIONS_INIT;
+    options.capacity = 4;
+    kit_ok(tong_open(BOX, TONG_SEND | TONG_RECEIVE | TONG_CREATE, &options, &box));
+    const mqd_t q = queue_of(BOX);
+    struct kit_random random = kit_random_stream(0);
+    uint64_t got = 0;
+    kit_ok(kit_send_u64(box, 0, 0));
+    char record[1024];
+    const ssize_t n = mq_receive(q, record, sizeof(record) < 1024 ? 0 : 1024, NULL);
+    kit_true(n < 0); /* a buffer must hold the longest */
+    kit_equal(kit_receive_u64(box), 0);
+    for (uint64_t round = 1; round < 3000; round++) {
+        char bytes[256];
+        for (size_t i = 0; i < sizeof(bytes); i++) {
+            bytes[i] = (char)kit_random(&random);
+        }
+        if (round % 2 == 0) {
+            memcpy(bytes, "tcry", 4); /* as a record begins; of row 0 */
+            memset(bytes + 4, 0, 4);
+        }
+        (void)mq_send(q, bytes, kit_random_below(&random, sizeof(bytes)), 0);
+        kit_ok(kit_send_u64(box, round, KIT_PATIENCE));
+        kit_equal(kit_receive_u64(box), round);
+        got++;
+    }
+    kit_equal(got, 2999);
+    kit_is_empty(box);
+    kit_equal(kit_stat(BOX).waiting, 0);
+    kit_ok(mq_close(q));
+    kit_end(box, BOX);
+}
+
+static void a_limit_of_the_system_is_enospc(void)
+{
+    begin();
+    tong_mailbox *box = NULL;
+    tong_options options = TONG_OPTIONS_INIT;
+    options.capacity = TONG_CAPACITY_MAX;
+    kit_gives(tong_open(BOX, TONG_SEND | TONG_CREATE, &options, &box), -ENOSPC);
+    const struct rlimit none = { 0, 0 };
+    kit_ok(setrlimit(RLIMIT_MSGQUEUE, &none));
+    options.capacity = 2;
+    kit_gives(tong_open(BOX, TONG_SEND | TONG_CREATE, &options, &box), -ENOSPC);
+    tong_status status = TONG_STATUS_INIT;
+    kit_gives(tong_stat(BOX, &status), -ENOENT);
+}
+
+static const struct kit_test tests[] = {
+    KIT_TEST(what_a_plain_program_sends_is_received),
+    KIT_TEST(what_is_sent_a_plain_program_receives),
+    KIT_TEST(both_wait_for_each_other),
+    KIT_TEST(what_cannot_be_opened),
+    KIT_TEST(garbage_in_the_queue_hinders_nobody),
+    KIT_TEST(a_limit_of_the_system_is_enospc),
+};
+
+KIT_MAIN(tests)
