@@ -188,6 +188,8 @@ typedef struct tong_slot {
 
 /* Bits of tong_message.verified. */
 #define TONG_VERIFIED_UID 0x1u /* the kernel says that uid is the sender's */
+#define TONG_VERIFIED_PID 0x2u /* and pid, in this process's namespace: who made the connection (unix) */
+#define TONG_VERIFIED_GID 0x4u /* and gid, its effective group when it made it (unix) */
 
 /* The highest priority. */
 #define TONG_PRIORITY_MAX 31u
@@ -232,8 +234,8 @@ typedef struct tong_message {
     uint64_t sequence;   /* number in its sender's link: by one more each time (at capacity 0 by one
                             or more); a later sender in the link's place goes on with it */
     uint32_t uid;        /* the sender's user; see verified */
-    uint32_t gid;        /* the sender's group, as it says itself */
-    int32_t pid;         /* the sender's process, as it says itself, in its own namespace */
+    uint32_t gid;        /* the sender's group; unless verified as it says itself */
+    int32_t pid;         /* its process; unless verified as it says itself, in its own namespace */
     uint32_t verified;   /* TONG_VERIFIED_ bits: which of these the kernel vouches for */
     uint64_t private_[2];
     uint64_t key; /* as tong_send_options, from here ... */

@@ -80,6 +80,10 @@ static int same_carrier(const tong_mailbox *box, const char *name, const char **
     if (name == NULL || strchr(name, ':') == NULL) {
         return 0;
     }
+    *ret_rest = name;
+    if (strchr(name, ':') == NULL) {
+        return 0;
+    }
     int error = -EINVAL;
     const struct tg_carrier *carrier = tg_api_carrier(name, ret_rest, &error);
     return carrier == NULL ? error : carrier == box->carrier ? 0 : -EINVAL;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -122,33 +123,23 @@ int tg_event_ready(int epoll, uint64_t ret_marks[], int n)
     return r;
 }
 
-/* Nanoseconds, where the kernel takes them (5.11); else milliseconds, never too few. */
-static int wait_events(int epoll, struct epoll_event *events, int n, int64_t deadline_ns)
-{
-    if (deadline_ns == TG_NEVER) {
-        return answer(tg_call(epoll_wait(epoll, events, n, -1)));
-    }
-    const int64_t left = deadline_ns - tg_now_ns();
-    const int64_t ns = left > 0 ? left : 0;
-#if defined(SYS_epoll_pwait2)
-    const struct timespec rest = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
-    const int r = answer(tg_call(syscall(SYS_epoll_pwait2, epoll, events, n, &rest, NULL, 0)));
-    if (r != -ENOSYS) {
-        return r;
-    }
-#endif
-    const int64_t ms = ns / 1000000 + (ns % 1000000 != 0);
-    return answer(tg_call(epoll_wait(epoll, events, n, ms < INT_MAX ? (int)ms : INT_MAX)));
-}
-
-int tg_event_wait(int epoll, uint64_t ret_marks[], int n, int64_t deadline_ns)
+int tg_event_poll(const int fds[], size_t n, bool ret_ready[], int64_t deadline_ns)
 {
     UNCANCELLED;
-    struct epoll_event events[MOST_AT_ONCE];
-    n = n < MOST_AT_ONCE ? n : MOST_AT_ONCE;
-    const int r = wait_events(epoll, events, n, deadline_ns);
-    for (int i = 0; i < r; i++) {
-        ret_marks[i] = events[i].data.u64;
+    struct pollfd polled[TG_EVENT_POLL_MOST];
+    struct timespec rest = { 0 };
+    n = n < TG_EVENT_POLL_MOST ? n : TG_EVENT_POLL_MOST;
+    for (size_t i = 0; i < n; i++) {
+        polled[i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+    }
+    if (deadline_ns != TG_NEVER) {
+        const int64_t left = deadline_ns - tg_now_ns();
+        rest.tv_sec = left > 0 ? left / 1000000000 : 0;
+        rest.tv_nsec = left > 0 ? left % 1000000000 : 0;
+    }
+    const int r = answer(tg_call(ppoll(polled, n, deadline_ns != TG_NEVER ? &rest : NULL, NULL)));
+    for (size_t i = 0; r > 0 && ret_ready != NULL && i < n; i++) {
+        ret_ready[i] = polled[i].revents != 0;
     }
     return r == 0 ? -ETIMEDOUT : r;
 }

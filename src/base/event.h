@@ -24,8 +24,9 @@ void tg_event_remove(int epoll, int fd);
 /* Marks of those that are ready now: how many, at most n. */
 int tg_event_ready(int epoll, uint64_t ret_marks[], int n);
 
-/* Marks of those that are ready, at least one unless the time is over: how many; -ETIMEDOUT, -EINTR. */
-int tg_event_wait(int epoll, uint64_t ret_marks[], int n, int64_t deadline_ns);
+/* Wait until one of the descriptors is readable: 0 or more, and which (NULL: not wanted); -ETIMEDOUT, -EINTR. */
+#define TG_EVENT_POLL_MOST 256u
+int tg_event_poll(const int fds[], size_t n, bool ret_ready[], int64_t deadline_ns);
 /* Whether what is told of fd is told now. */
 int tg_event_change(int epoll, int fd, uint64_t mark, bool on);
 

@@ -236,18 +236,19 @@ void tg_socket_shut(int fd)
     (void)shutdown(fd, SHUT_RDWR);
 }
 
-int tg_socket_wait(int fd, bool writable, int other, int64_t deadline_ns)
+int tg_socket_wait(const struct tg_socket_waits *waits, int64_t deadline_ns)
 {
     UNCANCELLED;
-    struct pollfd fds[2] = { { .fd = fd, .events = (short)(writable ? POLLIN | POLLOUT : POLLIN) },
-                             { .fd = other, .events = POLLIN } };
+    /* A negative one is passed over. */
+    struct pollfd fds[] = { { .fd = waits->readable, .events = POLLIN },
+                            { .fd = waits->also, .events = POLLIN },
+                            { .fd = waits->writable, .events = POLLOUT } };
     struct timespec rest = { 0 };
     if (deadline_ns != TG_NEVER) {
         const int64_t ns = deadline_ns - tg_now_ns();
         rest.tv_sec = ns > 0 ? ns / 1000000000 : 0;
         rest.tv_nsec = ns > 0 ? ns % 1000000000 : 0;
     }
-    const int r = answer(
-        tg_call(ppoll(fds, other < 0 ? 1 : 2, deadline_ns != TG_NEVER ? &rest : NULL, NULL)));
+    const int r = answer(tg_call(ppoll(fds, 3, deadline_ns != TG_NEVER ? &rest : NULL, NULL)));
     return r == 0 ? -ETIMEDOUT : r;
 }

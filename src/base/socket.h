@@ -50,8 +50,14 @@ int tg_socket_receive(int fd, const struct iovec *parts, size_t n, bool peek,
                       struct tg_socket_got *ret_got);
 void tg_socket_shut(int fd);
 
-/* Wait until fd is readable (or writable), or its other end closed, or other is readable (other < 0:
- * none). 0 or 1: perhaps; -ETIMEDOUT, -EINTR. */
-int tg_socket_wait(int fd, bool writable, int other, int64_t deadline_ns);
+/* What a wait is ended by; -1 none. */
+struct tg_socket_waits {
+    int readable; /* or its other end closed */
+    int also;     /* the same */
+    int writable;
+};
+
+/* 0 or more: perhaps; -ETIMEDOUT, -EINTR. */
+int tg_socket_wait(const struct tg_socket_waits *waits, int64_t deadline_ns);
 
 #endif

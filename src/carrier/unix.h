@@ -23,7 +23,6 @@
 #include "mailbox/said.h"
 #include "region/region.h"
 
-#define TG_UNIX_SLOTS 256u
 #define TG_UNIX_CLAIMS 64u
 
 /* ---- places: unix_place.c */
@@ -45,7 +44,10 @@ void tg_unix_place_close(struct tg_unix_place *place);
 int tg_unix_place_look(struct tg_unix_place *place);
 bool tg_unix_place_is_alive(const struct tg_unix_place *place);
 /* What became of it: -EIDRM or -EOWNERDEAD; 0 it lives. */
-int tg_unix_place_end(struct tg_unix_place *place);
+int tg_unix_place_end(const struct tg_unix_place *place);
+/* The same, and how often it was renamed. */
+int tg_unix_place_probe(const struct tg_unix_place *place, uint32_t *ret_renames);
+int tg_unix_place_rename(struct tg_root *root, const char *from, const char *to);
 /* Open a file of a place, not to be kept by a forked child. */
 int tg_unix_open_kept(int dir, const char *name, int flags);
 
@@ -64,6 +66,8 @@ void tg_unix_made_close(struct tg_unix_made *made);
 /* Take the name away, if it is still that mailbox's (id NULL: any) and, unless it may be alive, it is
  * dead. 0, -ENOENT, -EEXIST: it lives. */
 int tg_unix_place_take_away(struct tg_root *root, const char *name, const uint8_t *id, bool alive);
+/* Whether a name is that user's, or nobody's. */
+bool tg_unix_place_is_of(struct tg_root *root, const char *name, uint32_t uid);
 uint32_t tg_unix_link_capacity(const tong_options *options);
 int tg_unix_remove(const char *name);
 
@@ -81,6 +85,7 @@ struct tg_unix_message {
     size_t mapped; /* bytes mapped at data, 0: data is room */
     int fd;        /* a descriptor for the receiver, -1 none */
     uint32_t deliveries;
+    bool is_roomless; /* its room was freed when it was handed out */
     size_t room_size;
     _Alignas(16) uint8_t room[];
 };
@@ -93,26 +98,43 @@ struct tg_unix_list {
 
 /* ---- links */
 
+/* One socket of a link. */
+struct tg_unix_channel {
+    struct tg_unix_channel *next; /* of those that are ready */
+    struct tg_unix_link *link;
+    int fd;          /* -1 none */
+    bool is_ready;   /* it is to be read */
+    uint8_t skipped; /* see unix_drive.c, I2 */
+};
+
 struct tg_unix_link {
     struct tg_unix_link *next;
-    struct tg_unix_link *next_ready;
-    struct tg_unix_handle *own; /* a handle of the owner; then there is no connection */
-    int fd;
+    bool is_own;                    /* of the owner itself: there is no connection */
+    struct tg_unix_handle *own;     /* its handle, NULL: closed */
+    struct tg_unix_channel control; /* the connection */
+    struct tg_unix_channel
+        data;     /* where its messages come from, if its sender may take them back */
     uint32_t row; /* TG_UNIX_NO_ROW none */
     bool greeted;
-    bool ended;      /* the end of the connection was read */
-    bool ready;      /* in the list of those that are to be read */
-    uint8_t skipped; /* see unix_drive.c, I2 */
+    bool said_bye;
+    bool is_told; /* its process's death was */
+    bool ended;   /* the end of the connection was read */
+    bool ready;   /* in the list of those that are to be read */
     struct tg_socket_peer peer;
     uint64_t base; /* number of its first message */
     uint64_t next_number;
     uint64_t received; /* messages of it that came */
-    uint64_t done;     /* of these, finished */
+    uint64_t done;     /* of these, finished: their room is free */
+    uint64_t held;     /* of these, still in hand or given back */
     uint64_t told;     /* of these, told in a CREDIT */
+    uint64_t reserved; /* messages that are being written in place */
     uint64_t granted;  /* rooms of the mailbox taken for one without a row */
     uint64_t wants;    /* rooms it waits for, 0 none */
     struct tg_unix_link *next_want;
     uint64_t bytes;
+    uint64_t dropped;  /* of an own link: as its row says */
+    uint64_t answered; /* at capacity 0: number of the offer answered last, + 1; of an own link */
+    enum tg_unix_kind answer;
     char name[TONG_NAME_MAX]; /* of its process, "" none */
 };
 
@@ -123,7 +145,14 @@ struct tg_unix_waiter {
     struct tg_unix_waiter *next;
     struct tg_unix_handle *handle;
     uint64_t ticket;
-    const char *from; /* this process's messages only, NULL: any */
+    int fd;      /* it sleeps on that, too; -1: it does not */
+    bool drives; /* while it stands in the queue */
+};
+
+/* A sender that died. */
+struct tg_unix_death {
+    int32_t pid;
+    uint32_t uid;
 };
 
 struct tg_unix_box {
@@ -135,7 +164,9 @@ struct tg_unix_box {
     struct tg_unix_made made;
     char name[TONG_NAME_MAX];
     struct tg_unix_head *head; /* mapped; counts that are told are kept there alone */
-    tg_a64 *done;              /* of the rows */
+    struct tg_unix_slot *told_slots;
+    struct tg_unix_told *told; /* of the rows */
+    uint32_t told_rows;        /* of these, there is memory for */
     int epoll;
     int wake;             /* ends the sleep of the driver */
     pthread_mutex_t lock; /* guards what stands below; not held asleep */
@@ -157,24 +188,47 @@ struct tg_unix_box {
     struct tg_unix_link *links;
     struct tg_unix_link **rows; /* those with a row, by it */
     uint32_t n_rows;
-    struct tg_unix_link **by_fd; /* those with a connection, by its number */
+    struct tg_unix_channel **by_fd;
     uint32_t n_by_fd;
+    uint32_t n_channels;
     uint32_t n_connections;
     int64_t deaf_until_ns; /* no descriptor was left to let one in; 0: nobody is kept waiting */
-    struct tg_unix_link *ready;
-    struct tg_unix_link **ready_end;
+    struct tg_unix_channel *ready;
+    struct tg_unix_channel **ready_end;
+    struct tg_unix_channel *offers; /* those ready that are read only to be taken at once */
+    struct tg_unix_channel **offers_end;
     uint32_t reads;             /* since the sockets were asked who is ready */
     struct tg_unix_link *wants; /* who waits for room of the mailbox, in the order of coming */
     uint64_t freed;             /* rooms since the last look for who wants some */
     struct tg_unix_list returned;
     struct tg_unix_list waiting;
+    struct tg_unix_list aside; /* handed out too often, and not taken by the dead-letter mailbox */
+    int64_t aside_ns;          /* when that was last tried */
     struct tg_unix_message *spare;  /* for the next one */
     struct tg_unix_waiter *waiters; /* in the order of tickets */
     uint64_t tickets;
+    uint32_t own_blocked;          /* senders of this process, asleep for want of room */
     struct tg_unix_waiter *driver; /* sleeps on the sockets */
     bool is_driven;
+    uint32_t n_levels;   /* handles in event loops */
+    uint32_t n_watchers; /* handles that are told of deaths */
+    uint32_t n_deaths;
+    struct tg_unix_death *deaths;
     tg_a32 room_bell; /* senders of this process wait on it for room */
     uint8_t *scratch;
+};
+
+/* What a receive call wants. */
+struct tg_unix_want {
+    int64_t deadline_ns;
+    uint32_t interrupts;
+    const char *from;            /* this process's messages only, NULL: any */
+    bool named;                  /* senders are told apart by their names */
+    struct tg_unix_handle *peer; /* whose end ends the call, NULL nobody's */
+    size_t size;                 /* a longer one is -EMSGSIZE and stays */
+    bool claim;                  /* it is to be finished later */
+    bool skip;          /* it is to be thrown away: also one that was handed out too often */
+    tong_message *info; /* told of one that stays; NULL: not wanted */
 };
 
 /* ---- handles */
@@ -206,7 +260,11 @@ struct tg_unix_handle {
     size_t reserved_len;
     int64_t reserved_timeout_ns;
     bool reservation_dropped;  /* it had to drop an older message */
+    int reserved_room;         /* see unix_sender.c */
+    struct tg_gate name_gate;  /* never held asleep; guards the name */
     char name[TONG_NAME_MAX];  /* of the process it sends as, "" none */
+    uint8_t as[16];            /* id of that one's mailbox */
+    uint32_t renames;          /* of the other side, when its name was looked up */
     struct tg_unix_link *link; /* in the own box */
     /* Receiving: the box's lock guards these. */
     bool receives;
@@ -215,12 +273,23 @@ struct tg_unix_handle {
     uint32_t n_claims;
     struct tg_unix_message *claims[TG_UNIX_CLAIMS];
     uint32_t stamps[TG_UNIX_CLAIMS];
+    bool has_turn; /* it was told that something is there for it */
+    /* In an event loop: the set, the level in it; -1 none. */
+    int poll;
+    int level;
+    bool is_up;
+    bool is_armed; /* it found nothing */
+    bool watches;
+    uint32_t deaths_seen;
 };
 
 /* ---- unix_box.c: the boxes of this process */
 
 int tg_unix_open(const char *name, unsigned flags, const tong_options *options, bool is_process,
                  tg_handle *ret_handle);
+/* To send to a process by its name, as another one. -ENOENT, -EINVAL: it is no process's. */
+int tg_unix_open_peer(const struct tg_unix_handle *as, const char *name,
+                      struct tg_unix_handle **ret_peer);
 int tg_unix_close(tg_handle h);
 /* The box of that id, if this process is its owner; locked. */
 struct tg_unix_box *tg_unix_box_find(const uint8_t id[16]);
@@ -234,6 +303,8 @@ static inline int tg_unix_check_fast(const struct tg_unix_handle *h)
     return h->fork_count != tg_fork_count() ? -ECHILD : 0;
 }
 int tg_unix_interrupt(tg_handle h);
+/* A descriptor that is readable once the handle was interrupted, made if it is not there. */
+int tg_unix_interrupt_fd(struct tg_unix_handle *h);
 
 /* ---- unix_drive.c; lock held */
 
@@ -243,11 +314,29 @@ void tg_unix_drive_fini(struct tg_unix_box *box);
 bool tg_unix_drive_pull(struct tg_unix_box *box, bool may_ask);
 /* Let in whoever waits and read all that is there. */
 void tg_unix_drive_all(struct tg_unix_box *box);
+/* Ask who is ready, after a sleep on its sockets elsewhere. */
+void tg_unix_drive_ask(struct tg_unix_box *box);
+void tg_unix_drive_drain(struct tg_unix_box *box, struct tg_unix_link *link);
+/* Whether a sleep on the sockets is one: there is nothing in them that nobody reads. */
+bool tg_unix_drive_may_sleep(const struct tg_unix_box *box);
+/* A room that was granted to it and is not used. */
+void tg_unix_drive_give_room_back(struct tg_unix_box *box, struct tg_unix_link *link);
 /* Sleep until something comes, the lock given back meanwhile. 0, -ETIMEDOUT, -EINTR. */
 int tg_unix_drive_sleep(struct tg_unix_box *box, int64_t deadline_ns);
+/* The same; what else ends it, and whose offers alone do, NULL: anybody's. */
+struct tg_unix_sleep {
+    int64_t deadline_ns;
+    const char *from;
+    int others[4];
+    size_t n_others;
+};
+int tg_unix_drive_sleep_with(struct tg_unix_box *box, const struct tg_unix_sleep *s);
 /* A message of the link is finished; the link may go with it. */
 void tg_unix_drive_credit(struct tg_unix_box *box, struct tg_unix_link *link);
-/* The link's number space and row are known. -ENOMEM. */
+/* One that has ended goes with its last message. */
+void tg_unix_drive_drop_if_over(struct tg_unix_box *box, struct tg_unix_link *link);
+uint64_t tg_unix_done_of(const struct tg_unix_box *box, uint32_t row);
+/* The link's number space and row are known. -ENOMEM, -ENOSPC. */
 int tg_unix_drive_set_row(struct tg_unix_box *box, struct tg_unix_link *link, uint32_t row);
 /* It waits for n rooms of the mailbox; it does not any more. */
 void tg_unix_drive_want(struct tg_unix_box *box, struct tg_unix_link *link, uint64_t n);
@@ -256,6 +345,16 @@ void tg_unix_drive_forget_want(struct tg_unix_box *box, struct tg_unix_link *lin
 uint64_t tg_unix_drive_limit(const struct tg_unix_box *box, const struct tg_unix_link *link);
 void tg_unix_drive_tell(struct tg_unix_box *box, struct tg_unix_link *link);
 void tg_unix_drive_stop(struct tg_unix_box *box);
+/* To everybody who is connected. */
+void tg_unix_drive_tell_all(struct tg_unix_box *box, enum tg_unix_kind what);
+/* From now on its messages come from there. */
+int tg_unix_drive_add_data(struct tg_unix_box *box, struct tg_unix_link *link, int fd);
+/* At capacity 0: read the next offer of another process, not longer than is wanted. 1: it is the last of
+ * the messages that wait; 0: there is none; -EMSGSIZE, and its sender and length are told. */
+int tg_unix_drive_offer(struct tg_unix_box *box, const struct tg_unix_want *want);
+/* What became of an offer: TG_UNIX_TAKEN, TG_UNIX_LATE. */
+void tg_unix_drive_answer(struct tg_unix_box *box, const struct tg_unix_message *m,
+                          enum tg_unix_kind what);
 struct tg_unix_link *tg_unix_link_new(struct tg_unix_box *box);
 void tg_unix_link_free(struct tg_unix_box *box, struct tg_unix_link *link);
 /* Nothing comes from it any more; it goes with its last message. */
@@ -265,7 +364,9 @@ void tg_unix_link_end(struct tg_unix_box *box, struct tg_unix_link *link);
 
 /* 1: a message came; 0: something else; -EAGAIN: nothing there; other errors: the link is to be dropped,
  * -EPIPE: for it has ended. */
-int tg_unix_packet_read(struct tg_unix_box *box, struct tg_unix_link *link);
+int tg_unix_packet_read(struct tg_unix_box *box, struct tg_unix_channel *channel);
+/* How long the next message of a channel is, without taking it; -EAGAIN. */
+int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len);
 void tg_unix_packet_refuse(int fd, int error);
 
 /* ---- unix_message.c; lock held */
@@ -275,15 +376,24 @@ void tg_unix_message_free(struct tg_unix_box *box, struct tg_unix_message *m);
 void tg_unix_list_init(struct tg_unix_list *list);
 void tg_unix_list_add(struct tg_unix_list *list, struct tg_unix_message *m);
 void tg_unix_list_remove(struct tg_unix_list *list, const struct tg_unix_message *m);
+void tg_unix_count_waiting(struct tg_unix_box *box, const struct tg_unix_message *m, int n);
 /* It is in the mailbox. */
 void tg_unix_message_arrive(struct tg_unix_box *box, struct tg_unix_link *link,
                             struct tg_unix_message *m);
+/* An offer is taken back; it is in no list. */
+void tg_unix_message_withdraw(struct tg_unix_box *box, struct tg_unix_message *m);
+/* It is handed out; claim: to be finished later. */
+void tg_unix_message_take(struct tg_unix_box *box, struct tg_unix_message *m, bool claim);
 /* It is done with: its room is free. */
 void tg_unix_message_finish(struct tg_unix_box *box, struct tg_unix_message *m);
 /* The same, by its sender's wish. */
 void tg_unix_message_drop(struct tg_unix_box *box, struct tg_unix_message *m);
 /* It is anybody's again; counts: it was handed out. */
 void tg_unix_message_back(struct tg_unix_box *box, struct tg_unix_message *m, bool counts);
+/* Of its sender alone. */
+void tg_unix_message_tell_link(const struct tg_unix_link *link, tong_message *ret_info);
+/* The oldest message of the link that nobody has in hand; false: there is none. */
+bool tg_unix_drop_oldest(struct tg_unix_box *box, const struct tg_unix_link *link);
 void tg_unix_message_tell(const struct tg_unix_message *m, tong_message *ret_info);
 
 /* A count of the head: its owner alone writes it, under the lock. */
@@ -297,18 +407,27 @@ static inline void tg_unix_count_small(tg_a32 *count, int n)
     tg_store_relaxed(count, tg_load_relaxed(count) + (uint32_t)n);
 }
 
+/* What is told of a link's row; those without one share theirs. */
+static inline struct tg_unix_told *tg_unix_told_of(const struct tg_unix_box *box,
+                                                   const struct tg_unix_link *link)
+{
+    return &box->told[link->row != TG_UNIX_NO_ROW ? link->row : TG_UNIX_OWN_ROW];
+}
+
 /* ---- unix_deliver.c: who takes next; lock held */
 
 /* Somebody who waits is told, if there is something for him. */
 void tg_unix_deliver_wake(struct tg_unix_box *box);
 void tg_unix_deliver_wake_all(struct tg_unix_box *box);
-struct tg_unix_want {
-    int64_t deadline_ns;
-    uint32_t interrupts;
-    const char *from;   /* NULL: any */
-    size_t size;        /* a longer one is -EMSGSIZE and stays */
-    tong_message *info; /* told of one that stays; NULL: not wanted */
-};
+/* Nobody drives any more: if receivers wait, one of them does. */
+void tg_unix_deliver_drive(struct tg_unix_box *box);
+/* Sleep on descriptors, until one is readable: 0 or more, also for a look; -ETIMEDOUT, -EINTR. */
+int tg_unix_poll(const int fds[], size_t n, int64_t deadline_ns);
+/* Whether the next receive call of the handle, me: of one that waits already, has something to say. */
+bool tg_unix_deliver_has(struct tg_unix_handle *h, const struct tg_unix_waiter *me);
+/* Stand in the queue, as the driver if there is none; leave it. */
+void tg_unix_deliver_enter(struct tg_unix_box *box, struct tg_unix_waiter *me);
+void tg_unix_deliver_leave(struct tg_unix_box *box, struct tg_unix_waiter *me);
 /* Wait for a message that is this handle's turn, and take it: NULL and the error. */
 struct tg_unix_message *tg_unix_deliver_next(struct tg_unix_handle *h,
                                              const struct tg_unix_want *want, int *ret_error);
@@ -324,6 +443,9 @@ int tg_unix_room_grant(int room, int box, uint32_t row, uint32_t capacity, uint6
 /* What the own row has, grants included; that it waits from now on, or does not. */
 int tg_unix_room_mine(int room, uint32_t row, uint64_t *ret_taken);
 int tg_unix_room_wait(int room, uint32_t row, bool waits);
+void tg_unix_row_set_blocked(int room, uint32_t row, bool blocked);
+/* One room more, whether there is one or not: the owner frees another one for it. */
+int tg_unix_room_force(int room, uint32_t row);
 /* Rooms that were taken and are not used. */
 int tg_unix_room_put(int room, uint32_t row, uint64_t n);
 int tg_unix_room_put_own(int room, uint64_t n);
@@ -336,20 +458,85 @@ struct tg_unix_tally {
     uint32_t senders; /* of these, living ones */
     uint32_t blocked; /* of these, asleep for want of room */
     uint64_t dropped;
+    uint64_t unread; /* messages that their senders say are in the sockets */
 };
 int tg_unix_room_tally(int room, int box, struct tg_unix_tally *ret_tally);
+/* Who has a row: the record number of its process, and the id of that one's own mailbox, if it sends as
+ * a named process. */
+struct tg_unix_who {
+    uint64_t process;
+    uint8_t as[16];
+};
 /* A row for a new sender: its number and the number of its first message. -EUSERS. */
-int tg_unix_row_get(int room, int box, uint32_t *ret_row, uint64_t *ret_base);
+int tg_unix_row_get(int room, int box, const struct tg_unix_who *who, uint32_t *ret_row,
+                    uint64_t *ret_base);
+/* It is nobody's from now on, and free when its last message is finished. */
+void tg_unix_row_close(int room, uint32_t row);
+/* It is somebody's again, who goes on in it. */
+void tg_unix_row_open(int room, uint32_t row, uint64_t process);
+/* What stands of a row of somebody, for who looks. */
+struct tg_unix_row_look {
+    uint32_t row;
+    bool alive;
+    const struct tg_unix_row *r;
+    const struct tg_unix_told *told;
+};
+uint64_t tg_unix_unread(const struct tg_unix_row_look *look);
+/* Those in use: 0, or what each returned. */
+int tg_unix_room_look(int room, int box,
+                      int (*each)(const struct tg_unix_row_look *look, void *arg), void *arg);
 
 /* Of what a sender took, nothing beyond that is left; the row is anybody's, what it dropped is added. */
 int tg_unix_room_settle(int room, uint32_t row, uint64_t taken);
 void tg_unix_row_free(int room, uint32_t row, tg_a64 *dropped);
+
+/* ---- unix_letter.c; lock held, given back in between */
+
+/* Whether it was handed out too often to be handed out again. */
+bool tg_unix_is_spent(const struct tg_unix_box *box, const struct tg_unix_message *m);
+/* Such a one, in no list: sent on, or set aside. */
+void tg_unix_letter(struct tg_unix_box *box, struct tg_unix_message *m);
+/* Now and then those set aside are tried again; the first of them is thrown away: its length, -EAGAIN. */
+void tg_unix_letter_again(struct tg_unix_box *box);
+ssize_t tg_unix_letter_skip(struct tg_unix_box *box);
+
+/* ---- unix_wait.c */
+
+int tg_unix_wait_any(tg_handle const handles[], size_t n, int64_t timeout_ns);
+int tg_unix_fd(tg_handle h, unsigned what);
+int tg_unix_watch(tg_handle h, int64_t timeout_ns, tong_death *ret_death);
+int tg_unix_set(tg_handle h, const tong_options *options, unsigned what);
+/* Its messages lie in its owner. */
+int tg_unix_give(tg_handle h, const char *process);
+/* Lock held: whether the handle's descriptor is readable is brought up to date; it goes. */
+void tg_unix_level_update(struct tg_unix_handle *h);
+void tg_unix_level_update_all(struct tg_unix_box *box);
+void tg_unix_level_close(struct tg_unix_handle *h);
+/* Lock held: a link has ended without a word. */
+void tg_unix_note_death(struct tg_unix_box *box, const struct tg_unix_link *dead);
+
+/* ---- unix_direct.c */
+
+int tg_unix_process_open(const char *name, const tong_options *options, tg_handle *ret_me);
+int tg_unix_process_rename(tg_handle me, const char *name);
+int tg_unix_process_pause(tg_handle me, int64_t deadline_ns);
+ssize_t tg_unix_receive_any(tg_handle me, void *buf, size_t size, int64_t timeout_ns,
+                            char ret_from[TONG_NAME_MAX]);
+ssize_t tg_unix_receive_from(tg_handle me, const char *from, tg_handle peer, void *buf, size_t size,
+                             int64_t timeout_ns);
+int tg_unix_peer_open(tg_handle me, const char *name, tg_handle *ret_peer);
+int tg_unix_peer_check(tg_handle peer);
+int tg_unix_peer_look_up(tg_handle peer, const char *name);
+bool tg_unix_peer_is_same(tg_handle a, tg_handle b);
+void tg_unix_peer_rename(tg_handle peer, const char *name);
+int tg_unix_links(tong_links_fn *each, void *arg);
 
 /* ---- unix_receive.c */
 
 struct tg_unix_how {
     tong_message *info; /* NULL: not wanted, as the others */
     const char *from;   /* this process's only */
+    tg_handle peer;     /* whose end ends the call */
     char *sender;       /* told the name of its process */
     int *fd;            /* given its descriptor, -1 if it has none */
 };
@@ -377,6 +564,7 @@ struct tg_unix_parts {
     size_t len;
     int fd;                        /* -1 none */
     struct tg_unix_message *ready; /* has the data already, and is used up; NULL: none */
+    bool is_kept;                  /* refused, it is not lost, and not counted */
 };
 
 struct tg_unix_call {
@@ -399,6 +587,9 @@ int tg_unix_own_reserve(struct tg_unix_handle *h, size_t len, const struct tg_un
 void tg_unix_own_abort(struct tg_unix_handle *h);
 /* Box's lock held: the handle's link goes. */
 void tg_unix_own_close(struct tg_unix_handle *h);
+/* Lock held, given back meanwhile: until something comes or the handle is interrupted, on the sockets if
+ * nobody else sleeps there. */
+int tg_unix_own_sleep(struct tg_unix_handle *h, int64_t deadline_ns);
 /* Lock held: senders of this process look for room again. */
 void tg_unix_own_wake(struct tg_unix_box *box);
 
@@ -406,7 +597,14 @@ void tg_unix_own_wake(struct tg_unix_box *box);
 int tg_unix_sender_new(struct tg_unix_place *place, struct tg_unix_sender **ret_sender);
 void tg_unix_sender_free(struct tg_unix_sender *sender, bool forked);
 int tg_unix_sender_check(struct tg_unix_sender *sender);
+const struct tg_unix_place *tg_unix_sender_place(const struct tg_unix_sender *sender);
+/* A connection that tells of the owner's end and of its new names, kept by the sender; read all of it. */
+int tg_unix_sender_watch(struct tg_unix_sender *sender);
+void tg_unix_sender_watched(struct tg_unix_sender *sender);
+/* The name of its process is another one now. */
+void tg_unix_sender_rename(struct tg_unix_handle *h, const char *name);
 uint32_t tg_unix_full(const struct tg_unix_handle *h);
+uint32_t tg_unix_capacity(const struct tg_unix_handle *h);
 int tg_unix_send_parts(tg_handle h, const struct tg_unix_parts *parts, int64_t timeout_ns);
 uint32_t tg_unix_sender_message_size(const struct tg_unix_sender *sender);
 int tg_unix_sender_send(struct tg_unix_handle *h, const struct tg_unix_parts *parts,
@@ -418,6 +616,10 @@ void tg_unix_sender_abort(struct tg_unix_handle *h);
 /* ---- unix_stat.c */
 
 int tg_unix_stat(const char *name, tong_status *ret_status);
+/* Each link of a mailbox by its name. */
+int tg_unix_look_at_links(struct tg_root *root, const char *name,
+                          int (*each)(const struct tg_unix_row_look *look, void *arg), void *arg);
+int tg_unix_parties(const char *name, tong_parties_fn *each, void *arg);
 int tg_unix_list(tong_list_fn *each, void *arg);
 
 /* ---- interrupts */

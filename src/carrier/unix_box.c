@@ -10,6 +10,7 @@
  * I2  The list's lock comes before a box's lock. The root's lock comes before both.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,8 +93,8 @@ static void delist(const struct tg_unix_box *box)
 /* What a forked child frees of its parent's: memory. */
 static void free_memory(struct tg_unix_box *box)
 {
-    struct tg_unix_list *const lists[] = { &box->returned, &box->waiting };
-    for (size_t i = 0; i < 2; i++) {
+    struct tg_unix_list *const lists[] = { &box->returned, &box->waiting, &box->aside };
+    for (size_t i = 0; i < 3; i++) {
         while (lists[i]->first != NULL) {
             struct tg_unix_message *m = lists[i]->first;
             lists[i]->first = m->next;
@@ -153,6 +154,7 @@ static int new_box(const char *name, struct tg_root *root, struct tg_unix_box **
     box->root = root;
     tg_unix_list_init(&box->returned);
     tg_unix_list_init(&box->waiting);
+    tg_unix_list_init(&box->aside);
     (void)pthread_mutex_init(&box->lock, NULL);
     *ret_box = box;
     return 0;
@@ -161,10 +163,14 @@ static int new_box(const char *name, struct tg_root *root, struct tg_unix_box **
 static int map_box(struct tg_unix_box *box)
 {
     void *p = NULL;
-    int r = tg_sys_map(box->made.box, 0, TG_UNIX_BOX_SIZE, true, &p);
+    /* A mapping keeps the description open, in a forked child, too: not the one that has the lock. */
+    tg_fd fd = tg_sys_open(box->made.dir, TG_UNIX_BOX, O_RDWR, 0);
+    int r = fd < 0 ? fd : tg_sys_map(fd, 0, TG_UNIX_BOX_SIZE, true, &p);
     if (r == 0) {
         box->head = p;
-        box->done = (tg_a64 *)(void *)((uint8_t *)p + TG_UNIX_DONE_OFF);
+        box->told_slots = (struct tg_unix_slot *)(void *)((uint8_t *)p + TG_UNIX_SLOTS_OFF);
+        box->told = (struct tg_unix_told *)(void *)((uint8_t *)p + TG_UNIX_TOLD_OFF);
+        box->told_rows = TG_PAGE / sizeof(struct tg_unix_told);
         read_options(box);
         r = tg_sys_random(&box->random, sizeof box->random);
     }
@@ -217,6 +223,7 @@ void tg_unix_box_end(struct tg_unix_box *box, int how)
     /* Before the connections: who sees their end finds out why. */
     tg_store_release(&box->head->state, (uint32_t)(how == -EIDRM ? TG_UNIX_REMOVED : TG_UNIX_GONE));
     tg_unix_drive_stop(box);
+    tg_unix_made_close(&box->made);
     tg_unix_deliver_wake_all(box);
     tg_event_ring(box->wake);
     tg_unix_own_wake(box);
@@ -241,6 +248,7 @@ static int take_slot(struct tg_unix_handle *h)
         return -ENOSYS;
     }
     box->slots[i] = h;
+    tg_store_relaxed(&box->told_slots[i].open, UINT32_C(1));
     h->slot = i;
     h->came = ++box->came;
     h->receives = true;
@@ -255,9 +263,13 @@ static void leave_box(struct tg_unix_handle *h)
     if (h->receives) {
         tg_unix_return_all(h);
         box->slots[h->slot] = NULL;
+        tg_store_relaxed(&box->told_slots[h->slot].open, UINT32_C(0));
         h->receives = false;
         tg_unix_count_small(&box->head->receivers, -1);
     }
+    box->n_levels -= h->poll >= 0;
+    box->n_watchers -= h->watches;
+    tg_unix_level_close(h);
     tg_unix_own_close(h);
     if (h->owns) {
         tg_unix_box_end(box, -EOWNERDEAD);
@@ -271,6 +283,8 @@ static struct tg_unix_handle *new_handle(unsigned flags)
         h->flags = flags;
         h->fork_count = tg_fork_count();
         h->interrupts = &h->own_interrupts;
+        h->poll = -1;
+        h->level = -1;
     }
     return h;
 }
@@ -336,6 +350,23 @@ int tg_unix_check(struct tg_unix_handle *h, int r)
     return r;
 }
 
+int tg_unix_interrupt_fd(struct tg_unix_handle *h)
+{
+    tg_a32 *word = &h->interrupts->fd;
+    if (tg_load_acquire(word) == 0) {
+        const int r = tg_kept_begin();
+        const int fd = r < 0 ? r : tg_kept_end(tg_event_counter());
+        uint32_t none = 0;
+        if (fd < 0) {
+            return fd;
+        }
+        if (!tg_cas(word, &none, (uint32_t)fd + 1)) {
+            tg_kept_close(fd);
+        }
+    }
+    return (int)tg_load_acquire(word) - 1;
+}
+
 int tg_unix_interrupt(tg_handle handle)
 {
     struct tg_unix_handle *h = handle;
@@ -364,8 +395,8 @@ static bool options_differ(const struct tg_unix_head *head, const tong_options *
 {
     const uint32_t delivery = o->policy != NULL ? (uint32_t)TONG_OWN : o->delivery;
     const char *dead_letter = o->dead_letter != NULL ? o->dead_letter : "";
-    return head->delivery != delivery || head->full != o->full || head->capacity != o->capacity ||
-           head->link_capacity != tg_unix_link_capacity(o) ||
+    return o->owner != TONG_PROCESS || head->delivery != delivery || head->full != o->full ||
+           head->capacity != o->capacity || head->link_capacity != tg_unix_link_capacity(o) ||
            head->message_size != o->message_size || head->max_bytes != o->max_bytes ||
            head->mode != o->mode || head->max_deliveries != o->max_deliveries ||
            strcmp(head->dead_letter, dead_letter) != 0 ||
@@ -404,6 +435,10 @@ static int make(const struct opening *o, struct tg_unix_handle *h)
     tong_options options = TONG_OPTIONS_INIT;
     if (o->options != NULL) {
         options = *o->options;
+        if (options.owner != TONG_PROCESS || options.delivery == TONG_EVERYONE ||
+            options.delivery == TONG_BY_KEY) {
+            return -EOPNOTSUPP;
+        }
     }
     struct tg_root *root;
     struct tg_unix_box *box = NULL;
@@ -474,11 +509,6 @@ static int check(const char *name, unsigned flags, const tong_options *options)
         if (options->dead_letter != NULL && strcmp(options->dead_letter, name) == 0) {
             return -EINVAL;
         }
-        /* Not yet: what a sender takes back, or drops, is in the owner's socket by then. */
-        const bool can = options->owner == TONG_PROCESS && options->capacity != 0 &&
-                         options->full != TONG_DROP_OLDEST && options->max_deliveries == 0 &&
-                         options->delivery != TONG_EVERYONE && options->delivery != TONG_BY_KEY;
-        return can ? 0 : -EOPNOTSUPP;
     }
     return r;
 }
@@ -510,4 +540,47 @@ int tg_unix_open(const char *name, unsigned flags, const tong_options *options, 
         *ret_handle = h;
     }
     return r;
+}
+
+/* ---- peers */
+
+static int open_peer(const struct tg_unix_handle *as, const char *name, struct tg_unix_handle *h)
+{
+    struct tg_unix_place place;
+    int r = tg_unix_place_open(as->box->root, name, false, &place);
+    if (r < 0) {
+        return r;
+    }
+    if (!tg_unix_place_is_alive(&place)) {
+        r = -ENOENT;
+    } else if (place.head.process == 0) {
+        r = -EINVAL;
+    } else {
+        struct tg_unix_box *box = tg_unix_box_find(place.head.id);
+        r = box != NULL ? join(box, h) : tg_unix_sender_new(&place, &h->sender);
+    }
+    tg_unix_place_close(&place);
+    return r;
+}
+
+int tg_unix_open_peer(const struct tg_unix_handle *as, const char *name,
+                      struct tg_unix_handle **ret_peer)
+{
+    int r = tg_name_check(name);
+    struct tg_unix_handle *h = r < 0 ? NULL : new_handle(TONG_SEND);
+    if (h == NULL) {
+        return r < 0 ? r : -ENOMEM;
+    }
+    h->interrupts = as->interrupts;
+    memcpy(h->as, as->box->made.id, sizeof h->as);
+    (void)pthread_mutex_lock(&as->box->lock);
+    memcpy(h->name, as->box->name, sizeof h->name);
+    tg_unix_box_unlock(as->box);
+    r = open_peer(as, name, h);
+    if (r < 0) {
+        (void)tg_unix_close(h);
+        return r;
+    }
+    *ret_peer = h;
+    return 0;
 }

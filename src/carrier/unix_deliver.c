@@ -20,7 +20,10 @@
 
 #include "base/clock.h"
 #include "base/event.h"
+#include "base/kept.h"
 #include "carrier/unix.h"
+
+#define LOOK_NS TONG_SEC(1)
 
 /* ---- the one chosen */
 
@@ -90,15 +93,15 @@ static uint64_t needed(const struct tg_unix_box *box, const struct tg_unix_handl
         const uint32_t claims = w->handle->n_claims;
         arrival.fewest = claims < arrival.fewest ? claims : arrival.fewest;
     }
-    return arrival.sleepers == 0 ? 1 : box->policy->needed(&arrival);
+    return arrival.sleepers == 0 || h->has_turn ? 1 : box->policy->needed(&arrival);
 }
 
 /* ---- waking */
 
 static void wake(struct tg_unix_box *box, struct tg_unix_waiter *w)
 {
-    if (box->driver == w) {
-        tg_event_ring(box->wake);
+    if (w->fd >= 0 || box->driver == w) {
+        tg_event_ring(w->fd >= 0 ? w->fd : box->wake);
         return;
     }
     tg_a32 *bell = &w->handle->interrupts->bell;
@@ -108,14 +111,25 @@ static void wake(struct tg_unix_box *box, struct tg_unix_waiter *w)
 
 void tg_unix_deliver_wake_all(struct tg_unix_box *box)
 {
+    tg_unix_level_update_all(box);
     for (struct tg_unix_waiter *w = box->waiters; w != NULL; w = w->next) {
         wake(box, w);
     }
 }
 
+void tg_unix_level_update_all(struct tg_unix_box *box)
+{
+    for (uint32_t i = 0; box->n_levels != 0 && i < TG_UNIX_SLOTS; i++) {
+        if (box->slots[i] != NULL) {
+            tg_unix_level_update(box->slots[i]);
+        }
+    }
+}
+
 void tg_unix_deliver_wake(struct tg_unix_box *box)
 {
-    if (box->waiters == NULL || box->waiting.n + box->returned.n == 0) {
+    tg_unix_level_update_all(box);
+    if (box->waiters == NULL || (box->waiting.n + box->returned.n == 0 && box->offers == NULL)) {
         return;
     }
     if (box->is_process) {
@@ -125,7 +139,19 @@ void tg_unix_deliver_wake(struct tg_unix_box *box)
     wake(box, first_of(box));
 }
 
+void tg_unix_deliver_drive(struct tg_unix_box *box)
+{
+    if (!box->is_driven && box->waiters != NULL) {
+        wake(box, first_of(box));
+    }
+}
+
 /* ---- taking */
+
+static uint64_t n_there(const struct tg_unix_box *box)
+{
+    return box->waiting.n + box->returned.n;
+}
 
 static bool is_wanted(const struct tg_unix_message *m, const char *from)
 {
@@ -137,90 +163,141 @@ static bool is_over(const struct tg_unix_message *m)
     return m->said != NULL && tg_said_is_over(m->said->attributes.deadline_ns);
 }
 
-/* The first message of a list that is wanted, NULL none; what has expired before it is thrown away. */
+static void throw_away(struct tg_unix_box *box, struct tg_unix_list *list,
+                       struct tg_unix_message *m)
+{
+    if (box->capacity == 0 && m->deliveries == 0) {
+        tg_unix_drive_answer(box, m, TG_UNIX_LATE);
+    }
+    tg_unix_list_remove(list, m);
+    tg_unix_count_waiting(box, m, -1);
+    tg_unix_count(&box->head->expired, 1);
+    tg_unix_message_finish(box, m);
+}
+
+/* The first message of a list that is wanted, NULL none; what has expired before it is thrown away, and what
+ * was handed out too often sent on. */
 static struct tg_unix_message *find_in(struct tg_unix_box *box, struct tg_unix_list *list,
-                                       const char *from)
+                                       const struct tg_unix_want *want)
 {
     struct tg_unix_message *m = list->first;
-    while (m != NULL && (!is_wanted(m, from) || is_over(m))) {
+    while (m != NULL) {
         struct tg_unix_message *next = m->next;
         if (is_over(m)) {
+            throw_away(box, list, m);
+        } else if (!want->skip && tg_unix_is_spent(box, m)) {
             tg_unix_list_remove(list, m);
-            tg_unix_count(&box->head->waiting, -1);
-            tg_unix_count(&box->head->expired, 1);
-            tg_unix_message_finish(box, m);
+            tg_unix_count_waiting(box, m, -1);
+            tg_unix_letter(box, m);
+            next = list->first; /* others may have taken some meanwhile */
+        } else if (is_wanted(m, want->from)) {
+            return m;
         }
         m = next;
     }
-    return m;
+    return NULL;
 }
 
 struct found {
     struct tg_unix_list *list;
     struct tg_unix_message *m;
+    int error; /* why there is none that can be taken, 0 there is none */
 };
 
-static struct found find(struct tg_unix_box *box, const char *from)
+static struct found find(struct tg_unix_box *box, const struct tg_unix_want *want)
 {
-    struct found found = { .list = &box->returned, .m = find_in(box, &box->returned, from) };
+    struct found found = { .list = &box->returned, .m = find_in(box, &box->returned, want) };
     if (found.m == NULL) {
-        found = (struct found){ .list = &box->waiting, .m = find_in(box, &box->waiting, from) };
+        found = (struct found){ .list = &box->waiting, .m = find_in(box, &box->waiting, want) };
     }
     return found;
 }
 
-static uint64_t n_there(const struct tg_unix_box *box)
+/* Read on until a message of that sender is there. */
+static struct found find_from(struct tg_unix_box *box, const struct tg_unix_want *want,
+                              bool may_ask)
 {
-    return box->waiting.n + box->returned.n;
+    struct found found = find(box, want);
+    while (found.m == NULL && tg_unix_drive_pull(box, may_ask)) {
+        found = find(box, want);
+    }
+    return found;
 }
 
-/* Read on until a message of that sender is there. */
-static struct found find_from(struct tg_unix_box *box, const char *from, bool may_ask)
+static bool is_first(struct tg_unix_box *box, const struct tg_unix_waiter *me)
 {
-    struct found found = find(box, from);
-    while (found.m == NULL && tg_unix_drive_pull(box, may_ask)) {
-        found = find(box, from);
+    if (me == NULL || box->is_process || first_of(box) == me) {
+        return true;
+    }
+    wake(box, first_of(box));
+    return false;
+}
+
+static uint64_t n_offers(const struct tg_unix_box *box)
+{
+    uint64_t n = 0;
+    for (const struct tg_unix_channel *c = box->offers; c != NULL; c = c->next) {
+        n++;
+    }
+    return n;
+}
+
+/* At capacity 0. What others offer is read only by the call that takes it. */
+static struct found turn_to_offer(struct tg_unix_handle *h, struct tg_unix_waiter *me,
+                                  const struct tg_unix_want *want, uint64_t need)
+{
+    struct tg_unix_box *box = h->box;
+    struct found found = { .m = NULL };
+    (void)tg_unix_drive_pull(box, me == NULL);
+    const uint64_t there = n_there(box) + n_offers(box);
+    if (there < need || box->ended != 0 || !is_first(box, me)) {
+        return found;
+    }
+    found = find(box, want);
+    if (found.m == NULL) {
+        const int r = tg_unix_drive_offer(box, want);
+        found = r > 0 ? find(box, want) : (struct found){ .error = r };
     }
     return found;
 }
 
 /* me: the call waits already, NULL: it has just come. What is for this call. */
-static struct found turn(struct tg_unix_handle *h, struct tg_unix_waiter *me, const char *from,
-                         bool may_ask)
+static struct found turn(struct tg_unix_handle *h, struct tg_unix_waiter *me,
+                         const struct tg_unix_want *want, bool may_ask)
 {
     struct tg_unix_box *box = h->box;
-    const struct found none = { .m = NULL };
-    if (from != NULL) {
-        return find_from(box, from, may_ask);
-    }
-    const uint64_t need = me != NULL ? 1 : needed(box, h);
+    const uint64_t need = me != NULL || want->from != NULL ? 1 : needed(box, h);
     if (need == TG_NEVER_TAKES) {
-        return none;
+        return (struct found){ .m = NULL };
+    }
+    if (box->capacity == 0) {
+        return turn_to_offer(h, me, want, need);
+    }
+    if (want->named) {
+        tg_unix_drive_all(box); /* a sender may say that it is called otherwise now */
+    }
+    if (want->from != NULL) {
+        return find_from(box, want, may_ask);
     }
     for (;;) {
         while (n_there(box) < need && tg_unix_drive_pull(box, may_ask)) {
         }
-        if (n_there(box) < need || box->ended != 0) {
-            return none;
+        if (n_there(box) < need || box->ended != 0 || !is_first(box, me)) {
+            return (struct found){ .m = NULL };
         }
-        if (me != NULL && !box->is_process && first_of(box) != me) {
-            wake(box, first_of(box));
-            return none;
-        }
-        const struct found found = find(box, NULL);
+        const struct found found = find(box, want);
         if (found.m != NULL) {
             return found;
         }
     }
 }
 
-static void take(struct tg_unix_handle *h, const struct found *found)
+static void take(struct tg_unix_handle *h, const struct found *found, bool claim)
 {
     struct tg_unix_box *box = h->box;
     tg_unix_list_remove(found->list, found->m);
-    tg_unix_count(&box->head->waiting, -1);
-    found->m->deliveries++;
     box->served = h->slot + 1;
+    tg_unix_message_take(box, found->m, claim);
 }
 
 /* ---- waiting */
@@ -233,7 +310,9 @@ static void enter_queue(struct tg_unix_box *box, struct tg_unix_waiter *me)
     }
     *at = me;
     me->ticket = ++box->tickets;
-    tg_unix_count_small(&box->head->asleep, 1);
+    tg_a32 *asleep = &box->told_slots[me->handle->slot].asleep;
+    tg_unix_count_small(&box->head->asleep, tg_load_relaxed(asleep) == 0 ? 1 : 0);
+    tg_unix_count_small(asleep, 1);
     if (box->policy->choose != NULL) {
         (void)choose(box);
     }
@@ -246,30 +325,84 @@ static void leave_queue(struct tg_unix_box *box, struct tg_unix_waiter *me)
         at = &(*at)->next;
     }
     *at = me->next;
-    tg_unix_count_small(&box->head->asleep, -1);
+    tg_a32 *asleep = &box->told_slots[me->handle->slot].asleep;
+    tg_unix_count_small(asleep, -1);
+    tg_unix_count_small(&box->head->asleep, tg_load_relaxed(asleep) == 0 ? -1 : 0);
     if (box->chosen == me->ticket) {
         box->chosen = 0;
     }
-    tg_unix_deliver_wake(box); /* I2 */
-    if (!box->is_driven && box->waiters != NULL) {
-        wake(box, first_of(box)); /* I3 */
-    }
+    tg_unix_deliver_wake(box);  /* I2 */
+    tg_unix_deliver_drive(box); /* I3 */
 }
 
-static int sleep_(struct tg_unix_handle *h, struct tg_unix_waiter *me, int64_t deadline)
+/*
+ * Sleep on descriptors, one of them of an interrupt. Another thread may have calmed that one behind the ring
+ * and before this one saw it: it is looked for once a second.
+ */
+int tg_unix_poll(const int fds[], size_t n, int64_t deadline)
+{
+    const int64_t look = tg_now_ns() + LOOK_NS;
+    const int r = tg_event_poll(fds, n, NULL, look < deadline ? look : deadline);
+    return r == -ETIMEDOUT && look < deadline ? 0 : r;
+}
+
+/* Somebody else drives: until that one, or whoever adds a message, wakes this call. */
+static int sleep_behind(struct tg_unix_handle *h, const struct tg_unix_waiter *me, int watch,
+                        int64_t deadline)
 {
     struct tg_unix_box *box = h->box;
-    if (!box->is_driven) {
-        box->driver = me;
-        const int r = tg_unix_drive_sleep(box, deadline);
-        box->driver = NULL;
-        return r;
-    }
     tg_a32 *bell = &h->interrupts->bell;
     const uint32_t seen = tg_load_acquire(bell);
-    (void)pthread_mutex_unlock(&box->lock);
-    const int r = tg_sys_futex_wait(bell, seen, deadline);
+    const bool polls = me->fd >= 0;
+    const int fds[] = { me->fd, watch, polls ? tg_unix_interrupt_fd(h) : -1 };
+    tg_unix_box_unlock(box);
+    const int r = polls ? tg_unix_poll(fds, 3, deadline) : tg_sys_futex_wait(bell, seen, deadline);
     (void)pthread_mutex_lock(&box->lock);
+    if (polls) {
+        tg_event_calm(me->fd);
+        tg_event_calm(fds[2]);
+    }
+    return r;
+}
+
+/* The end of another process, too, ends the sleep: -1 if it needs no watching, or has ended. */
+static int watch_of(const struct tg_unix_want *want, int *ret_error)
+{
+    const bool other = want->peer != NULL && want->peer->sender != NULL;
+    const int r = other ? tg_unix_sender_watch(want->peer->sender) : -1;
+    *ret_error = other && r < 0 && r != -ECONNREFUSED && r != -ENOENT ? r : 0;
+    return r < 0 ? -1 : r;
+}
+
+static int sleep_(struct tg_unix_handle *h, struct tg_unix_waiter *me,
+                  const struct tg_unix_want *want)
+{
+    struct tg_unix_box *box = h->box;
+    int r;
+    const int watch = watch_of(want, &r);
+    if (r < 0) {
+        return r;
+    }
+    if (watch < 0 && want->peer != NULL && want->peer->sender != NULL) {
+        return 0; /* its end is looked at again */
+    }
+    if (box->is_driven) {
+        r = sleep_behind(h, me, watch, want->deadline_ns);
+    } else {
+        const struct tg_unix_sleep s = { .deadline_ns = want->deadline_ns,
+                                         .from = want->from,
+                                         .others = { watch, me->fd },
+                                         .n_others = 2 };
+        box->driver = me;
+        r = tg_unix_drive_sleep_with(box, &s);
+        box->driver = NULL;
+        if (me->fd >= 0) {
+            tg_event_calm(me->fd);
+        }
+    }
+    if (watch >= 0) {
+        tg_unix_sender_watched(want->peer->sender);
+    }
     return r;
 }
 
@@ -296,10 +429,14 @@ static struct found wait_turn(struct tg_unix_handle *h, const struct tg_unix_wan
     struct found found = { .m = NULL };
     int r = 0;
     bool waits = false;
+    tg_unix_letter_again(h->box);
     for (;;) {
         *ret_error = refusal(h);
+        /* Before the look that finds nothing: what it sent before its end is taken first. */
+        const int end = want->peer != NULL ? tg_unix_peer_check(want->peer) : 0;
         if (*ret_error == 0) {
-            found = turn(h, waits ? me : NULL, want->from, want->deadline_ns == 0);
+            found = turn(h, waits ? me : NULL, want, want->deadline_ns == 0 || end < 0);
+            *ret_error = found.error != 0 ? found.error : found.m == NULL ? end : 0;
         }
         if (found.m != NULL || *ret_error < 0) {
             break;
@@ -317,7 +454,7 @@ static struct found wait_turn(struct tg_unix_handle *h, const struct tg_unix_wan
             waits = true;
             continue;
         }
-        r = sleep_(h, me, want->deadline_ns);
+        r = sleep_(h, me, want);
     }
     return found;
 }
@@ -326,7 +463,15 @@ struct tg_unix_message *tg_unix_deliver_next(struct tg_unix_handle *h,
                                              const struct tg_unix_want *want, int *ret_error)
 {
     struct tg_unix_box *box = h->box;
-    struct tg_unix_waiter me = { .handle = h, .from = want->from };
+    struct tg_unix_waiter me = { .handle = h, .fd = -1 };
+    if (want->peer != NULL && want->peer->sender != NULL && want->deadline_ns != 0) {
+        const int r = tg_kept_begin();
+        me.fd = r < 0 ? r : tg_kept_end(tg_event_counter());
+        if (me.fd < 0) {
+            *ret_error = me.fd;
+            return NULL;
+        }
+    }
     const struct found found = wait_turn(h, want, &me, ret_error);
     struct tg_unix_message *m = found.m;
     if (m != NULL && m->len > want->size) {
@@ -338,10 +483,67 @@ struct tg_unix_message *tg_unix_deliver_next(struct tg_unix_handle *h,
         }
         m = NULL;
     } else if (m != NULL) {
-        take(h, &found);
+        take(h, &found, want->claim);
     }
+    h->has_turn = false;
     if (me.ticket != 0) {
         leave_queue(box, &me);
     }
+    tg_kept_close(me.fd);
+    tg_unix_level_update(h);
     return m;
+}
+
+/* ---- for who waits for several */
+
+bool tg_unix_deliver_has(struct tg_unix_handle *h, const struct tg_unix_waiter *me)
+{
+    struct tg_unix_box *box = h->box;
+    const struct tg_unix_want any = { .from = NULL };
+    const struct tg_unix_want *want = &any;
+    if (refusal(h) < 0) {
+        return true;
+    }
+    const uint64_t need = me != NULL ? 1 : needed(box, h);
+    if (need == TG_NEVER_TAKES) {
+        return false;
+    }
+    if (box->capacity == 0) {
+        (void)tg_unix_drive_pull(box, true);
+        (void)find(box, want);
+        return n_there(box) + n_offers(box) >= need;
+    }
+    for (;;) {
+        while (n_there(box) < need && tg_unix_drive_pull(box, true)) {
+        }
+        if (n_there(box) < need || (me != NULL && first_of(box) != me)) {
+            return false;
+        }
+        if (find(box, want).m != NULL) {
+            return true;
+        }
+    }
+}
+
+void tg_unix_deliver_enter(struct tg_unix_box *box, struct tg_unix_waiter *me)
+{
+    enter_queue(box, me);
+    if (!box->is_driven) {
+        box->is_driven = true;
+        box->driver = me;
+        me->drives = true;
+    }
+}
+
+void tg_unix_deliver_leave(struct tg_unix_box *box, struct tg_unix_waiter *me)
+{
+    if (tg_unix_deliver_has(me->handle, me)) {
+        me->handle->has_turn = true;
+    }
+    if (me->drives) {
+        box->is_driven = false;
+        box->driver = NULL;
+        me->drives = false;
+    }
+    leave_queue(box, me);
 }

@@ -16,6 +16,8 @@
  *     (it is, where the last tries showed that there is one message at a time): it is told of again.
  * I3  What comes from a connection is input. Whoever sends what cannot be is disconnected and counted;
  *     its messages that came before are kept.
+ * I5  At capacity 0 a message is an offer, which its sender may take back until it is read: it is read only
+ *     by a call that takes it in the same moment, and answered.
  * I4  At most LINKS_MOST connections are held, and of one process an eighth of them, so that no client
  *     takes all descriptors; one more is told so and closed. What a client has not read is not kept for
  *     it: a CREDIT that does not fit is left out, the next one says more.
@@ -33,6 +35,7 @@
 #define READS 64u
 #define ACCEPTS 64
 #define MARKS 16
+#define FEW 14u /* connections */
 #define MARK_LISTENER UINT64_C(0xffffffff00000001)
 #define MARK_WAKE UINT64_C(0xffffffff00000002)
 #define TRIES_AFTER 16u
@@ -41,39 +44,61 @@
 
 /* ---- links */
 
-static int make_room(struct tg_unix_link ***table, uint32_t *n, uint32_t i)
+/* A table of pointers with room for the ith; NULL: no memory, it is as it was. */
+static void *with_room(void *table, uint32_t *n, uint32_t i)
 {
     if (i < *n) {
-        return 0;
+        return table;
     }
     const uint32_t room = i + 64;
-    struct tg_unix_link **p = realloc(*table, room * sizeof *p);
-    if (p == NULL) {
-        return -ENOMEM;
+    void *p = realloc(table, room * sizeof(void *));
+    if (p != NULL) {
+        memset((uint8_t *)p + *n * sizeof(void *), 0, (room - *n) * sizeof(void *));
+        *n = room;
     }
-    memset(p + *n, 0, (room - *n) * sizeof *p);
-    *table = p;
-    *n = room;
-    return 0;
+    return p;
+}
+
+uint64_t tg_unix_done_of(const struct tg_unix_box *box, uint32_t row)
+{
+    return row < box->told_rows ? tg_load_relaxed(&box->told[row].done) : 0;
 }
 
 int tg_unix_drive_set_row(struct tg_unix_box *box, struct tg_unix_link *link, uint32_t row)
 {
-    const int r = make_room(&box->rows, &box->n_rows, row);
-    if (r == 0) {
-        box->rows[row] = link;
-        link->row = row;
+    void *p = with_room(box->rows, &box->n_rows, row);
+    if (p == NULL) {
+        return -ENOMEM;
     }
-    return r;
+    box->rows = p;
+    const uint32_t a_page = TG_PAGE / sizeof(struct tg_unix_told);
+    while (row >= box->told_rows) {
+        const int r = tg_sys_allocate(
+            box->made.box, TG_UNIX_TOLD_OFF + box->told_rows * sizeof box->told[0], TG_PAGE);
+        if (r < 0) {
+            return r;
+        }
+        box->told_rows += a_page;
+    }
+    box->rows[row] = link;
+    link->row = row;
+    return 0;
+}
+
+static void init_channel(struct tg_unix_channel *channel, struct tg_unix_link *link)
+{
+    channel->link = link;
+    channel->fd = -1;
+    channel->skipped = TRIES_AFTER;
 }
 
 struct tg_unix_link *tg_unix_link_new(struct tg_unix_box *box)
 {
     struct tg_unix_link *link = calloc(1, sizeof *link);
     if (link != NULL) {
-        link->fd = -1;
+        init_channel(&link->control, link);
+        init_channel(&link->data, link);
         link->row = TG_UNIX_NO_ROW;
-        link->skipped = TRIES_AFTER;
         link->next = box->links;
         box->links = link;
         tg_unix_count_small(&box->head->links, 1);
@@ -81,28 +106,37 @@ struct tg_unix_link *tg_unix_link_new(struct tg_unix_box *box)
     return link;
 }
 
-static void remove_ready(struct tg_unix_box *box, struct tg_unix_link *link)
+/* I5 */
+static bool is_offer(const struct tg_unix_box *box, const struct tg_unix_channel *channel)
 {
-    struct tg_unix_link **at = &box->ready;
-    while (link->ready && *at != link) {
-        at = &(*at)->next_ready;
+    return box->capacity == 0 && channel == &channel->link->data;
+}
+
+static void remove_ready(struct tg_unix_box *box, struct tg_unix_channel *channel)
+{
+    const bool offer = is_offer(box, channel);
+    struct tg_unix_channel **at = offer ? &box->offers : &box->ready;
+    struct tg_unix_channel ***end = offer ? &box->offers_end : &box->ready_end;
+    while (channel->is_ready && *at != channel) {
+        at = &(*at)->next;
     }
-    if (link->ready) {
-        *at = link->next_ready;
-        if (box->ready_end == &link->next_ready) {
-            box->ready_end = at;
+    if (channel->is_ready) {
+        *at = channel->next;
+        if (*end == &channel->next) {
+            *end = at;
         }
-        link->ready = false;
+        channel->is_ready = false;
     }
 }
 
-static void add_ready(struct tg_unix_box *box, struct tg_unix_link *link)
+static void add_ready(struct tg_unix_box *box, struct tg_unix_channel *channel)
 {
-    if (!link->ready) {
-        link->ready = true;
-        link->next_ready = NULL;
-        *box->ready_end = link;
-        box->ready_end = &link->next_ready;
+    struct tg_unix_channel ***end = is_offer(box, channel) ? &box->offers_end : &box->ready_end;
+    if (!channel->is_ready) {
+        channel->is_ready = true;
+        channel->next = NULL;
+        **end = channel;
+        *end = &channel->next;
     }
 }
 
@@ -118,23 +152,52 @@ void tg_unix_drive_forget_want(struct tg_unix_box *box, struct tg_unix_link *lin
     }
 }
 
-/* The connection goes; its messages stay. */
-static void close_connection(struct tg_unix_box *box, struct tg_unix_link *link)
+static void close_channel(struct tg_unix_box *box, struct tg_unix_channel *channel)
 {
-    remove_ready(box, link);
-    tg_unix_drive_forget_want(box, link);
-    if (link->fd >= 0) {
-        box->by_fd[link->fd] = NULL;
-        tg_kept_close(link->fd);
-        link->fd = -1;
-        box->n_connections--;
+    remove_ready(box, channel);
+    if (channel->fd >= 0) {
+        box->by_fd[channel->fd] = NULL;
+        box->n_channels--;
+        box->n_connections -= channel == &channel->link->control;
+        tg_kept_close(channel->fd);
+        channel->fd = -1;
     }
+}
+
+static void close_channels(struct tg_unix_box *box, struct tg_unix_link *link)
+{
+    tg_unix_drive_forget_want(box, link);
+    close_channel(box, &link->control);
+    close_channel(box, &link->data);
     link->ended = true;
+}
+
+static int open_channel(struct tg_unix_box *box, struct tg_unix_channel *channel, int fd)
+{
+    void *p = with_room(box->by_fd, &box->n_by_fd, (uint32_t)fd);
+    if (p == NULL) {
+        return -ENOMEM;
+    }
+    box->by_fd = p;
+    const int r = tg_event_add(box->epoll, fd, (uint64_t)fd);
+    if (r < 0) {
+        return r;
+    }
+    channel->fd = fd;
+    box->n_channels++;
+    box->by_fd[fd] = channel;
+    add_ready(box, channel); /* what was sent before is there */
+    return 0;
+}
+
+int tg_unix_drive_add_data(struct tg_unix_box *box, struct tg_unix_link *link, int fd)
+{
+    return open_channel(box, &link->data, fd);
 }
 
 void tg_unix_link_free(struct tg_unix_box *box, struct tg_unix_link *link)
 {
-    close_connection(box, link);
+    close_channels(box, link);
     struct tg_unix_link **at = &box->links;
     while (*at != link) {
         at = &(*at)->next;
@@ -142,6 +205,8 @@ void tg_unix_link_free(struct tg_unix_box *box, struct tg_unix_link *link)
     *at = link->next;
     if (link->row != TG_UNIX_NO_ROW) {
         box->rows[link->row] = NULL;
+    } else if (link->greeted) {
+        tg_unix_count_small(&box->head->plain_links, -1);
     }
     tg_unix_count_small(&box->head->links, -1);
     free(link);
@@ -159,9 +224,9 @@ static void give_unused_back(struct tg_unix_box *box, struct tg_unix_link *link)
     }
 }
 
-static void drop_if_over(struct tg_unix_box *box, struct tg_unix_link *link)
+void tg_unix_drive_drop_if_over(struct tg_unix_box *box, struct tg_unix_link *link)
 {
-    if (!link->ended || link->done != link->received) {
+    if (!link->ended || link->done != link->received || link->held != 0) {
         return;
     }
     if (link->row != TG_UNIX_NO_ROW && box->ended == 0) {
@@ -172,12 +237,15 @@ static void drop_if_over(struct tg_unix_box *box, struct tg_unix_link *link)
 
 void tg_unix_link_end(struct tg_unix_box *box, struct tg_unix_link *link)
 {
-    close_connection(box, link);
+    close_channels(box, link);
+    if (!link->is_own && link->greeted && !link->said_bye && box->ended == 0) {
+        tg_unix_note_death(box, link);
+    }
     if (box->capacity != TONG_UNBOUNDED && link->greeted) {
         give_unused_back(box, link);
         grant(box);
     }
-    drop_if_over(box, link);
+    tg_unix_drive_drop_if_over(box, link);
 }
 
 /* ---- newcomers */
@@ -201,7 +269,7 @@ static bool is_welcome(const struct tg_unix_box *box, const struct tg_socket_pee
     uint32_t its = 0;
     if (box->n_connections >= most / 8) {
         for (const struct tg_unix_link *l = box->links; l != NULL; l = l->next) {
-            its += l->fd >= 0 && l->peer.pid == peer->pid;
+            its += l->control.fd >= 0 && l->peer.pid == peer->pid;
         }
     }
     return its < most / 8;
@@ -214,27 +282,23 @@ static int add_connection(struct tg_unix_box *box, int fd)
     if (r == 0 && !is_welcome(box, &peer)) {
         r = -EUSERS;
     }
-    if (r == 0) {
-        r = make_room(&box->by_fd, &box->n_by_fd, (uint32_t)fd);
-    }
-    if (r == 0) {
-        r = tg_event_add(box->epoll, fd, (uint64_t)fd);
-    }
     struct tg_unix_link *link = r < 0 ? NULL : tg_unix_link_new(box);
     if (link == NULL) {
         return r < 0 ? r : -ENOMEM;
     }
-    link->fd = fd;
+    r = open_channel(box, &link->control, fd);
+    if (r < 0) {
+        tg_unix_link_free(box, link);
+        return r;
+    }
     link->peer = peer;
-    box->by_fd[fd] = link;
     box->n_connections++;
-    add_ready(box, link); /* what it sent before it was let in is there */
     return 0;
 }
 
 static void let_in(struct tg_unix_box *box)
 {
-    for (int i = 0; i < ACCEPTS; i++) {
+    for (int i = 0; i < ACCEPTS && box->ended == 0; i++) {
         const int fd = tg_socket_accept(box->made.listener);
         if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) {
             /* Those who wait wait on; not to be told of them without end. */
@@ -269,7 +333,9 @@ static void note(struct tg_unix_box *box, const uint64_t marks[], int n)
         if (marks[i] == MARK_LISTENER) {
             let_in(box);
         } else if (marks[i] == MARK_WAKE) {
-            tg_event_calm(box->wake);
+            if (!box->is_driven) { /* else it is the driver's, who has not seen it yet */
+                tg_event_calm(box->wake);
+            }
         } else if (marks[i] < box->n_by_fd && box->by_fd[marks[i]] != NULL) {
             add_ready(box, box->by_fd[marks[i]]);
         }
@@ -287,30 +353,52 @@ static void ask(struct tg_unix_box *box)
 }
 
 /* I2: whether it is asked for another one at once. */
-static void after_message(struct tg_unix_box *box, struct tg_unix_link *link)
+static void after_message(struct tg_unix_box *box, struct tg_unix_channel *channel)
 {
-    remove_ready(box, link);
-    if (link->skipped == 0 || --link->skipped == 0) {
-        add_ready(box, link);
+    remove_ready(box, channel);
+    if (channel->skipped == 0 || --channel->skipped == 0) {
+        add_ready(box, channel);
     }
 }
 
-static int read_first(struct tg_unix_box *box)
+/* What it sent by the other socket is read first. */
+static void end_channel(struct tg_unix_box *box, struct tg_unix_channel *channel)
 {
-    struct tg_unix_link *link = box->ready;
-    const int r = tg_unix_packet_read(box, link);
-    box->reads++;
-    if (r > 0) {
-        after_message(box, link);
-    } else if (r == -EAGAIN) {
-        remove_ready(box, link);
-        link->skipped = TRIES_AFTER;
-    } else if (r < 0) {
-        if (r != -EPIPE) {
-            tg_unix_packet_refuse(link->fd, r);
-            tg_unix_count(&box->head->refused, 1);
-        }
+    struct tg_unix_link *link = channel->link;
+    if (link->data.fd < 0 || link->control.fd < 0) {
         tg_unix_link_end(box, link);
+    } else {
+        close_channel(box, channel);
+    }
+}
+
+static int read_channel(struct tg_unix_box *box, struct tg_unix_channel *channel);
+
+/* All that a link has sent by now. It may go with its end. */
+void tg_unix_drive_drain(struct tg_unix_box *box, struct tg_unix_link *link)
+{
+    struct tg_unix_channel *channel =
+        link->data.fd >= 0 && box->capacity != 0 ? &link->data : &link->control;
+    int r;
+    do {
+        r = read_channel(box, channel);
+    } while (r >= 0);
+}
+
+static int read_channel(struct tg_unix_box *box, struct tg_unix_channel *channel)
+{
+    const int r = tg_unix_packet_read(box, channel);
+    if (r > 0) {
+        after_message(box, channel);
+    } else if (r == -EAGAIN) {
+        remove_ready(box, channel);
+        channel->skipped = TRIES_AFTER;
+    } else if (r == -EPIPE) {
+        end_channel(box, channel);
+    } else if (r < 0) {
+        tg_unix_packet_refuse(channel->link->control.fd, r);
+        tg_unix_count(&box->head->refused, 1);
+        tg_unix_link_end(box, channel->link);
     }
     return r;
 }
@@ -336,10 +424,65 @@ bool tg_unix_drive_pull(struct tg_unix_box *box, bool may_ask)
         if (box->ready == NULL) {
             return false;
         }
-        if (read_first(box) > 0) {
+        box->reads++;
+        if (read_channel(box, box->ready) > 0) {
             return true;
         }
     }
+}
+
+/* The first channel that the call may take from. */
+static struct tg_unix_channel *next_offer(const struct tg_unix_box *box, const char *from)
+{
+    struct tg_unix_channel *channel = box->offers;
+    while (channel != NULL && from != NULL && strcmp(channel->link->name, from) != 0) {
+        channel = channel->next;
+    }
+    return channel;
+}
+
+int tg_unix_drive_offer(struct tg_unix_box *box, const struct tg_unix_want *want)
+{
+    struct tg_unix_channel *channel;
+    while (box->ended == 0 && (channel = next_offer(box, want->from)) != NULL) {
+        uint32_t len = 0;
+        int r = tg_unix_packet_peek(channel, &len);
+        if (r == 0 && len > want->size) {
+            if (want->info != NULL) {
+                want->info->len = len;
+                want->info->data = NULL;
+                tg_unix_message_tell_link(channel->link, want->info);
+            }
+            return -EMSGSIZE;
+        }
+        r = read_channel(box, channel);
+        if (r > 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+void tg_unix_drive_answer(struct tg_unix_box *box, const struct tg_unix_message *m,
+                          enum tg_unix_kind what)
+{
+    struct tg_unix_link *link = m->link;
+    if (link->is_own) {
+        link->answered = m->sequence + 1;
+        link->answer = what;
+        tg_unix_own_wake(box);
+        return;
+    }
+    const struct tg_unix_packet packet = { .kind = (uint8_t)what, .number = m->sequence };
+    const struct iovec part = { (void *)(uintptr_t)&packet, sizeof packet };
+    if (link->control.fd >= 0) {
+        (void)tg_socket_send(link->control.fd, &part, 1, NULL, 0);
+    }
+}
+
+bool tg_unix_drive_may_sleep(const struct tg_unix_box *box)
+{
+    return !box->is_driven && box->capacity != 0 && !is_full(box);
 }
 
 void tg_unix_drive_all(struct tg_unix_box *box)
@@ -349,23 +492,95 @@ void tg_unix_drive_all(struct tg_unix_box *box)
     }
 }
 
-int tg_unix_drive_sleep(struct tg_unix_box *box, int64_t deadline)
+/*
+ * Sleep by poll(2): epoll_wait(2) also ends when the process was stopped and goes on. A moderate number of
+ * connections is polled itself, which tells at once who is ready, and leaves those out whose offers the call
+ * does not take.
+ */
+struct polled {
+    int fds[TG_EVENT_POLL_MOST];
+    bool ready[TG_EVENT_POLL_MOST];
+    size_t n;
+    size_t links; /* where those of connections begin */
+};
+
+static void add_channel(const struct tg_unix_box *box, struct polled *p,
+                        const struct tg_unix_channel *channel, const char *from)
 {
-    uint64_t marks[MARKS];
-    if (box->ready != NULL) {
+    const bool other =
+        from != NULL && is_offer(box, channel) && strcmp(channel->link->name, from) != 0;
+    if (channel->fd >= 0 && !other) {
+        p->fds[p->n++] = channel->fd;
+    }
+}
+
+static void list_polled(const struct tg_unix_box *box, struct polled *p,
+                        const struct tg_unix_sleep *s)
+{
+    const size_t most = s->from != NULL ? TG_EVENT_POLL_MOST - 8 : FEW;
+    p->n = 0;
+    p->fds[p->n++] = box->wake;
+    for (size_t i = 0; i < s->n_others; i++) {
+        p->fds[p->n++] = s->others[i];
+    }
+    p->links = p->n;
+    if (box->n_channels > most || box->deaf_until_ns != 0) {
+        p->fds[p->n++] = box->epoll;
+        return;
+    }
+    p->fds[p->n++] = box->made.listener;
+    for (const struct tg_unix_link *l = box->links; l != NULL; l = l->next) {
+        add_channel(box, p, &l->control, s->from);
+        add_channel(box, p, &l->data, s->from);
+    }
+}
+
+static void note_polled(struct tg_unix_box *box, const struct polled *p)
+{
+    if (p->ready[0]) {
+        tg_event_calm(box->wake);
+    }
+    for (size_t i = p->links; i < p->n; i++) {
+        const uint64_t mark =
+            p->fds[i] == box->made.listener ? MARK_LISTENER : (uint64_t)(unsigned)p->fds[i];
+        if (p->ready[i] && p->fds[i] == box->epoll) {
+            ask(box);
+        } else if (p->ready[i]) {
+            note(box, &mark, 1);
+        }
+    }
+}
+
+int tg_unix_drive_sleep_with(struct tg_unix_box *box, const struct tg_unix_sleep *s)
+{
+    struct polled p;
+    if (box->ready != NULL || next_offer(box, s->from) != NULL) {
         return 0;
     }
     listen_again(box);
-    const bool short_ = box->deaf_until_ns != 0 && box->deaf_until_ns < deadline;
-    const int64_t until = short_ ? box->deaf_until_ns : deadline;
+    const bool short_ = box->deaf_until_ns != 0 && box->deaf_until_ns < s->deadline_ns;
+    list_polled(box, &p, s);
+    memset(p.ready, 0, p.n);
     box->is_driven = true;
     (void)pthread_mutex_unlock(&box->lock);
-    const int n = tg_event_wait(box->epoll, marks, MARKS, until);
+    const int r = tg_event_poll(p.fds, p.n, p.ready, short_ ? box->deaf_until_ns : s->deadline_ns);
     (void)pthread_mutex_lock(&box->lock);
     box->is_driven = false;
-    note(box, marks, n);
-    box->reads = 0;
-    return n < 0 ? (n == -ETIMEDOUT && short_ ? 0 : n) : 0;
+    if (r >= 0) {
+        note_polled(box, &p);
+    }
+    return r == -ETIMEDOUT && short_ ? 0 : r < 0 ? r : 0;
+}
+
+int tg_unix_drive_sleep(struct tg_unix_box *box, int64_t deadline)
+{
+    const struct tg_unix_sleep s = { .deadline_ns = deadline };
+    return tg_unix_drive_sleep_with(box, &s);
+}
+
+void tg_unix_drive_ask(struct tg_unix_box *box)
+{
+    ask(box);
 }
 
 /* ---- what is finished */
@@ -392,7 +607,7 @@ void tg_unix_drive_tell(struct tg_unix_box *box, struct tg_unix_link *link)
     const struct iovec parts[] = { { (void *)(uintptr_t)&packet, sizeof packet },
                                    { (void *)(uintptr_t)&credit, sizeof credit } };
     link->told = link->done;
-    (void)tg_socket_send(link->fd, parts, 2, NULL, 0);
+    (void)tg_socket_send(link->control.fd, parts, 2, NULL, 0);
 }
 
 /* Rooms for those who wait for them, in the order in which they came. */
@@ -409,11 +624,20 @@ static void grant(struct tg_unix_box *box)
         }
         link->granted += n;
         tg_unix_drive_forget_want(box, link);
-        if (link->fd >= 0 && r == 0) {
+        if (link->control.fd >= 0 && r == 0) {
             tg_unix_drive_tell(box, link);
         } else if (r == 0) {
             tg_unix_own_wake(box);
         }
+    }
+}
+
+void tg_unix_drive_give_room_back(struct tg_unix_box *box, struct tg_unix_link *link)
+{
+    if (link->granted > link->received) {
+        (void)tg_unix_room_settle(box->made.room, link->row, link->base + link->received);
+        link->granted = link->received;
+        grant(box);
     }
 }
 
@@ -431,34 +655,37 @@ void tg_unix_drive_want(struct tg_unix_box *box, struct tg_unix_link *link, uint
     grant(box);
 }
 
-/* Who waits for room says so in its connection, behind what it sent: all is read. */
+/*
+ * Who waits for room says so in its connection, behind what it sent: all is read to hear of it, now and then
+ * and when nothing waits here. Who has said so is not made to wait for that.
+ */
 static void look_for_wants(struct tg_unix_box *box)
 {
     const uint64_t enough = box->capacity / 16;
-    if (++box->freed <= enough || box->ended != 0) {
+    if (box->ended != 0) {
         return;
     }
-    box->freed = 0;
-    tg_unix_drive_all(box);
+    if (++box->freed > enough || box->waiting.n + box->returned.n == 0) {
+        box->freed = 0;
+        tg_unix_drive_all(box);
+    }
     grant(box);
 }
 
 void tg_unix_drive_credit(struct tg_unix_box *box, struct tg_unix_link *link)
 {
-    const bool has_row = link->row != TG_UNIX_NO_ROW;
-    tg_a64 *done = &box->done[has_row ? link->row : TG_UNIX_OWN_ROW];
-    tg_unix_count(done, 1);
-    if (link->fd >= 0 && box->link_capacity != TONG_UNBOUNDED) {
+    tg_unix_count(&tg_unix_told_of(box, link)->done, 1);
+    if (link->control.fd >= 0 && box->link_capacity != TONG_UNBOUNDED) {
         const uint64_t enough = box->link_capacity / 4;
         if (link->done - link->told >= (enough != 0 ? enough : 1)) {
             tg_unix_drive_tell(box, link);
         }
     }
-    drop_if_over(box, link);
+    tg_unix_drive_drop_if_over(box, link);
     if (box->capacity != TONG_UNBOUNDED && box->capacity != 0) {
         look_for_wants(box);
     }
-    if (tg_load_relaxed(&box->head->own_blocked) != 0) {
+    if (box->own_blocked != 0) {
         tg_unix_own_wake(box);
     }
 }
@@ -468,6 +695,7 @@ void tg_unix_drive_credit(struct tg_unix_box *box, struct tg_unix_link *link)
 int tg_unix_drive_init(struct tg_unix_box *box)
 {
     box->ready_end = &box->ready;
+    box->offers_end = &box->offers;
     int r = tg_kept_begin();
     if (r == 0) {
         box->epoll = tg_kept_end(tg_event_epoll());
@@ -490,12 +718,23 @@ void tg_unix_drive_stop(struct tg_unix_box *box)
     while (next != NULL) {
         struct tg_unix_link *link = next;
         next = link->next;
-        if (link->fd >= 0) {
+        if (!link->is_own) {
             tg_unix_link_end(box, link);
         }
     }
     tg_kept_close(box->made.listener);
     box->made.listener = -1;
+}
+
+void tg_unix_drive_tell_all(struct tg_unix_box *box, enum tg_unix_kind what)
+{
+    const struct tg_unix_packet packet = { .kind = (uint8_t)what };
+    const struct iovec part = { (void *)(uintptr_t)&packet, sizeof packet };
+    for (const struct tg_unix_link *l = box->links; l != NULL; l = l->next) {
+        if (l->control.fd >= 0) {
+            (void)tg_socket_send(l->control.fd, &part, 1, NULL, 0);
+        }
+    }
 }
 
 void tg_unix_drive_fini(struct tg_unix_box *box)
@@ -508,4 +747,5 @@ void tg_unix_drive_fini(struct tg_unix_box *box)
     free(box->by_fd);
     free(box->rows);
     free(box->scratch);
+    free(box->deaths);
 }

@@ -37,6 +37,7 @@ struct tg_unix_message *tg_unix_message_new(struct tg_unix_box *box, size_t len)
     m->mapped = 0;
     m->fd = -1;
     m->deliveries = 0;
+    m->is_roomless = false;
     return m;
 }
 
@@ -81,6 +82,14 @@ void tg_unix_list_remove(struct tg_unix_list *list, const struct tg_unix_message
     list->n--;
 }
 
+/* An offer waits at its sender: see the blocked of its row. */
+void tg_unix_count_waiting(struct tg_unix_box *box, const struct tg_unix_message *m, int n)
+{
+    if (box->capacity != 0 || m->deliveries != 0) {
+        tg_unix_count(&box->head->waiting, n);
+    }
+}
+
 /* Counts of the head have one writer, and readers that want no order: a load and a store. */
 void tg_unix_message_arrive(struct tg_unix_box *box, struct tg_unix_link *link,
                             struct tg_unix_message *m)
@@ -88,22 +97,57 @@ void tg_unix_message_arrive(struct tg_unix_box *box, struct tg_unix_link *link,
     struct tg_unix_head *head = box->head;
     m->link = link;
     link->received++;
+    tg_unix_count(&tg_unix_told_of(box, link)->received, 1);
     link->bytes += m->len;
     tg_unix_list_add(&box->waiting, m);
-    tg_unix_count(&head->sent, 1);
-    tg_unix_count(&head->waiting, 1);
+    if (box->capacity != 0) { /* else it is an offer, and was sent once it is taken */
+        tg_unix_count(&head->sent, 1);
+    }
+    tg_unix_count_waiting(box, m, 1);
     tg_unix_count(&head->bytes, (int64_t)m->len);
+}
+
+void tg_unix_message_withdraw(struct tg_unix_box *box, struct tg_unix_message *m)
+{
+    m->link->received--;
+    tg_unix_count(&tg_unix_told_of(box, m->link)->received, -1);
+    m->link->bytes -= m->len;
+    tg_unix_count(&box->head->bytes, -(int64_t)m->len);
+    tg_unix_message_free(box, m);
+}
+
+/* What is handed out of a mailbox that drops its oldest has no room there any more. */
+void tg_unix_message_take(struct tg_unix_box *box, struct tg_unix_message *m, bool claim)
+{
+    tg_unix_count_waiting(box, m, -1);
+    m->deliveries++;
+    if (box->capacity == 0 && m->deliveries == 1) {
+        tg_unix_count(&box->head->sent, 1);
+        tg_unix_drive_answer(box, m, TG_UNIX_TAKEN);
+    }
+    if (claim && box->full == TONG_DROP_OLDEST && !m->is_roomless) {
+        m->is_roomless = true;
+        m->link->held++;
+        m->link->done++;
+        tg_unix_drive_credit(box, m->link);
+    }
 }
 
 static void end_message(struct tg_unix_box *box, struct tg_unix_message *m, tg_a64 *count)
 {
     struct tg_unix_link *link = m->link;
+    const bool roomless = m->is_roomless;
     tg_unix_count(count, 1);
     tg_unix_count(&box->head->bytes, -(int64_t)m->len);
     link->bytes -= m->len;
-    link->done++;
     tg_unix_message_free(box, m);
-    tg_unix_drive_credit(box, link);
+    if (roomless) {
+        link->held--;
+        tg_unix_drive_drop_if_over(box, link);
+    } else {
+        link->done++;
+        tg_unix_drive_credit(box, link);
+    }
 }
 
 void tg_unix_message_finish(struct tg_unix_box *box, struct tg_unix_message *m)
@@ -116,28 +160,63 @@ void tg_unix_message_drop(struct tg_unix_box *box, struct tg_unix_message *m)
     end_message(box, m, &box->head->dropped);
 }
 
+/* Others of its sender have taken the place of one that was handed out without a room. */
+static bool has_no_place(const struct tg_unix_box *box, const struct tg_unix_message *m)
+{
+    const struct tg_unix_link *link = m->link;
+    return m->is_roomless &&
+           (link->received - link->done >= box->link_capacity ||
+            (box->capacity != TONG_UNBOUNDED && box->waiting.n + box->returned.n >= box->capacity));
+}
+
 void tg_unix_message_back(struct tg_unix_box *box, struct tg_unix_message *m, bool counts)
 {
+    if (has_no_place(box, m)) {
+        tg_unix_message_drop(box, m);
+        return;
+    }
     if (counts) {
         tg_unix_count(&box->head->redelivered, 1);
     } else {
         m->deliveries--;
     }
     tg_unix_list_add(&box->returned, m);
-    tg_unix_count(&box->head->waiting, 1);
+    tg_unix_count_waiting(box, m, 1);
     tg_unix_deliver_wake(box);
+}
+
+bool tg_unix_drop_oldest(struct tg_unix_box *box, const struct tg_unix_link *link)
+{
+    struct tg_unix_list *const lists[] = { &box->returned, &box->waiting };
+    for (size_t i = 0; i < 2; i++) {
+        struct tg_unix_message *m = lists[i]->first;
+        while (m != NULL && m->link != link) {
+            m = m->next;
+        }
+        if (m != NULL) {
+            tg_unix_list_remove(lists[i], m);
+            tg_unix_count_waiting(box, m, -1);
+            tg_unix_message_drop(box, m);
+            return true;
+        }
+    }
+    return false;
+}
+
+void tg_unix_message_tell_link(const struct tg_unix_link *link, tong_message *ret_info)
+{
+    ret_info->pid = link->peer.pid;
+    ret_info->uid = link->peer.uid;
+    ret_info->gid = link->peer.gid;
+    ret_info->verified = TONG_VERIFIED_UID | TONG_VERIFIED_PID | TONG_VERIFIED_GID;
+    memcpy(ret_info->sender, link->name, sizeof ret_info->sender);
 }
 
 void tg_unix_message_tell(const struct tg_unix_message *m, tong_message *ret_info)
 {
-    const struct tg_unix_link *link = m->link;
     ret_info->len = m->len;
     ret_info->deliveries = m->deliveries;
     ret_info->sequence = m->sequence;
-    ret_info->pid = link->peer.pid;
-    ret_info->uid = link->peer.uid;
-    ret_info->gid = link->peer.gid;
-    ret_info->verified = TONG_VERIFIED_UID;
-    memcpy(ret_info->sender, link->name, sizeof ret_info->sender);
+    tg_unix_message_tell_link(m->link, ret_info);
     tg_said_tell(m->said, ret_info);
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/kept.h"
 #include "base/name.h"
 #include "carrier/unix.h"
 
@@ -146,13 +147,18 @@ static int read_message(struct tg_unix_box *box, struct tg_unix_link *link, stru
     const struct tg_unix_packet *p = &got->packet;
     const int fds =
         ((p->flags & TG_UNIX_MEMFD) != 0 ? 1 : 0) + ((p->flags & TG_UNIX_FD) != 0 ? 1 : 0);
-    if (!link->greeted || (p->flags & ~(TG_UNIX_MEMFD | TG_UNIX_FD)) != 0 ||
+    if (!link->greeted || (p->flags & ~(TG_UNIX_MEMFD | TG_UNIX_FD | TG_UNIX_PUSH)) != 0 ||
+        ((p->flags & TG_UNIX_PUSH) != 0 && box->full != TONG_DROP_OLDEST) ||
         got->socket.n_fds != fds || !has_right_length(got) || p->number < link->next_number ||
         (box->message_size != 0 && p->length != box->message_size)) {
         return -EPROTO;
     }
-    if (link->base + link->received >= tg_unix_drive_limit(box, link)) {
+    const bool is_over = link->base + link->received >= tg_unix_drive_limit(box, link);
+    if (is_over && (p->flags & TG_UNIX_PUSH) == 0) {
         return -EPROTO; /* I2 */
+    }
+    if (is_over || ((p->flags & TG_UNIX_PUSH) != 0 && box->capacity != TONG_UNBOUNDED)) {
+        (void)tg_unix_drop_oldest(box, link);
     }
     struct tg_unix_message *m = NULL;
     const int r = fill_message(box, got, &m);
@@ -169,7 +175,9 @@ static int read_message(struct tg_unix_box *box, struct tg_unix_link *link, stru
 
 /* ---- the others */
 
-static int take_name(char name[TONG_NAME_MAX], const char *bytes, size_t len)
+/* A name is a process's alone whose mailbox is the same user's. */
+static int take_name(const struct tg_unix_box *box, struct tg_unix_link *link, const char *bytes,
+                     size_t len)
 {
     char own[TONG_NAME_MAX] = { 0 };
     if (len >= sizeof own) {
@@ -179,7 +187,10 @@ static int take_name(char name[TONG_NAME_MAX], const char *bytes, size_t len)
     if (own[0] != '\0' && tg_name_check(own) < 0) {
         return -EPROTO;
     }
-    memcpy(name, own, sizeof own);
+    if (own[0] != '\0' && !tg_unix_place_is_of(box->root, own, link->peer.uid)) {
+        own[0] = '\0';
+    }
+    memcpy(link->name, own, sizeof own);
     return 0;
 }
 
@@ -187,14 +198,45 @@ static int take_name(char name[TONG_NAME_MAX], const char *bytes, size_t len)
 static int take_row(struct tg_unix_box *box, struct tg_unix_link *link, uint32_t row)
 {
     if (row == TG_UNIX_OWN_ROW || row >= TG_UNIX_ROWS ||
-        (row < box->n_rows && box->rows[row] != NULL) ||
-        link->base != tg_load_relaxed(&box->done[row])) {
+        (row < box->n_rows && box->rows[row] != NULL) || link->base != tg_unix_done_of(box, row)) {
         return -EPROTO;
     }
     return tg_unix_drive_set_row(box, link, row);
 }
 
-static int read_hello(struct tg_unix_box *box, struct tg_unix_link *link, const struct got *got)
+/* A name is one living process's alone: who had it before has sent all it will, and goes first. */
+static void drain_older(struct tg_unix_box *box, const struct tg_unix_link *link)
+{
+    struct tg_unix_link *next = link->name[0] != '\0' ? box->links : NULL;
+    while (next != NULL) {
+        struct tg_unix_link *l = next;
+        next = l->next;
+        if (l != link && !l->ended && !l->is_own && l->greeted &&
+            strcmp(l->name, link->name) == 0) {
+            tg_unix_drive_drain(box, l);
+        }
+    }
+}
+
+/* A socket that its sender also has. */
+static int take_data(struct tg_unix_box *box, struct tg_unix_link *link, struct got *got)
+{
+    if (got->socket.n_fds != 1 || !tg_socket_is_connection(got->socket.fds[0])) {
+        return -EPROTO;
+    }
+    int r = tg_kept_begin();
+    if (r == 0) {
+        r = tg_kept_end(take_fd(&got->socket, 0));
+    }
+    const int fd = r;
+    r = r < 0 ? r : tg_unix_drive_add_data(box, link, fd);
+    if (r < 0) {
+        tg_kept_close(fd);
+    }
+    return r;
+}
+
+static int read_hello(struct tg_unix_box *box, struct tg_unix_link *link, struct got *got)
 {
     struct tg_unix_hello hello;
     if (link->greeted || got->packet.length != sizeof hello || got->packet.extension != 0 ||
@@ -204,21 +246,27 @@ static int read_hello(struct tg_unix_box *box, struct tg_unix_link *link, const 
     memcpy(&hello, got->m->room, sizeof hello);
     hello.name[sizeof hello.name - 1] = '\0';
     if (hello.magic != TG_UNIX_MAGIC || hello.version != TG_UNIX_VERSION ||
-        (hello.flags & ~TG_UNIX_WITH_ROW) != 0) {
+        (hello.flags & ~(TG_UNIX_WITH_ROW | TG_UNIX_WITH_DATA)) != 0 ||
+        ((hello.flags & TG_UNIX_WITH_DATA) != 0) != (got->socket.n_fds != 0)) {
         return -EPROTO;
     }
     const bool has_row = (hello.flags & TG_UNIX_WITH_ROW) != 0;
-    int r = take_name(link->name, hello.name, strlen(hello.name));
+    int r = take_name(box, link, hello.name, strlen(hello.name));
     link->base = has_row ? got->packet.number : 0;
     link->next_number = link->base;
     if (r == 0 && has_row) {
         r = take_row(box, link, hello.row);
     }
+    if (r == 0 && (hello.flags & TG_UNIX_WITH_DATA) != 0) {
+        r = take_data(box, link, got);
+    }
     if (r < 0) {
         return r;
     }
     link->greeted = true;
+    drain_older(box, link);
     if (!has_row) {
+        tg_unix_count_small(&box->head->plain_links, 1);
         tg_unix_drive_tell(box, link);
     }
     return 0;
@@ -239,14 +287,18 @@ static int read_want(struct tg_unix_box *box, struct tg_unix_link *link, const s
     return 0;
 }
 
-static int read_name(struct tg_unix_link *link, const struct got *got)
+static int read_name(struct tg_unix_box *box, struct tg_unix_link *link, const struct got *got)
 {
     const size_t len = got->packet.length;
     if (!link->greeted || got->packet.extension != 0 || len >= TONG_NAME_MAX ||
         got->socket.len != sizeof got->packet + len) {
         return -EPROTO;
     }
-    return take_name(link->name, (const char *)got->m->room, len);
+    const int r = take_name(box, link, (const char *)got->m->room, len);
+    if (r == 0) {
+        tg_unix_deliver_wake_all(box); /* who waits for that name's messages looks again */
+    }
+    return r;
 }
 
 static int read_look(struct tg_unix_box *box)
@@ -257,12 +309,23 @@ static int read_look(struct tg_unix_box *box)
     return 0;
 }
 
-static int read_packet(struct tg_unix_box *box, struct tg_unix_link *link, struct got *got)
+/* I1: messages come by the one, all else by the other; where there is one, by that. */
+static bool stands_where_it_may(const struct tg_unix_channel *channel, const struct got *got)
 {
+    const bool is_data = channel == &channel->link->data;
+    if (got->packet.kind == TG_UNIX_MESSAGE) {
+        return is_data || channel->link->data.fd < 0;
+    }
+    return !is_data && (got->socket.n_fds == 0 || got->packet.kind == TG_UNIX_HELLO);
+}
+
+static int read_packet(struct tg_unix_box *box, struct tg_unix_channel *channel, struct got *got)
+{
+    struct tg_unix_link *link = channel->link;
     if (got->socket.is_cut || got->socket.has_more || got->socket.len < sizeof got->packet) {
         return -EPROTO;
     }
-    if (got->packet.kind != TG_UNIX_MESSAGE && got->socket.n_fds != 0) {
+    if (!stands_where_it_may(channel, got)) {
         return -EPROTO;
     }
     switch (got->packet.kind) {
@@ -273,7 +336,10 @@ static int read_packet(struct tg_unix_box *box, struct tg_unix_link *link, struc
     case TG_UNIX_WANT:
         return read_want(box, link, got);
     case TG_UNIX_NAME:
-        return read_name(link, got);
+        return read_name(box, link, got);
+    case TG_UNIX_BYE:
+        link->said_bye = true;
+        return 0;
     case TG_UNIX_LOOK:
         return read_look(box);
     default:
@@ -281,7 +347,20 @@ static int read_packet(struct tg_unix_box *box, struct tg_unix_link *link, struc
     }
 }
 
-int tg_unix_packet_read(struct tg_unix_box *box, struct tg_unix_link *link)
+int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len)
+{
+    struct tg_unix_packet packet;
+    struct tg_socket_got got;
+    const struct iovec part = { &packet, sizeof packet };
+    const int r = tg_socket_receive(channel->fd, &part, 1, true, &got);
+    if (r <= 0 || got.len < sizeof packet) {
+        return -EAGAIN; /* whatever it is, who reads it is told */
+    }
+    *ret_len = packet.length;
+    return 0;
+}
+
+int tg_unix_packet_read(struct tg_unix_box *box, struct tg_unix_channel *channel)
 {
     if (box->scratch == NULL) {
         box->scratch = malloc(SCRATCH_SIZE); /* what is not touched costs nothing */
@@ -293,10 +372,10 @@ int tg_unix_packet_read(struct tg_unix_box *box, struct tg_unix_link *link)
     const struct iovec parts[] = { { &got.packet, sizeof got.packet },
                                    { got.m->room, got.m->room_size },
                                    { box->scratch, SCRATCH_SIZE } };
-    int r = tg_socket_receive(link->fd, parts, 3, false, &got.socket);
+    int r = tg_socket_receive(channel->fd, parts, 3, false, &got.socket);
     if (r > 0) {
         got.in_room = got.m->room_size;
-        r = read_packet(box, link, &got);
+        r = read_packet(box, channel, &got);
         close_fds(&got.socket);
         r = r == -EAGAIN ? -EPROTO : r;
     } else {

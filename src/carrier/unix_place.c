@@ -101,15 +101,41 @@ bool tg_unix_place_is_alive(const struct tg_unix_place *place)
     return place->head.state == TG_UNIX_ALIVE && tg_sys_locked(place->box) == 1;
 }
 
-int tg_unix_place_end(struct tg_unix_place *place)
+int tg_unix_place_probe(const struct tg_unix_place *place, uint32_t *ret_renames)
 {
-    const int r = tg_unix_place_look(place);
+    struct tg_unix_place now = *place; /* the head alone is another one */
+    const int r = tg_unix_place_look(&now);
     if (r < 0) {
         return r;
     }
-    return place->head.state == TG_UNIX_REMOVED ? -EIDRM
-           : tg_unix_place_is_alive(place)      ? 0
-                                                : -EOWNERDEAD;
+    *ret_renames = now.head.renames;
+    return now.head.state == TG_UNIX_REMOVED ? -EIDRM
+           : tg_unix_place_is_alive(&now)    ? 0
+                                             : -EOWNERDEAD;
+}
+
+int tg_unix_place_end(const struct tg_unix_place *place)
+{
+    uint32_t renames;
+    return tg_unix_place_probe(place, &renames);
+}
+
+int tg_unix_place_rename(struct tg_root *root, const char *from, const char *to)
+{
+    char old[FILE_MAX];
+    char new[FILE_MAX];
+    file_name(from, old);
+    file_name(to, new);
+    return tg_sys_rename(tg_root_fd(root), old, new, false);
+}
+
+bool tg_unix_place_is_of(struct tg_root *root, const char *name, uint32_t uid)
+{
+    char file[FILE_MAX];
+    struct stat st;
+    file_name(name, file);
+    return !tg_root_is_shared(root) || tg_sys_stat(tg_root_fd(root), file, &st) < 0 ||
+           st.st_uid == uid;
 }
 
 /* ---- making */
@@ -159,26 +185,28 @@ static int make_file(int dir, const char *name, uint64_t size, uint32_t mode)
     return tg_kept_end(r < 0 ? r : fd);
 }
 
-static int make_box(struct tg_unix_made *made, const tong_options *o, bool is_process)
+static int make_box(struct tg_unix_made *made, const tong_options *o, bool is_process,
+                    uint64_t owner)
 {
     struct tg_unix_head head;
     memset(&head, 0, sizeof head);
     write_head(&head, o, is_process, made->id);
+    head.owner = owner;
     made->box = make_file(made->dir, TG_UNIX_BOX, TG_UNIX_BOX_SIZE, tg_file_mode(o->mode, false));
     int r = made->box;
     if (r >= 0) {
         r = tg_sys_pwrite(made->box, &head, sizeof head, 0);
     }
-    /* The words of the rows are stored through a mapping: they are there from the beginning. */
+    /* What is stored through a mapping must be there: the rows of the first senders, others later. */
     if (r >= 0) {
-        r = tg_sys_allocate(made->box, 0, TG_UNIX_BOX_SIZE);
+        r = tg_sys_allocate(made->box, 0, TG_UNIX_TOLD_OFF + TG_PAGE);
     }
     return r < 0 ? r : tg_sys_lock(made->box, false);
 }
 
-static int fill(struct tg_unix_made *made, const tong_options *o, bool is_process)
+static int fill(struct tg_unix_made *made, const tong_options *o, bool is_process, uint64_t owner)
 {
-    int r = make_box(made, o, is_process);
+    int r = make_box(made, o, is_process, owner);
     if (r == 0) {
         made->room = make_file(made->dir, TG_UNIX_ROOM, TG_PAGE, tg_file_mode(o->mode, true));
         r = made->room;
@@ -200,7 +228,10 @@ void tg_unix_made_close(struct tg_unix_made *made)
     tg_kept_close(made->room);
     tg_kept_close(made->box);
     tg_kept_close(made->dir);
-    *made = (struct tg_unix_made){ .dir = -1, .box = -1, .room = -1, .listener = -1 };
+    made->listener = -1;
+    made->room = -1;
+    made->box = -1;
+    made->dir = -1;
 }
 
 /* Needs no descriptor: it must work where there is none left. */
@@ -231,7 +262,7 @@ int tg_unix_place_make(struct tg_root *root, const char *name, const tong_option
         return r;
     }
     made.dir = tg_unix_open_kept(tg_root_fd(root), temp, O_RDONLY | O_DIRECTORY);
-    r = made.dir < 0 ? made.dir : fill(&made, options, is_process);
+    r = made.dir < 0 ? made.dir : fill(&made, options, is_process, tg_life_id(root));
     if (r == 0) {
         r = tg_sys_rename(tg_root_fd(root), temp, file, false);
     }

@@ -20,8 +20,12 @@ static int enter(struct tg_unix_handle *h)
     return 0;
 }
 
+/* What was taken or came back may be what a descriptor speaks of. */
 static void leave(struct tg_unix_handle *h)
 {
+    if (h->box->n_levels != 0) {
+        tg_unix_level_update_all(h->box);
+    }
     (void)pthread_mutex_unlock(&h->box->lock);
 }
 
@@ -56,6 +60,8 @@ ssize_t tg_unix_receive_as(tg_handle handle, void *buf, size_t size, int64_t tim
     }
     want.info = how->info;
     want.from = how->from;
+    want.named = how->from != NULL || how->sender != NULL;
+    want.peer = how->peer;
     struct tg_unix_message *m = tg_unix_deliver_next(h, &want, &r);
     ssize_t n = r;
     if (m != NULL) {
@@ -117,7 +123,8 @@ ssize_t tg_unix_receive_many(tg_handle handle, const struct iovec *buffers, size
 ssize_t tg_unix_skip(tg_handle handle)
 {
     struct tg_unix_handle *h = handle;
-    const struct tg_unix_want want = want_of(h, 0, SIZE_MAX);
+    struct tg_unix_want want = want_of(h, 0, SIZE_MAX);
+    want.skip = true;
     int r = enter(h);
     if (r < 0) {
         return r;
@@ -127,12 +134,22 @@ ssize_t tg_unix_skip(tg_handle handle)
     if (m != NULL) {
         n = (ssize_t)m->len;
         tg_unix_message_finish(h->box, m);
+    } else if (r == -EAGAIN) {
+        n = tg_unix_letter_skip(h->box);
     }
     leave(h);
     return n;
 }
 
 /* ---- claims */
+
+static void count_claim(const struct tg_unix_handle *h, const struct tg_unix_message *m, int n)
+{
+    struct tg_unix_box *box = h->box;
+    tg_unix_count_small(&box->head->claimed, n);
+    tg_unix_count_small(&box->told_slots[h->slot].claimed, n);
+    tg_unix_count(&tg_unix_told_of(box, m->link)->in_hand, n);
+}
 
 static uint32_t free_slot(const struct tg_unix_handle *h)
 {
@@ -146,11 +163,12 @@ static uint32_t free_slot(const struct tg_unix_handle *h)
 int tg_unix_claim(tg_handle handle, int64_t timeout_ns, tong_message *ret_message)
 {
     struct tg_unix_handle *h = handle;
-    const struct tg_unix_want want = want_of(h, timeout_ns, SIZE_MAX);
+    struct tg_unix_want want = want_of(h, timeout_ns, SIZE_MAX);
     int r = enter(h);
     if (r < 0) {
         return r;
     }
+    want.claim = true;
     struct tg_unix_message *m = NULL;
     if (h->box->ended != 0) {
         r = h->box->ended;
@@ -166,7 +184,7 @@ int tg_unix_claim(tg_handle handle, int64_t timeout_ns, tong_message *ret_messag
         const uint32_t i = free_slot(h);
         h->claims[i] = m;
         h->n_claims++;
-        tg_unix_count_small(&h->box->head->claimed, 1);
+        count_claim(h, m, 1);
         tg_unix_message_tell(m, ret_message);
         ret_message->data = m->data;
         ret_message->private_[0] = i + 1;
@@ -187,7 +205,7 @@ static struct tg_unix_message *end_claim(struct tg_unix_handle *h, const tong_me
     struct tg_unix_message *m = h->claims[i];
     h->claims[i] = NULL;
     h->n_claims--;
-    tg_unix_count_small(&h->box->head->claimed, -1);
+    count_claim(h, m, -1);
     return m;
 }
 
@@ -230,7 +248,7 @@ void tg_unix_return_all(struct tg_unix_handle *h)
         if (m != NULL) {
             h->claims[i] = NULL;
             h->n_claims--;
-            tg_unix_count_small(&h->box->head->claimed, -1);
+            count_claim(h, m, -1);
             tg_unix_message_back(h->box, m, true);
         }
     }

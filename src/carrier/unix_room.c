@@ -11,6 +11,8 @@
  *   killed behind                     what is there              made good by
  *   a row TAKEN, no HELLO             a row without a lock       the next one that wants a row
  *   rooms taken, not all used         taken is too high          the owner, at the end of the connection
+ *   a room taken for a message that   `spare` says so          the next one that finds no room
+ *     is written in place
  *   a message sent                    taken, as it should be
  *
  * I1  A row in use is written by its sender alone, but for `taken`, which is raised under the lock, by
@@ -30,7 +32,7 @@
 
 #define LOCK UINT64_C(0)
 #define LIFE(row) (1 + (uint64_t)(row))
-#define AT_ONCE 64u
+#define AT_ONCE 32u
 
 static uint64_t offset_of(uint32_t row)
 {
@@ -52,25 +54,26 @@ int tg_unix_row_write(int room, uint32_t row, const struct tg_unix_row *r)
     return tg_sys_pwrite(room, r, sizeof *r, offset_of(row));
 }
 
-/* All rows that were ever used, some at a time. done: their counts in the box file. */
-static int each_row(int room, int box,
-                    bool (*each)(uint32_t row, const struct tg_unix_row *r, uint64_t done,
-                                 void *arg),
-                    void *arg)
+typedef bool each_fn(uint32_t row, const struct tg_unix_row *r, const struct tg_unix_told *told,
+                     void *arg);
+
+/* All rows that were ever used, some at a time, with what the box file tells of them. */
+static int each_row(int room, int box, each_fn *each, void *arg)
 {
     struct tg_unix_row rows[AT_ONCE];
-    uint64_t done[AT_ONCE];
+    struct tg_unix_told told[AT_ONCE];
     for (uint32_t first = 0; first < TG_UNIX_ROWS; first += AT_ONCE) {
         const ssize_t n = tg_sys_pread_some(room, rows, sizeof rows, offset_of(first));
         if (n < (ssize_t)sizeof rows[0]) {
             return n < 0 ? (int)n : 0;
         }
-        const int r = tg_sys_pread(box, done, sizeof done, TG_UNIX_DONE_OFF + 8 * first);
+        const int r = tg_sys_pread(box, told, sizeof told,
+                                   TG_UNIX_TOLD_OFF + first * sizeof(struct tg_unix_told));
         if (r < 0) {
             return r;
         }
         for (uint32_t i = 0; i < (size_t)n / sizeof rows[0]; i++) {
-            if (!each(first + i, &rows[i], done[i], arg)) {
+            if (!each(first + i, &rows[i], &told[i], arg)) {
                 return 0;
             }
         }
@@ -84,17 +87,25 @@ static int each_row(int room, int box,
 /* ---- rooms */
 
 struct sum {
+    int room;
     uint64_t used;
     uint64_t links;
+    uint32_t orphan; /* a dead sender's row with rooms to spare, 0 none */
 };
 
-static bool add(uint32_t row, const struct tg_unix_row *r, uint64_t done, void *arg)
+static bool add(uint32_t row, const struct tg_unix_row *r, const struct tg_unix_told *told,
+                void *arg)
 {
     struct sum *sum = arg;
+    const uint64_t done = told->done;
     if (row == TG_UNIX_OWN_ROW || r->state != TG_UNIX_ROW_FREE) {
         const uint64_t mine = r->taken > done ? r->taken - done : 0;
         sum->used = mine > UINT64_MAX - sum->used ? UINT64_MAX : sum->used + mine;
         sum->links++;
+    }
+    if (r->state == TG_UNIX_ROW_LINKED && r->spare != 0 && row != TG_UNIX_OWN_ROW &&
+        tg_sys_locked_at(sum->room, LIFE(row)) == 0) {
+        sum->orphan = row;
     }
     return true;
 }
@@ -104,6 +115,19 @@ static int set_taken(int room, uint32_t row, uint64_t taken)
 {
     return tg_sys_pwrite(room, &taken, sizeof taken,
                          offset_of(row) + offsetof(struct tg_unix_row, taken));
+}
+
+/* A dead sender's rooms that it certainly did not use. First they are no spare ones any more. */
+static int take_spare(int room, uint32_t row)
+{
+    struct tg_unix_row own;
+    const uint64_t none = 0;
+    int r = tg_unix_row_read(room, row, &own);
+    if (r == 0) {
+        r = tg_sys_pwrite(room, &none, sizeof none,
+                          offset_of(row) + offsetof(struct tg_unix_row, spare));
+    }
+    return r < 0 ? r : set_taken(room, row, own.taken - own.spare);
 }
 
 /* Small mailboxes are exact to the last message; of large ones a sender takes some rooms in advance. */
@@ -116,9 +140,14 @@ static uint64_t block_of(uint32_t capacity, uint64_t links)
 static int take_locked(int room, int box, uint32_t row, uint32_t capacity, uint64_t want,
                        bool granted, uint64_t *ret_n)
 {
-    struct sum sum = { 0 };
+    struct sum sum;
     struct tg_unix_row own;
-    int r = each_row(room, box, add, &sum);
+    int r;
+    do {
+        sum = (struct sum){ .room = room };
+        r = each_row(room, box, add, &sum);
+    } while (r == 0 && sum.used >= capacity && sum.orphan != 0 &&
+             take_spare(room, sum.orphan) == 0);
     if (r == 0) {
         r = tg_unix_row_read(room, row, &own);
     }
@@ -199,6 +228,26 @@ int tg_unix_room_settle(int room, uint32_t row, uint64_t taken)
     return lower(room, row, 0, taken);
 }
 
+int tg_unix_room_force(int room, uint32_t row)
+{
+    struct tg_unix_row own;
+    int r = tg_sys_lock_at(room, LOCK, true);
+    if (r == 0) {
+        r = tg_unix_row_read(room, row, &own);
+        if (r == 0) {
+            r = set_taken(room, row, own.taken + 1);
+        }
+        tg_sys_unlock_at(room, LOCK);
+    }
+    return r;
+}
+
+void tg_unix_row_set_blocked(int room, uint32_t row, bool blocked)
+{
+    const uint32_t word = blocked;
+    tg_unix_row_set(room, row, offsetof(struct tg_unix_row, blocked), &word, sizeof word);
+}
+
 int tg_unix_room_mine(int room, uint32_t row, uint64_t *ret_taken)
 {
     struct tg_unix_row own;
@@ -245,7 +294,8 @@ struct find {
     uint64_t base;
 };
 
-static bool is_not_free(uint32_t row, const struct tg_unix_row *r, uint64_t done, void *arg)
+static bool is_not_free(uint32_t row, const struct tg_unix_row *r, const struct tg_unix_told *told,
+                        void *arg)
 {
     struct find *find = arg;
     find->row = row + 1;
@@ -254,11 +304,12 @@ static bool is_not_free(uint32_t row, const struct tg_unix_row *r, uint64_t done
         return true;
     }
     find->row = row;
-    find->base = done;
+    find->base = told->done;
     return false;
 }
 
-static int get_locked(int room, int box, uint32_t *ret_row, uint64_t *ret_base)
+static int get_locked(int room, int box, const struct tg_unix_who *who, uint32_t *ret_row,
+                      uint64_t *ret_base)
 {
     struct find find = { .room = room, .row = 1 };
     int r = each_row(room, box, is_not_free, &find);
@@ -266,14 +317,17 @@ static int get_locked(int room, int box, uint32_t *ret_row, uint64_t *ret_base)
         r = -EUSERS;
     }
     if (r == 0) {
-        r = tg_sys_pread(box, &find.base, sizeof find.base, TG_UNIX_DONE_OFF + 8 * find.row);
+        r = tg_sys_pread(box, &find.base, sizeof find.base, TG_UNIX_DONE_OF(find.row));
     }
     if (r == 0) {
         r = tg_sys_lock_at(room, LIFE(find.row), false);
     }
-    const struct tg_unix_row own = {
-        .state = TG_UNIX_ROW_TAKEN, .taken = find.base, .pid = (int32_t)getpid(), .uid = geteuid()
-    };
+    struct tg_unix_row own = { .state = TG_UNIX_ROW_TAKEN,
+                               .taken = find.base,
+                               .pid = (int32_t)getpid(),
+                               .uid = geteuid(),
+                               .process = who->process };
+    memcpy(own.as, who->as, sizeof own.as);
     if (r == 0) {
         r = tg_unix_row_write(room, find.row, &own);
     }
@@ -284,41 +338,83 @@ static int get_locked(int room, int box, uint32_t *ret_row, uint64_t *ret_base)
     return r;
 }
 
-int tg_unix_row_get(int room, int box, uint32_t *ret_row, uint64_t *ret_base)
+int tg_unix_row_get(int room, int box, const struct tg_unix_who *who, uint32_t *ret_row,
+                    uint64_t *ret_base)
 {
     int r = tg_sys_lock_at(room, LOCK, true);
     if (r == 0) {
-        r = get_locked(room, box, ret_row, ret_base);
+        r = get_locked(room, box, who, ret_row, ret_base);
         tg_sys_unlock_at(room, LOCK);
     }
     return r;
 }
 
+void tg_unix_row_open(int room, uint32_t row, uint64_t process)
+{
+    (void)tg_sys_lock_at(room, LIFE(row), false);
+    tg_unix_row_set(room, row, offsetof(struct tg_unix_row, process), &process, sizeof process);
+}
+
+void tg_unix_row_close(int room, uint32_t row)
+{
+    const uint64_t nobody = 0;
+    tg_unix_row_set(room, row, offsetof(struct tg_unix_row, process), &nobody, sizeof nobody);
+    tg_sys_unlock_at(room, LIFE(row));
+}
+
 /* ---- looking */
 
-struct tally {
+struct looking {
     int room;
-    struct tg_unix_tally *ret;
+    int result;
+    int (*each)(const struct tg_unix_row_look *look, void *arg);
+    void *arg;
 };
 
-static bool tally_row(uint32_t row, const struct tg_unix_row *r, uint64_t done, void *arg)
+static bool look_at(uint32_t row, const struct tg_unix_row *r, const struct tg_unix_told *told,
+                    void *arg)
 {
-    const struct tally *tally = arg;
-    (void)done;
-    if (row == TG_UNIX_OWN_ROW || r->state == TG_UNIX_ROW_FREE) {
+    struct looking *looking = arg;
+    if (row == TG_UNIX_OWN_ROW || r->state != TG_UNIX_ROW_LINKED) {
         return true;
     }
-    const bool alive = tg_sys_locked_at(tally->room, LIFE(row)) == 1;
-    tally->ret->rows++;
-    tally->ret->senders += alive;
-    tally->ret->blocked += alive && r->blocked != 0;
-    tally->ret->dropped += r->dropped;
-    return true;
+    const struct tg_unix_row_look look = {
+        .row = row,
+        .alive = r->process != 0 && tg_sys_locked_at(looking->room, LIFE(row)) == 1,
+        .r = r,
+        .told = told,
+    };
+    looking->result = looking->each(&look, looking->arg);
+    return looking->result == 0;
+}
+
+int tg_unix_room_look(int room, int box,
+                      int (*each)(const struct tg_unix_row_look *look, void *arg), void *arg)
+{
+    struct looking looking = { .room = room, .each = each, .arg = arg };
+    const int r = each_row(room, box, look_at, &looking);
+    return r < 0 ? r : looking.result;
+}
+
+uint64_t tg_unix_unread(const struct tg_unix_row_look *look)
+{
+    const uint64_t sent = tg_load_relaxed(&look->r->sent);
+    return sent > look->told->received ? sent - look->told->received : 0;
+}
+
+static int tally_row(const struct tg_unix_row_look *look, void *arg)
+{
+    struct tg_unix_tally *tally = arg;
+    tally->rows++;
+    tally->senders += look->alive;
+    tally->blocked += look->alive && look->r->blocked != 0;
+    tally->dropped += look->r->dropped;
+    tally->unread += tg_unix_unread(look);
+    return 0;
 }
 
 int tg_unix_room_tally(int room, int box, struct tg_unix_tally *ret_tally)
 {
-    struct tally tally = { .room = room, .ret = ret_tally };
     *ret_tally = (struct tg_unix_tally){ .rows = 0 };
-    return each_row(room, box, tally_row, &tally);
+    return tg_unix_room_look(room, box, tally_row, ret_tally);
 }

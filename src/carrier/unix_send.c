@@ -73,7 +73,12 @@ int tg_unix_send_parts(tg_handle handle, const struct tg_unix_parts *parts, int6
 {
     struct tg_unix_handle *h = handle;
     struct tg_unix_call call;
+    uint8_t extension[TG_EXTENSION_MOST];
     int r = check_length(h, parts->len);
+    if (r == 0 && parts->said != NULL &&
+        parts->len > TONG_MESSAGE_MAX - tg_said_write(parts->said, extension)) {
+        r = -EMSGSIZE;
+    }
     if (r == 0) {
         r = enter(h, timeout_ns, &call);
     }
@@ -217,10 +222,8 @@ int tg_unix_commit(tg_handle handle, tong_slot *slot, size_t len)
                                        .interrupts = tg_unix_interrupts_begin(h) };
     const struct tg_unix_parts parts = { .len = len, .fd = -1, .ready = h->reserved };
     r = send_one(h, &parts, &call);
-    if (r < 0) {
-        abort_reservation(h);
-    } else {
-        h->reserved = NULL;
+    if (h->reserved != NULL) {
+        abort_reservation(h); /* it could not be sent */
     }
     leave_reservation(h, slot);
     return r == 0 && h->reservation_dropped ? TONG_DROPPED : r;

@@ -39,9 +39,8 @@ static void fill(tong_status *s, const struct tg_unix_place *place)
     s->expired = h->expired;
     s->dead_letters = h->dead_letters;
     s->set_aside = h->set_aside;
-    s->links = h->own_links;
-    s->senders = h->own_links;
-    s->senders_blocked = h->own_blocked;
+    s->links = h->plain_links;
+    s->senders = h->plain_links;
 }
 
 /* Who may not look into the room file sees what the owner has let in. */
@@ -51,11 +50,11 @@ static void count_senders(tong_status *s, const struct tg_unix_place *place)
     const int room = tg_unix_open_kept(place->dir, TG_UNIX_ROOM, O_RDONLY);
     const int r = room < 0 ? room : tg_unix_room_tally(room, place->box, &tally);
     tg_kept_close(room);
-    const uint32_t told = place->head.links - place->head.own_links;
-    s->links += r < 0 || tally.rows < told ? told : tally.rows;
-    s->senders += r < 0 ? told : tally.senders;
+    s->links += r < 0 ? place->head.links - place->head.plain_links : tally.rows;
+    s->senders += tally.senders;
     s->senders_blocked += tally.blocked;
     s->dropped += tally.dropped;
+    s->waiting += s->capacity == 0 ? tally.blocked : tally.unread;
 }
 
 /* What was sent to this process's own and is not read yet counts, too. */
@@ -105,6 +104,105 @@ int tg_unix_stat(const char *name, tong_status *ret_status)
     }
     return r;
 }
+
+/* ---- parties */
+
+struct telling {
+    const struct tg_unix_place *place;
+    tong_parties_fn *each;
+    void *arg;
+};
+
+static int tell_link(const struct tg_unix_row_look *look, void *arg)
+{
+    const struct telling *t = arg;
+    tong_party party = TONG_PARTY_INIT;
+    const uint64_t received = look->told->received + tg_unix_unread(look);
+    const uint64_t ended = look->told->done + look->told->in_hand;
+    const bool offers = t->place->head.capacity == 0 && look->r->blocked != 0 && look->alive;
+    party.role = TONG_SEND;
+    party.process = look->r->process;
+    party.pid = look->r->pid;
+    party.uid = look->r->uid;
+    party.number = look->row - 1;
+    party.alive = look->alive;
+    party.asleep = look->alive && look->r->blocked != 0;
+    party.waiting = received > ended ? received - ended : offers;
+    party.sent = received;
+    party.done = look->told->done;
+    party.dropped = look->r->dropped;
+    return t->each(&party, t->arg);
+}
+
+static int tell_receivers(const struct telling *t)
+{
+    struct tg_unix_slot slots[TG_UNIX_SLOTS];
+    int r = tg_sys_pread(t->place->box, slots, sizeof slots, TG_UNIX_SLOTS_OFF);
+    for (uint32_t i = 0; i < TG_UNIX_SLOTS && r == 0; i++) {
+        tong_party party = TONG_PARTY_INIT;
+        party.role = TONG_RECEIVE;
+        party.process = t->place->head.owner;
+        party.pid = (int32_t)t->place->head.owner_pid;
+        party.uid = t->place->uid;
+        party.number = i;
+        party.alive = 1;
+        party.asleep = slots[i].asleep != 0;
+        party.claimed = slots[i].claimed;
+        r = slots[i].open != 0 ? t->each(&party, t->arg) : 0;
+    }
+    return r;
+}
+
+static int tell_all(struct tg_unix_place *place, tong_parties_fn *each, void *arg)
+{
+    const struct telling t = { .place = place, .each = each, .arg = arg };
+    read_own(place);
+    int r = tell_receivers(&t);
+    const int room = r != 0 ? r : tg_unix_open_kept(place->dir, TG_UNIX_ROOM, O_RDONLY);
+    if (r == 0) {
+        r = room < 0 ? room : tg_unix_room_look(room, place->box, tell_link, (void *)(uintptr_t)&t);
+        tg_kept_close(room);
+    }
+    return r;
+}
+
+int tg_unix_parties(const char *name, tong_parties_fn *each, void *arg)
+{
+    struct tg_root *root;
+    struct tg_unix_place place;
+    int r = tg_name_check(name);
+    if (r == 0) {
+        r = tg_root_get(false, &root);
+    }
+    if (r < 0) {
+        return r;
+    }
+    r = tg_unix_place_open(root, name, false, &place);
+    if (r == 0) {
+        r = tg_unix_place_is_alive(&place) ? tell_all(&place, each, arg) : -ENOENT;
+        tg_unix_place_close(&place);
+    }
+    tg_root_put(root);
+    return r;
+}
+
+int tg_unix_look_at_links(struct tg_root *root, const char *name,
+                          int (*each)(const struct tg_unix_row_look *look, void *arg), void *arg)
+{
+    struct tg_unix_place place;
+    int r = tg_unix_place_open(root, name, false, &place);
+    if (r < 0) {
+        return r;
+    }
+    read_own(&place);
+    const int room = tg_unix_open_kept(place.dir, TG_UNIX_ROOM, O_RDONLY);
+    r = room < 0 ? room : tg_unix_room_look(room, place.box, each, arg);
+    tg_kept_close(room);
+    tg_unix_place_close(&place);
+    return r;
+}
+
+/* ---- list */
 
 static int list(struct tg_root *root, tong_list_fn *each, void *arg)
 {

@@ -83,6 +83,7 @@ static void check_numbers(void)
     EXPECT((TONG_LANE_THERE | TONG_LANE_BACK) == 3u);
     EXPECT(TONG_SET_DELIVERY != 0);
     EXPECT(TONG_DROPPED > 0 && TONG_RECOVERED > 0 && TONG_VERIFIED_UID != 0);
+    EXPECT(TONG_VERIFIED_PID != 0 && TONG_VERIFIED_GID != 0);
 }
 
 static void check_version(void)

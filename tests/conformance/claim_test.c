@@ -270,6 +270,7 @@ static int hold_claims(void *arg)
 
 static void claims_of_a_killed_receiver_come_again_marked(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(kit_name("killed"), NULL);
     for (uint64_t round = 1; round <= 8; round++) {
         struct holder holder = { .n_claims = round * 8, .n_done = round };
@@ -298,6 +299,7 @@ static void claims_of_a_killed_receiver_come_again_marked(void)
 
 static void a_message_that_kills_again_and_again_counts_its_deliveries(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(kit_name("killed"), NULL);
     kit_ok(kit_send_u64(box, 1, 0));
     for (uint32_t i = 0; i < 10; i++) {
@@ -325,6 +327,7 @@ static int claim_when_it_comes(void *arg)
 
 static void a_sleeping_receiver_wakes_for_the_claim_of_a_killed_one(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(kit_name("killed"), NULL);
     for (size_t i = 0; i < 10; i++) {
         struct holder one = { .n_claims = 1 };
@@ -343,6 +346,7 @@ static void a_sleeping_receiver_wakes_for_the_claim_of_a_killed_one(void)
 
 static void a_sleeping_receiver_wakes_for_a_returned_message(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(kit_name("killed"), NULL);
     for (size_t i = 0; i < 10; i++) {
         kit_ok(kit_send_u64(box, 1, 0));
@@ -379,6 +383,7 @@ static int claim_fork_and_wait(void *arg)
 
 static void a_living_child_of_the_dead_holds_no_claim(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(kit_name("forked"), NULL);
     kit_event *end = kit_shared(sizeof(*end));
     kit_ok(kit_send_u64(box, 1, 0));

@@ -156,6 +156,7 @@ static int claim_and_die(void *arg)
 
 static void deaths_and_closed_handles_count_as_returns(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *dead = kit_create(DEAD, NULL);
     tong_mailbox *box = create_jobs(4);
     kit_ok(kit_send_u64(box, 7, 0));
@@ -236,6 +237,7 @@ static int wait_and_receive(void *arg)
 
 static void a_sleeping_receiver_moves_it_and_sleeps_on(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *dead = kit_create(DEAD, NULL);
     tong_mailbox *box = create_jobs(1);
     kit_ok(kit_send_u64(box, 1, 0));
@@ -495,6 +497,7 @@ static void replace_the_dead(struct worker *workers, struct kit_child *children,
 
 static void poison_ends_up_as_dead_letters_whatever_dies(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     struct ledger *ledger = kit_shared(sizeof(*ledger));
     const uint64_t jobs = kit_room(MESSAGES);
     tong_mailbox *dead = kit_create(DEAD, NULL);

@@ -403,6 +403,7 @@ static void race_with(const tong_options *options, uint32_t longest, uint32_t re
 
 static void a_faster_sender_tears_nothing(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = dropping(TONG_UNBOUNDED, 3);
     race_with(&options, 400, 1, 0);
     race_with(&options, 90000, 1, 0);
@@ -410,6 +411,7 @@ static void a_faster_sender_tears_nothing(void)
 
 static void a_faster_sender_tears_no_claim(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = dropping(TONG_UNBOUNDED, 2);
     race_with(&options, 400, 1, 1);
     race_with(&options, 90000, 2, 1);
@@ -417,6 +419,7 @@ static void a_faster_sender_tears_no_claim(void)
 
 static void faster_senders_share_a_bound(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = dropping(3, TONG_DEFAULT);
     race_with(&options, 300, 2, 0);
     race_with(&options, 300, 1, 1);
@@ -424,6 +427,7 @@ static void faster_senders_share_a_bound(void)
 
 static void one_place_is_enough(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = dropping(TONG_UNBOUNDED, 1);
     race_with(&options, 300, 2, 0);
 }

@@ -91,6 +91,7 @@ static int send_three(void *arg)
 
 static void send_many_waits_for_room_for_the_first_only(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = kit_capacity(1);
     tong_mailbox *box = kit_create(kit_name("wait"), &options);
     kit_ok(kit_send_u64(box, 9, 0));
@@ -292,6 +293,7 @@ static int wait_for_any(void *arg)
 
 static void wait_any_wakes_for_each_of_them(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *boxes[BOXES];
     open_boxes(boxes);
     for (uint64_t i = 0; i < BOXES; i++) {
@@ -322,6 +324,7 @@ static int wait_for_an_end(void *arg)
 
 static void wait_any_ends_when_one_of_them_is_removed(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *boxes[BOXES];
     open_boxes(boxes);
     uint64_t which = 3;

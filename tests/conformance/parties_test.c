@@ -137,6 +137,7 @@ static void expect_asleep(const char *name, const struct kit_child *child, uint3
 
 static void who_is_asleep_is_told(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     char name[TONG_NAME_MAX];
     strcpy(name, kit_name("box"));
     const tong_options options = kit_capacity(1);
@@ -212,6 +213,7 @@ static int claim_send_and_wait(void *arg)
 
 static void the_dead_are_told_as_dead(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     char name[TONG_NAME_MAX];
     strcpy(name, kit_name("box"));
     tong_mailbox *box = kit_open(name, TONG_SEND | TONG_CREATE, NULL);

@@ -107,6 +107,7 @@ static int receive_n(void *arg)
 
 static void timeout_0_succeeds_with_a_receiver_waiting(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     enum {
         N = 50
     };
@@ -251,11 +252,13 @@ static void run_race(uint32_t n_receivers, uint64_t n)
 
 static void no_racing_send_is_delivered_after_its_time_out(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     run_race(1, kit_count("TONG_TEST_RENDEZVOUS", 3000));
 }
 
 static void no_racing_send_is_delivered_late_by_one_of_three_receivers(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     run_race(3, kit_count("TONG_TEST_RENDEZVOUS", 3000));
 }
 
@@ -378,6 +381,7 @@ static int claim_and_wait(void *arg)
 
 static void a_receiver_killed_with_the_message_in_hand_does_not_lose_it(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = create_rendezvous(kit_name("killed"));
     struct kit_child child = kit_spawn(claim_and_wait, "killed");
     kit_ok(kit_send_u64(box, 9, KIT_PATIENCE));

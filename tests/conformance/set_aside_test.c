@@ -244,6 +244,7 @@ static int set_aside_and_wait(void *arg)
 
 static void they_stay_when_the_receiver_goes_that_set_them_aside(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = create_jobs(1);
     tong_mailbox *other = kit_open(JOBS, TONG_SEND | TONG_RECEIVE, NULL);
     char c;

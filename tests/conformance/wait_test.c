@@ -157,6 +157,7 @@ static int wait_very_long(void *arg)
 
 static void the_longest_time_is_not_over_at_once(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     for (size_t i = 0; i < WAITS; i++) {
         tong_mailbox *box = create_for(&waits[i], 1);
         struct kit_child child = kit_spawn(wait_very_long, (void *)&waits[i]);
@@ -194,6 +195,7 @@ static int wait_for_a_signal(void *arg)
 
 static void a_signal_handler_ends_the_wait_with_eintr(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     for (size_t i = 0; i < WAITS; i++) {
         tong_mailbox *box = create_for(&waits[i], 1);
         struct kit_child child = kit_spawn(wait_for_a_signal, (void *)&waits[i]);
@@ -210,6 +212,7 @@ static void a_signal_handler_ends_the_wait_with_eintr(void)
 
 static void a_rendezvous_ended_by_a_signal_was_not_sent(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = kit_capacity(0);
     tong_mailbox *box = kit_create(kit_name("wait"), &options);
     for (size_t i = 0; i < 10; i++) {
@@ -339,6 +342,7 @@ static int wait_for_the_handler(void *arg)
 
 static void interrupt_from_a_signal_handler_ends_the_wait(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     for (size_t i = 0; i < WAITS; i++) {
         tong_mailbox *box = create_for(&waits[i], 1);
         struct kit_child child = kit_spawn(wait_for_the_handler, (void *)&waits[i]);
@@ -367,6 +371,7 @@ static int echo(void *arg)
 
 static void a_message_goes_to_and_fro_many_times(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     uint64_t n = 20000;
     tong_mailbox *to = kit_create(kit_name("forth"), NULL);
     tong_mailbox *from = kit_create(kit_name("back"), NULL);

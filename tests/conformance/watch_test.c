@@ -62,6 +62,7 @@ static void dies(struct puppet *puppet, bool by_itself)
 
 static void a_death_tells_what_it_was(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     static const unsigned roles[] = { TONG_SEND, TONG_RECEIVE, TONG_SEND | TONG_RECEIVE };
     tong_mailbox *box = kit_create(BOX, NULL);
     expect_none(box);
@@ -80,6 +81,7 @@ static void a_death_tells_what_it_was(void)
 
 static void both_roles_by_two_handles_are_one_death(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(BOX, NULL);
     expect_none(box);
     struct puppet p = start("p", TONG_SEND);
@@ -95,6 +97,7 @@ static void both_roles_by_two_handles_are_one_death(void)
 
 static void to_close_is_no_death(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(BOX, NULL);
     expect_none(box);
     for (unsigned roles = TONG_SEND; roles <= (TONG_SEND | TONG_RECEIVE); roles++) {
@@ -126,6 +129,7 @@ static void who_sent_nothing_is_no_sender(void)
 
 static void a_death_before_the_first_call_is_not_told(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(BOX, NULL);
     for (unsigned roles = TONG_SEND; roles <= TONG_RECEIVE; roles++) {
         struct puppet p = start("p", roles);
@@ -142,6 +146,7 @@ static void a_death_before_the_first_call_is_not_told(void)
 
 static void deaths_between_two_calls_are_told(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet p[] = { start("p0", TONG_SEND), start("p1", TONG_RECEIVE),
                           start("p2", TONG_SEND | TONG_RECEIVE) };
@@ -204,6 +209,7 @@ static int64_t answer_of(pid_t pid, unsigned roles)
 
 static void every_handle_of_every_process_is_told_once(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet w[] = { puppet_start("w0"), puppet_start("w1"), puppet_start("w2") };
     for (uint32_t i = 0; i < 3; i++) {
@@ -236,6 +242,7 @@ static void every_handle_of_every_process_is_told_once(void)
 
 static void who_comes_while_it_is_watched_is_watched_too(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet w = puppet_start("w");
     kit_gives(PUPPET(&w, .verb = PUPPET_OPEN, .name = "box", .flags = TONG_SEND), 0);
@@ -295,6 +302,7 @@ static int hear(const tong_finding *finding, void *arg)
 
 static void three_hundred_senders_are_watched(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = kit_options_for(MANY);
     tong_mailbox *box = kit_create(BOX, &options);
     struct kit_child *children = calloc(MANY, sizeof(*children));
@@ -349,6 +357,7 @@ static void three_hundred_senders_are_watched(void)
 
 static void the_mailboxs_end_ends_the_watching(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     for (int way = 0; way < 4; way++) {
         struct puppet owner = puppet_start("owner");
         struct puppet w = puppet_start("w");
@@ -430,6 +439,7 @@ static struct call end_call(struct call *call)
 
 static void threads_take_turns_on_a_handle(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_mailbox *box = kit_create(BOX, NULL);
     struct puppet p[] = { start("p0", TONG_SEND), start("p1", TONG_SEND),
                           start("p2", TONG_RECEIVE) };

@@ -229,6 +229,7 @@ static const struct feature {
     { KIT_BY_KEY, "by-key", refuses_by_key },
     { KIT_DEATH_NOTICE, "death-notice", NULL },
     { KIT_EVERYONE, "everyone", refuses_everyone },
+    { KIT_OTHERS_RECEIVE, "others-receive", NULL },
     { KIT_DROP_OLDEST, "drop-oldest", refuses_drop_oldest },
 };
 

@@ -248,6 +248,7 @@ enum kit_ability {
     KIT_EVERYONE = 1u << 7,
     KIT_DROP_OLDEST = 1u << 8,
     KIT_BY_KEY = 1u << 9,
+    KIT_OTHERS_RECEIVE = 1u << 10,
 };
 
 /* What this test is about (bits). If the table lets the carrier refuse one of them: look that it does
