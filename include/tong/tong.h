@@ -188,8 +188,8 @@ typedef struct tong_slot {
 
 /* Bits of tong_message.verified. */
 #define TONG_VERIFIED_UID 0x1u /* the kernel says that uid is the sender's */
-#define TONG_VERIFIED_PID 0x2u /* and pid, in this process's namespace: who made the connection (unix) */
-#define TONG_VERIFIED_GID 0x4u /* and gid, its effective group when it made it (unix) */
+#define TONG_VERIFIED_PID 0x2u /* unix: and pid, of who made the connection, in this namespace */
+#define TONG_VERIFIED_GID 0x4u /* unix: and gid, its effective group by then */
 
 /* The highest priority. */
 #define TONG_PRIORITY_MAX 31u

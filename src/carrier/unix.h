@@ -605,6 +605,12 @@ void tg_unix_sender_watched(struct tg_unix_sender *sender);
 void tg_unix_sender_rename(struct tg_unix_handle *h, const char *name);
 uint32_t tg_unix_full(const struct tg_unix_handle *h);
 uint32_t tg_unix_capacity(const struct tg_unix_handle *h);
+/* A millisecond; -EINTR. */
+int tg_unix_pause(void);
+/* A sealed memfd with the bytes of a message; what was written in place is that. */
+int tg_unix_memfd_of(const struct tg_unix_parts *parts);
+/* The deadline of a rendezvous: no later than the message is worth. */
+int64_t tg_unix_worth(const struct tg_said *said, int64_t deadline_ns);
 int tg_unix_send_parts(tg_handle h, const struct tg_unix_parts *parts, int64_t timeout_ns);
 uint32_t tg_unix_sender_message_size(const struct tg_unix_sender *sender);
 int tg_unix_sender_send(struct tg_unix_handle *h, const struct tg_unix_parts *parts,

@@ -133,6 +133,48 @@ ssize_t tg_unix_send_many(tg_handle handle, const struct iovec *messages, size_t
     return sent != 0 || r >= 0 ? (ssize_t)sent : r;
 }
 
+int tg_unix_memfd_of(const struct tg_unix_parts *parts)
+{
+    struct tg_unix_message *ready = parts->ready;
+    int fd;
+    int r = 0;
+    if (ready != NULL && ready->mapped != 0) {
+        tg_sys_unmap(ready->data, ready->mapped);
+        ready->mapped = 0;
+        ready->data = NULL;
+        fd = tg_steal_fd(&ready->fd);
+        r = tg_sys_truncate(fd, parts->len);
+    } else {
+        const void *data = ready != NULL ? ready->data : parts->data;
+        fd = tg_sys_memfd(parts->len);
+        r = fd < 0 ? fd : tg_sys_pwrite_all(fd, data, parts->len);
+    }
+    if (r == 0) {
+        r = tg_sys_memfd_seal(fd);
+    }
+    if (r < 0) {
+        tg_sys_close(fd);
+        return r;
+    }
+    return fd;
+}
+
+int64_t tg_unix_worth(const struct tg_said *said, int64_t deadline_ns)
+{
+    const uint64_t until = said != NULL ? said->attributes.deadline_ns : 0;
+    if (until == 0 || deadline_ns == 0) {
+        return deadline_ns;
+    }
+    const int64_t at = tg_now_ns() + (int64_t)(until - (uint64_t)tg_boot_ns());
+    return at < deadline_ns ? at : deadline_ns;
+}
+
+int tg_unix_pause(void)
+{
+    const struct tg_socket_waits nothing = { .readable = -1, .also = -1, .writable = -1 };
+    return tg_socket_wait(&nothing, tg_now_ns() + TONG_MS(1));
+}
+
 /* ---- in place */
 
 int tg_unix_reserve(tg_handle handle, size_t len, int64_t timeout_ns, tong_slot *ret_slot)

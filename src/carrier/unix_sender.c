@@ -165,12 +165,6 @@ static int read_packets(struct tg_unix_sender *s)
     return r == -EAGAIN ? s->end : -EPIPE;
 }
 
-static int pause_(void)
-{
-    const struct tg_socket_waits nothing = { .readable = -1, .also = -1, .writable = -1 };
-    return tg_socket_wait(&nothing, tg_now_ns() + LET_IN_NS);
-}
-
 /* I4. The owner's lock and its connections do not go in one moment. */
 static int find_end(struct tg_unix_sender *s)
 {
@@ -183,7 +177,7 @@ static int find_end(struct tg_unix_sender *s)
         if (s->end == 0 && tg_now_ns() >= until) {
             s->end = -EPROTO;
         } else if (s->end == 0) {
-            (void)pause_();
+            (void)tg_unix_pause();
         }
     }
     return s->end;
@@ -369,7 +363,7 @@ static int get_link(struct tg_unix_handle *h, const struct tg_unix_call *call)
         if (tg_unix_is_interrupted(h, call->interrupts)) {
             return -ECANCELED;
         }
-        if (pause_() == -EINTR) {
+        if (tg_unix_pause() == -EINTR) {
             return -EINTR;
         }
     }
@@ -569,32 +563,6 @@ static int make_room(struct tg_unix_handle *h, const struct tg_unix_call *call)
 
 /* ---- sending */
 
-static int make_memfd(const struct tg_unix_parts *parts)
-{
-    struct tg_unix_message *ready = parts->ready;
-    int fd;
-    int r = 0;
-    if (ready != NULL && ready->mapped != 0) {
-        tg_sys_unmap(ready->data, ready->mapped);
-        ready->mapped = 0;
-        ready->data = NULL;
-        fd = tg_steal_fd(&ready->fd);
-        r = tg_sys_truncate(fd, parts->len);
-    } else {
-        const void *data = ready != NULL ? ready->data : parts->data;
-        fd = tg_sys_memfd(parts->len);
-        r = fd < 0 ? fd : tg_sys_pwrite_all(fd, data, parts->len);
-    }
-    if (r == 0) {
-        r = tg_sys_memfd_seal(fd);
-    }
-    if (r < 0) {
-        tg_sys_close(fd);
-        return r;
-    }
-    return fd;
-}
-
 static int transmit(struct tg_unix_sender *s, const struct tg_unix_parts *parts, int memfd,
                     bool push)
 {
@@ -680,17 +648,6 @@ static int wait_for_answer(struct tg_unix_handle *h, const struct tg_unix_call *
     return s->end != 0 ? s->end : at_once && r == -ETIMEDOUT ? -EAGAIN : r;
 }
 
-/* No longer than the message is worth. */
-static int64_t worth(const struct tg_unix_parts *parts, int64_t deadline_ns)
-{
-    const uint64_t until = parts->said != NULL ? parts->said->attributes.deadline_ns : 0;
-    if (until == 0 || deadline_ns == 0) {
-        return deadline_ns;
-    }
-    const int64_t at = tg_now_ns() + (int64_t)(until - (uint64_t)tg_boot_ns());
-    return at < deadline_ns ? at : deadline_ns;
-}
-
 /* Said before it is used, and taken back before it is sent: killed in between the owner makes it good. */
 static void set_spare(const struct tg_unix_sender *s, uint64_t n)
 {
@@ -705,7 +662,7 @@ static int send_placed(struct tg_unix_handle *h, const struct tg_unix_parts *par
     struct tg_unix_sender *s = h->sender;
     int memfd = -1;
     if (parts->len > s->inline_max || (parts->ready != NULL && parts->ready->mapped != 0)) {
-        memfd = make_memfd(parts);
+        memfd = tg_unix_memfd_of(parts);
         if (memfd < 0) {
             return memfd;
         }
@@ -730,7 +687,7 @@ static int offer(struct tg_unix_handle *h, const struct tg_unix_parts *parts,
     const bool drops = s->place.head.full != TONG_BLOCK;
     int room = ROOM;
     struct tg_unix_call own = *call;
-    own.deadline_ns = drops ? 0 : worth(parts, call->deadline_ns);
+    own.deadline_ns = drops ? 0 : tg_unix_worth(parts->said, call->deadline_ns);
     int r = own.deadline_ns == 0 && !is_expected(s) ? -EAGAIN : send_placed(h, parts, &own, &room);
     if (r == 0) {
         r = wait_for_answer(h, &own);
