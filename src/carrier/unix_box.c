@@ -101,6 +101,15 @@ static void free_memory(struct tg_unix_box *box)
             tg_unix_message_free(box, m);
         }
     }
+    while (box->links != NULL) {
+        struct tg_unix_link *link = box->links;
+        box->links = link->next;
+        free(link);
+    }
+    free(box->by_fd);
+    free(box->rows);
+    free(box->scratch);
+    free(box->deaths);
     free(box->spare);
     if (box->head != NULL) {
         tg_sys_unmap(box->head, TG_UNIX_BOX_SIZE);

@@ -744,8 +744,4 @@ void tg_unix_drive_fini(struct tg_unix_box *box)
     }
     tg_kept_close(box->wake);
     tg_kept_close(box->epoll);
-    free(box->by_fd);
-    free(box->rows);
-    free(box->scratch);
-    free(box->deaths);
 }
