@@ -195,7 +195,7 @@ static size_t consume_some(struct tg_box *box, struct tg_attached *at, const str
 {
     struct tg_reader *r = &at->reader;
     struct tg_message_view view;
-    struct tg_message_view last;
+    struct tg_message_view last = { .data = NULL };
     const size_t room = SHORT_MOST - box->rx.served;
     const size_t most = n < room ? n : room;
     size_t taken = 0;

@@ -294,7 +294,7 @@ int tg_nats_public_key(const char *seed, char *ret_text, size_t size)
     for (size_t i = 0; r == 0 && i < 56; i++) {
         uint32_t value = 0;
         for (size_t bit = 5 * i; bit < 5 * i + 5; bit++) {
-            value = value << 1 | (bytes[bit / 8] >> (7 - bit % 8) & 1u);
+            value = value << 1 | ((unsigned)bytes[bit / 8] >> (7 - bit % 8) & 1u);
         }
         ret_text[i] = letters[value];
         ret_text[i + 1] = '\0';
@@ -313,7 +313,8 @@ static int to_base64url(const unsigned char *bytes, size_t len, char *ret_text, 
     for (size_t i = 0; i < n; i++) {
         uint32_t value = 0;
         for (size_t bit = 6 * i; bit < 6 * i + 6; bit++) {
-            value = value << 1 | (bit / 8 < len ? bytes[bit / 8] >> (7 - bit % 8) & 1u : 0);
+            value =
+                value << 1 | (bit / 8 < len ? (unsigned)bytes[bit / 8] >> (7 - bit % 8) & 1u : 0u);
         }
         ret_text[i] = letters[value];
     }
