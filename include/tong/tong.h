@@ -154,7 +154,12 @@ typedef struct tong_options {
     uint64_t max_bytes; /* memory the messages may take, not 0; beyond it a send gives -ENOSPC */
     uint32_t max_deliveries; /* how often tong_claim() hands a message out: one that comes back
                                 then goes to dead_letter; 1..65534, 0 no limit */
-    uint32_t reserved;       /* 0 */
+    uint32_t
+        by_priority; /* 1: what has a higher priority (tong_send_options) is received first, what a
+                             sender sends with one priority in its order. Each sender has a link for
+                             each priority it uses, with link_capacity, and where it is
+                             TONG_DROP_OLDEST drops its oldest of the same priority. 0: in the order
+                             in which they were sent, whatever their priority */
     /* The mailbox for those; it must exist by then. What it does not take, being absent, full or of
      * capacity 0, is set aside: not lost, not handed out, counted by tong_stat(), tried again once a
      * second while the mailbox is used, thrown away by tong_skip() when nothing else waits. It keeps
@@ -296,12 +301,15 @@ typedef struct tong_status {
     char dead_letter[TONG_NAME_MAX]; /* as in tong_options, "" none */
     char policy[TONG_POLICY_MAX];    /* as in tong_options, "" none */
     uint64_t expired;                /* of those done, thrown away because their time was over */
+    uint32_t by_priority;            /* as in tong_options */
+    uint32_t reserved;
 } tong_status;
 
 #define TONG_STATUS_INIT                                                                           \
     {                                                                                              \
         (uint32_t)sizeof(tong_status), 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, { 0 }, { 0 }, { 0 }, 0u, 0, \
-            0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, { 0 }, { 0 }, 0u   \
+            0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, { 0 }, { 0 }, 0u,  \
+            0u, 0u                                                                                 \
     }
 
 /* Where a dead letter comes from: see tong_origin_of(). */

@@ -29,6 +29,7 @@ static void defaults(tong_options *options)
 {
     const uint32_t most = tg_mq_limit("msg_max", CAPACITY);
     options->capacity = most < CAPACITY ? most : CAPACITY;
+    options->by_priority = 1;
 }
 
 static void queue_name(const uint8_t box_id[16], char ret_name[TG_QUEUE_NAME])
@@ -105,6 +106,7 @@ static const struct tg_way way = {
 static int act(const tong_options *o, tong_options *ret_own)
 {
     *ret_own = *o;
+    ret_own->by_priority = o->by_priority == 0 ? 1 : o->by_priority; /* a queue is */
     if (o->capacity == 0 || o->full == TONG_DROP_OLDEST || o->delivery == TONG_EVERYONE ||
         o->delivery == TONG_BY_KEY ||
         (o->capacity == TONG_UNBOUNDED && o->link_capacity == TONG_UNBOUNDED)) {

@@ -445,7 +445,7 @@ static int make(const struct opening *o, struct tg_unix_handle *h)
     if (o->options != NULL) {
         options = *o->options;
         if (options.owner != TONG_PROCESS || options.delivery == TONG_EVERYONE ||
-            options.delivery == TONG_BY_KEY) {
+            options.delivery == TONG_BY_KEY || options.by_priority != 0) {
             return -EOPNOTSUPP;
         }
     }

@@ -95,6 +95,7 @@ struct tg_link_birth {
     uint32_t sequence; /* of its first message */
     uint64_t owner;    /* record number of the process */
     uint32_t mode;     /* of the file */
+    uint32_t lane;     /* see lanes.c of the mailbox */
     const char *from;  /* name of the sending process, "" none */
 };
 

@@ -24,7 +24,7 @@
 #include "base/atomic.h"
 
 #define TG_LINK_MAGIC UINT32_C(0x6b6e6c74) /* "tlnk" */
-#define TG_LINK_VERSION 3u
+#define TG_LINK_VERSION 4u
 
 #define TG_LINK_FROM_WORDS 16u /* of a name, with its final NUL */
 
@@ -71,8 +71,8 @@ struct tg_link_head {
     /* once, before the file gets its name */
     tg_a32 magic;
     tg_a32 version;
-    tg_a32 row; /* N of "link.N" and of the row in the box */
-    tg_a32 unused0;
+    tg_a32 row;  /* N of "link.N" and of the row in the box */
+    tg_a32 lane; /* the priority of its messages, where the mailbox is ordered by it; else 0 */
     uint8_t box_id[16];
     tg_a64 link_id; /* random: another file of the same name is another link */
     tg_a64 first;   /* place of the first record */

@@ -411,6 +411,7 @@ static void write_birth(struct tg_writer *w, const struct tg_link_birth *birth)
     memcpy(head->box_id, birth->box_id, 16);
     tg_store_relaxed(&head->version, TG_LINK_VERSION);
     tg_store_relaxed(&head->row, birth->row);
+    tg_store_relaxed(&head->lane, birth->lane);
     tg_store_relaxed(&head->link_id, w->link_id);
     tg_store_relaxed(&head->first, first);
     tg_store_relaxed(&head->tail, first);

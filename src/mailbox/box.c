@@ -54,6 +54,7 @@ static bool options_differ(const struct tg_box *box, const tong_options *o)
            o->message_size != tg_load_relaxed(&head->message_size) ||
            o->max_bytes != tg_load_relaxed(&head->max_bytes) ||
            o->max_deliveries != tg_load_relaxed(&head->max_deliveries) ||
+           o->by_priority != tg_load_relaxed(&head->by_priority) ||
            strcmp(o->dead_letter != NULL ? o->dead_letter : "", box->dead_letter) != 0;
 }
 
@@ -72,6 +73,7 @@ static int read_options(struct tg_box *box)
     box->message_size = tg_load_relaxed(&head->message_size);
     box->max_bytes = tg_load_relaxed(&head->max_bytes);
     box->max_deliveries = tg_load_relaxed(&head->max_deliveries);
+    box->by_priority = tg_load_relaxed(&head->by_priority) != 0;
     atomic_store_explicit(&box->owner, TG_OWNER(tg_load_acquire(&head->owner)),
                           memory_order_relaxed);
     memcpy(box->dead_letter, head->dead_letter, sizeof box->dead_letter);
@@ -554,7 +556,7 @@ static int check_options(const tong_options *o)
         o->link_capacity > TONG_CAPACITY_MAX && o->link_capacity != TONG_UNBOUNDED;
     if (o->struct_size < sizeof *o || o->owner > TONG_PROCESS || o->full > TONG_DROP_OLDEST ||
         bad_capacity || bad_link || (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 ||
-        o->max_bytes == 0 || o->reserved != 0 || o->max_deliveries >= UINT16_MAX ||
+        o->max_bytes == 0 || o->by_priority > 1 || o->max_deliveries >= UINT16_MAX ||
         (o->dead_letter != NULL && o->max_deliveries == 0)) {
         return -EINVAL;
     }
@@ -628,6 +630,7 @@ int tg_box_open_with(const char *name, unsigned flags, const tong_options *optio
     box->is_process = how->is_process;
     box->way = how->way;
     box->is_replies = how->is_replies;
+    box->lane = how->lane;
     struct tg_box *with = how->as != NULL ? how->as : how->interrupted_with;
     box->interrupts = with != NULL ? with->interrupts : &box->own_interrupts;
     if (how->as != NULL) {
@@ -674,6 +677,7 @@ int tg_box_close(struct tg_box *box)
         return 0;
     }
     const bool forked = box->fork_count != tg_fork_count();
+    tg_lanes_close(box);
     if (!forked) {
         close_alive(box);
     }
@@ -745,5 +749,6 @@ int tg_box_interrupt(struct tg_box *box)
     tg_sys_futex_wake(&box->interrupts->now, INT_MAX);
     tg_gate_stir(&box->rx.gate);
     tg_gate_stir(&box->tx.gate);
+    tg_lanes_stir(box);
     return 0;
 }

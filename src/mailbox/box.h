@@ -12,6 +12,7 @@
 #include "mailbox/box_layout.h"
 #include "mailbox/carry.h"
 #include "mailbox/everyone.h"
+#include "mailbox/lanes.h"
 #include "mailbox/mailbox.h"
 #include "mailbox/policy/policy.h"
 #include "mailbox/poll.h"
@@ -84,6 +85,7 @@ struct tg_attached {
     uint32_t unfinished;
     bool touched;
     bool ring_due;            /* room was freed: its sender may wait */
+    uint32_t lane;            /* see lanes.c */
     uint32_t from_seen;       /* which of its sender's names ... */
     char from[TONG_NAME_MAX]; /* ... this is */
     uint64_t from_key;        /* tg_key() of it; "": 0 */
@@ -113,7 +115,8 @@ struct tg_receiver {
     struct tg_attached **by_row; /* TG_LINKS_MAX pointers */
     uint32_t cursor;             /* link looked at first */
     uint32_t look;               /* counts looks */
-    uint32_t served;             /* messages taken from it in a row */
+    uint32_t n_back; /* in the present one: messages that came back, of links attached */
+    uint32_t served; /* messages taken from it in a row */
     uint32_t users_seen;
     uint32_t want_note;             /* sleeps of the senders' front already rung for */
     int64_t parked_ns;              /* when one that was set aside was tried again */
@@ -214,9 +217,11 @@ struct tg_box {
     uint32_t link_capacity;
     uint32_t message_size;
     uint32_t full;
-    bool everyone;  /* delivery is TONG_EVERYONE, for good */
-    bool lossy;     /* full is TONG_DROP_OLDEST: a sender may overtake a receiver */
-    bool goes_long; /* a receive never goes the short way */
+    bool everyone;    /* delivery is TONG_EVERYONE, for good */
+    bool lossy;       /* full is TONG_DROP_OLDEST: a sender may overtake a receiver */
+    bool goes_long;   /* a receive never goes the short way */
+    bool by_priority; /* see lanes.c */
+    uint32_t lane;    /* the priority of what this handle sends, if it is inside of another one */
     uint32_t mode;
     uint32_t max_deliveries;
     uint64_t max_bytes;
@@ -229,6 +234,8 @@ struct tg_box {
     struct tg_interrupts own_interrupts;
     struct tg_as as;
     struct tg_sender tx;
+    struct tg_gate lanes_gate;                   /* who opens one */
+    struct tg_box *_Atomic lanes[TG_PRIORITIES]; /* handles for what has another priority than 0 */
     struct tg_receiver rx;
     struct tg_watch watch;
     struct tg_poll *poll; /* NULL until it is asked for its descriptor; the receiving side's gate */
@@ -287,6 +294,7 @@ struct tg_opening {
     struct tg_box *as; /* to send as this process, with its interrupts; NULL: as nobody */
     struct tg_box *interrupted_with; /* by its interrupts; NULL: by its own */
     const struct tg_way *way;        /* NULL: the links carry */
+    uint32_t lane;                   /* the priority of what it sends, if it is for one */
 };
 int tg_box_open_with(const char *name, unsigned flags, const tong_options *options,
                      const struct tg_opening *how, struct tg_box **ret_box);
@@ -656,6 +664,8 @@ uint32_t tg_take_count(struct tg_box *box, const struct tg_viewer *viewer, uint3
 bool tg_take_hint(struct tg_box *box);
 /* The same whatever the present call asks for. */
 bool tg_take_hint_any(struct tg_box *box);
+/* The same of the links of higher lanes than that one's. */
+bool tg_take_hint_above(struct tg_box *box, const struct tg_attached *at);
 
 /* ---- request.c; token held unless said */
 

@@ -32,7 +32,7 @@
 #define TG_ROOM_MAGIC UINT32_C(0x6d6f7274) /* "trom" */
 #define TG_BELL_MAGIC UINT32_C(0x6c6c6274) /* "tbll" */
 #define TG_BOOK_MAGIC UINT32_C(0x6b6f6274) /* "tbok" */
-#define TG_BOX_VERSION 7u
+#define TG_BOX_VERSION 8u
 
 #define TG_SLOTS_MAX 256u
 #define TG_CLAIMS_MAX 64u /* entries a slot */
@@ -107,8 +107,9 @@ struct tg_box_head {
                        Partner: who sends by name */
     uint8_t unused8[56];
     /* offset 768: what is asked for of a message */
-    tg_a32 selecting; /* of the sleepers those that do not take whatever comes; the holder */
-    uint8_t unused9[60];
+    tg_a32 selecting;   /* of the sleepers those that do not take whatever comes; the holder */
+    tg_a32 by_priority; /* 1: messages of a higher priority come first; once */
+    uint8_t unused9[56];
 };
 
 _Static_assert(offsetof(struct tg_box_head, token) == 128, "format: token");

@@ -610,6 +610,7 @@ static void write_box(struct tg_box_head *head, const tong_options *o, const str
     tg_store_relaxed(&head->max_bytes, o->max_bytes);
     tg_store_relaxed(&head->owner, owner != 0 ? owner | TG_ACCEPTED : 0);
     tg_store_relaxed(&head->max_deliveries, o->max_deliveries);
+    tg_store_relaxed(&head->by_priority, o->by_priority);
     if (o->dead_letter != NULL) {
         memcpy(head->dead_letter, o->dead_letter, strlen(o->dead_letter) + 1);
     }

@@ -157,7 +157,7 @@ static int attach(struct tg_box *box, uint32_t row)
     at->from_seen = UINT32_MAX; /* asked when it is wanted */
     set_row(box, at);
     rx->by_row[row] = at;
-    rx->attached[rx->n_attached++] = at;
+    tg_lane_attach(box, at);
     return 0;
 }
 

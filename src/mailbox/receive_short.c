@@ -112,15 +112,15 @@ TG_INLINE struct tg_attached *short_link(struct tg_box *box)
 }
 
 /* Under the token: nothing needs the long way. */
-TG_INLINE bool is_short(const struct tg_box *box, const struct tg_attached *at)
+TG_INLINE bool is_short(struct tg_box *box, const struct tg_attached *at)
 {
     const struct tg_box_head *head = box->head;
     const struct tg_box_row *row = at->row;
     const uint64_t next = tg_load_relaxed(&row->next);
-    return tg_box_may_take(box) && tg_load_relaxed(&head->n_taken) == 1 &&
-           tg_load_relaxed(&head->n_returned) == 0 && !tg_links_stale(box) &&
-           tg_load_relaxed(&row->link_id) == at->reader.link_id && next == at->reader.next &&
-           tg_load_relaxed(&row->head) == next;
+    return !(box->by_priority && tg_take_hint_above(box, at)) && tg_box_may_take(box) &&
+           tg_load_relaxed(&head->n_taken) == 1 && tg_load_relaxed(&head->n_returned) == 0 &&
+           !tg_links_stale(box) && tg_load_relaxed(&row->link_id) == at->reader.link_id &&
+           next == at->reader.next && tg_load_relaxed(&row->head) == next;
 }
 
 static inline bool is_committed(const struct tg_record *record)

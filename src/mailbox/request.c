@@ -280,7 +280,8 @@ static bool is_handed_out(struct tg_box *box, const uint64_t where[2])
     if (!box->lossy) {
         return (int32_t)(next - number) > 0;
     }
-    const uint32_t oldest = tg_place_sequence(tg_load_acquire(&box->tx.writer.head->oldest));
+    const struct tg_link_head *link = tg_lane_with(box, where[0])->tx.writer.head;
+    const uint32_t oldest = tg_place_sequence(tg_load_acquire(&link->oldest));
     const uint32_t out = (uint32_t)(tg_load_acquire(&r->dropped) >> 32);
     return (int32_t)(out - number) > 0 || (int32_t)(oldest - number) > 0;
 }

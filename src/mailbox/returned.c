@@ -55,6 +55,7 @@ static void count_entry(struct tg_box *box, struct tg_box_entry *entry, uint32_t
         (*orphans)++;
         return;
     }
+    box->rx.n_back++;
     known(box, at)->n_returned++;
     at->n_passed += TG_ENTRY_DELIVERIES(state) == 0;
 }
@@ -62,6 +63,7 @@ static void count_entry(struct tg_box *box, struct tg_box_entry *entry, uint32_t
 uint32_t tg_returned_scan(struct tg_box *box)
 {
     uint32_t orphans = 0;
+    box->rx.n_back = 0;
     for_all(box, TG_RETURNED, count_entry, &orphans);
     return orphans;
 }
@@ -394,28 +396,34 @@ static int take_of_link(struct tg_box *box, struct tg_take *take, const struct t
     return 0;
 }
 
-int tg_returned_take(struct tg_box *box, struct tg_take *take, int *ret_error)
+int tg_returned_begin(struct tg_box *box)
+{
+    const uint32_t orphans = tg_returned_scan(box);
+    int r = 0;
+    if (orphans != 0) {
+        r = drop_orphans(box);
+        box->rx.look++;
+        (void)tg_returned_scan(box);
+    } else if (box->rx.n_back == 0) {
+        tg_claims_collect(box, false); /* counts anew */
+    }
+    return r;
+}
+
+int tg_returned_take(struct tg_box *box, struct tg_take *take, uint32_t begin, uint32_t end,
+                     int *ret_error)
 {
     const struct tg_viewer me = tg_select_me(box);
-    const uint32_t orphans = tg_returned_scan(box);
-    uint32_t seen = orphans;
-    for (uint32_t i = 0; i < box->rx.n_attached; i++) {
+    for (uint32_t i = begin; i < end && i < box->rx.n_attached; i++) {
         struct tg_attached *at = box->rx.attached[i];
         if (known(box, at)->n_returned == 0) {
             continue;
         }
-        seen++;
         const int r =
             tg_select_link(box, &me.wish, at) ? take_of_link(box, take, &me, at, ret_error) : 0;
         if (r != 0) {
             return r;
         }
-    }
-    if (seen == 0) {
-        tg_claims_collect(box, false); /* counts anew */
-    } else if (orphans != 0 && *ret_error == 0) {
-        const int r = drop_orphans(box);
-        *ret_error = r < 0 ? r : *ret_error;
     }
     return 0;
 }

@@ -46,6 +46,9 @@ bool tg_select_link_slow(struct tg_box *box, const struct tg_wish *wish, struct 
 static inline bool tg_select_link(struct tg_box *box, const struct tg_wish *wish,
                                   struct tg_attached *at)
 {
+    if (box->by_priority && at->lane < wish->min_priority && box->way == NULL) {
+        return false;
+    }
     return (wish->only == NULL && wish->from == 0) || tg_select_link_slow(box, wish, at);
 }
 

@@ -611,11 +611,11 @@ int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void 
                                     .priority = said->attributes.priority,
                                     .is_kept = said->has_origin,
                                     .ret_where = ret_where };
-    const int r = check_length(box, len);
-    if (r < 0 || len > TONG_MESSAGE_MAX - parts.extension_len) {
-        return -EMSGSIZE;
-    }
-    return send_parts(box, &parts, timeout_ns);
+    struct tg_box *lane = box;
+    const bool too_long =
+        check_length(box, len) < 0 || len > TONG_MESSAGE_MAX - parts.extension_len;
+    const int r = too_long ? -EMSGSIZE : tg_lane_get(box, parts.priority, &lane);
+    return r < 0 ? r : send_parts(lane, &parts, timeout_ns);
 }
 
 int tg_box_send_with(struct tg_box *box, const void *data, size_t len,

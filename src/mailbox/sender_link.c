@@ -31,6 +31,7 @@ struct brief {
     uint64_t link_id;
     uint64_t owner;
     uint32_t state;
+    uint32_t lane;
     char from[TONG_NAME_MAX];
 };
 
@@ -47,20 +48,27 @@ static int read_brief(int fd, struct brief *ret)
     ret->link_id = tg_load_relaxed(&head.link_id);
     ret->owner = tg_load_relaxed(&head.owner);
     ret->state = tg_load_relaxed(&head.state);
+    ret->lane = tg_load_relaxed(&head.lane);
     (void)tg_link_from(&head, ret->from);
     return 0;
 }
 
-/* The file is this user's. from: of whom it must be, NULL of anybody. */
-static bool is_left(struct tg_root *root, const struct brief *brief, const char *from)
+/* What a link must be to be taken over. */
+struct kind {
+    const char *from; /* of whom */
+    uint32_t lane;
+};
+
+/* The file is this user's. kind: NULL any. */
+static bool is_left(struct tg_root *root, const struct brief *brief, const struct kind *kind)
 {
     return (brief->owner == 0 || !tg_life_is_alive_of(root, brief->owner, geteuid())) &&
-           (from == NULL || strcmp(brief->from, from) == 0);
+           (kind == NULL || (strcmp(brief->from, kind->from) == 0 && brief->lane == kind->lane));
 }
 
 /* Open a link file of this user whose sender is closed or dead, and lock it. -EAGAIN: it is
  * somebody's. A process's own it waits for: who has it locked only looks (I6). */
-static int open_left(struct tg_root *root, int dir, const char *name, const char *from,
+static int open_left(struct tg_root *root, int dir, const char *name, const struct kind *kind,
                      struct brief *ret_brief)
 {
     tg_fd fd = tg_sys_open(dir, name, O_RDWR | O_NONBLOCK, 0);
@@ -75,11 +83,11 @@ static int open_left(struct tg_root *root, int dir, const char *name, const char
     if (r == 0) {
         r = read_brief(fd, ret_brief);
     }
-    if (r == 0 && !is_left(root, ret_brief, from)) {
+    if (r == 0 && !is_left(root, ret_brief, kind)) {
         r = -EAGAIN;
     }
     if (r == 0) {
-        r = tg_sys_lock(fd, from != NULL && from[0] != '\0');
+        r = tg_sys_lock(fd, kind != NULL && kind->from[0] != '\0');
     }
     /* Again, now that nobody else can change it (I1, I4). */
     if (r == 0) {
@@ -88,7 +96,7 @@ static int open_left(struct tg_root *root, int dir, const char *name, const char
     if (r == 0) {
         r = st.st_nlink == 0 ? -EAGAIN : read_brief(fd, ret_brief);
     }
-    if (r == 0 && !is_left(root, ret_brief, from)) {
+    if (r == 0 && !is_left(root, ret_brief, kind)) {
         r = -EAGAIN;
     }
     return r < 0 ? r : tg_steal_fd(&fd);
@@ -188,6 +196,7 @@ struct search {
     uint8_t used[TG_LINKS_MAX / 8];
     uint32_t n_used;
     char from[TONG_NAME_MAX]; /* the name it sends as */
+    uint32_t lane;
 };
 
 static int may_grow(void *arg, uint64_t bytes);
@@ -242,7 +251,8 @@ static int try_left(struct tg_box *box, struct search *search, uint32_t row)
     char name[TG_LINK_NAME_SIZE];
     struct brief brief;
     tg_link_name(row, name);
-    tg_fd fd = open_left(box->root, box->dir, name, search->from, &brief);
+    const struct kind kind = { .from = search->from, .lane = search->lane };
+    tg_fd fd = open_left(box->root, box->dir, name, &kind, &brief);
     if (fd < 0) {
         return fd == -EMFILE || fd == -ENFILE ? fd : 0;
     }
@@ -320,14 +330,15 @@ static void unmake_link(struct tg_box *box, const char *name)
     tg_writer_detach(&box->tx.writer);
 }
 
-static int make_link(struct tg_box *box, uint32_t row, const char *from)
+static int make_link(struct tg_box *box, uint32_t row, const struct search *search)
 {
     struct tg_sender *tx = &box->tx;
     struct tg_link_birth birth = { .row = row,
                                    .sequence = first_sequence(box, row),
                                    .owner = box->me,
                                    .mode = tg_file_mode(box->mode, false),
-                                   .from = from };
+                                   .lane = search->lane,
+                                   .from = search->from };
     memcpy(birth.box_id, box->id, 16);
     char temp[64];
     char name[TG_LINK_NAME_SIZE];
@@ -356,7 +367,7 @@ static int make_somewhere(struct tg_box *box, const struct search *search)
         if (is_used(search, row)) {
             continue;
         }
-        const int r = make_link(box, row, search->from);
+        const int r = make_link(box, row, search);
         if (r != -EEXIST) {
             return r;
         }
@@ -376,14 +387,14 @@ static void tell_receivers(struct tg_box *box)
 int tg_sender_get_link(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
-    struct search search = { .n_used = 0 };
+    struct search search = { .lane = box->lane };
     tg_from_own(box, search.from);
     /* The link's file would be one user's and its sender's record another's: who took it for dead
      * then would be right. */
     int r = tg_root_may_own(box->root, geteuid()) ? 0 : -EACCES;
     bool new_one = r == 0 && has_no_link_yet(box);
     if (new_one) {
-        r = make_link(box, 0, search.from);
+        r = make_link(box, 0, &search);
     }
     if ((r == 0 && !new_one) || r == -EEXIST) {
         r = find_left(box, &search);

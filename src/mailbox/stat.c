@@ -124,6 +124,7 @@ static void copy_options(const struct tg_box_head *head, tong_status *s)
     s->dead_letters = tg_load_relaxed(&head->dead_letters);
     s->expired = tg_load_relaxed(&head->expired);
     s->max_deliveries = tg_load_relaxed(&head->max_deliveries);
+    s->by_priority = tg_load_relaxed(&head->by_priority);
     memcpy(s->dead_letter, head->dead_letter, sizeof s->dead_letter);
     s->dead_letter[sizeof s->dead_letter - 1] = '\0';
 }

@@ -66,6 +66,17 @@ bool tg_take_hint_any(struct tg_box *box)
     return hint_for(box, &all);
 }
 
+bool tg_take_hint_above(struct tg_box *box, const struct tg_attached *at)
+{
+    struct tg_attached *const *attached = box->rx.attached;
+    for (uint32_t i = 0; i < box->rx.n_attached && attached[i]->lane > at->lane; i++) {
+        if (!attached[i]->reader.damaged && hint_of_link(box, attached[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* For who takes whatever comes. */
 static uint32_t count_link(struct tg_box *box, struct tg_attached *at)
 {
@@ -509,33 +520,14 @@ static void note_served(struct tg_receiver *rx, uint32_t index)
     }
 }
 
-int tg_take_one(struct tg_box *box, struct tg_take *take)
+/* What is new of the links of a lane. As tg_take_one(). */
+static int take_new(struct tg_box *box, struct tg_take *take, uint32_t begin, uint32_t end)
 {
     struct tg_receiver *rx = &box->rx;
-    int error = 0;
-    take->entry = NULL;
-    rx->look++;
-    if (tg_load_relaxed(&box->head->n_returned) != 0) {
-        const int r = tg_returned_take(box, take, &error);
-        if (r == 1 && take->at != NULL) {
-            tg_from_tell(box, take->at, take);
-        }
-        if (r != 0) {
-            return r;
-        }
-    }
-    if (box->way != NULL) {
-        const int r = tg_carried_take(box, take);
-        if (r != 0) {
-            return r;
-        }
-    }
-    if (rx->cursor >= rx->n_attached) {
-        rx->cursor = 0;
-    }
-    const uint32_t first = rx->cursor;
-    for (uint32_t k = 0; k < rx->n_attached && box->way == NULL; k++) {
-        const uint32_t index = first + k < rx->n_attached ? first + k : first + k - rx->n_attached;
+    const uint32_t first = rx->cursor >= begin && rx->cursor < end ? rx->cursor : begin;
+    for (uint32_t k = begin; k < end && end <= rx->n_attached; k++) {
+        const uint32_t ahead = first + (k - begin);
+        const uint32_t index = ahead < end ? ahead : ahead - (end - begin);
         struct tg_attached *at = rx->attached[index];
         if (at->reader.damaged || !tg_links_is_current(box, at) ||
             !tg_select_link(box, &rx->wish, at)) {
@@ -559,6 +551,49 @@ int tg_take_one(struct tg_box *box, struct tg_take *take)
         if (r != 0 && r != -EIDRM) {
             return r;
         }
+    }
+    return 0;
+}
+
+static int take_returned(struct tg_box *box, struct tg_take *take, uint32_t begin, uint32_t end,
+                         int *ret_error)
+{
+    const int r = tg_returned_take(box, take, begin, end, ret_error);
+    if (r == 1 && take->at != NULL) {
+        tg_from_tell(box, take->at, take);
+    }
+    return r;
+}
+
+/* The highest lane first, and of each what came back first. */
+static int take_by_lanes(struct tg_box *box, struct tg_take *take, bool returned, int *ret_error)
+{
+    int r = 0;
+    for (uint32_t begin = 0, end; r == 0 && begin < box->rx.n_attached; begin = end) {
+        end = box->by_priority ? tg_lane_end(box, begin) : box->rx.n_attached;
+        r = returned ? take_returned(box, take, begin, end, ret_error) : 0;
+        if (r == 0 && box->way == NULL) {
+            r = take_new(box, take, begin, end);
+        }
+    }
+    return r;
+}
+
+int tg_take_one(struct tg_box *box, struct tg_take *take)
+{
+    int error = 0;
+    const bool returned = tg_load_relaxed(&box->head->n_returned) != 0;
+    take->entry = NULL;
+    box->rx.look++;
+    if (returned) {
+        error = tg_returned_begin(box);
+    }
+    int r = take_by_lanes(box, take, returned, &error);
+    if (r == 0 && box->way != NULL) {
+        r = tg_carried_take(box, take);
+    }
+    if (r != 0) {
+        return r;
     }
     if (error == 0 && take->how == TG_TAKE_SKIP && tg_load_relaxed(&box->head->n_parked) != 0) {
         return tg_returned_skip_parked(box, take);

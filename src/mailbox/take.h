@@ -41,9 +41,12 @@ void tg_take_note_expired(struct tg_box *box);
 uint32_t tg_returned_scan(struct tg_box *box);
 /* What the present look knows of a link (its scratch) is from this look. */
 void tg_returned_know(struct tg_box *box, struct tg_attached *at);
-/* Count, and take the first one. As tg_take_one(); what cannot be read just now is passed over, and told
+/* A look begins: count them, and drop those that nobody can read any more. 0, -errno. */
+int tg_returned_begin(struct tg_box *box);
+/* Take the first one of these links, behind that. As tg_take_one(); what cannot be read just now is passed over, and told
  * (*ret_error) if nothing else is there. */
-int tg_returned_take(struct tg_box *box, struct tg_take *take, int *ret_error);
+int tg_returned_take(struct tg_box *box, struct tg_take *take, uint32_t begin, uint32_t end,
+                     int *ret_error);
 /* How many of a link are there for that one, up to most; after tg_returned_scan(). */
 uint32_t tg_returned_count(struct tg_box *box, struct tg_attached *at,
                            const struct tg_viewer *viewer, uint32_t most);

@@ -27,6 +27,7 @@ capacity unbounded
 link-capacity 1024
 message-size 0
 max-bytes 268435456
+by-priority no
 max-deliveries unbounded
 dead-letter -
 mode 0600
@@ -96,6 +97,7 @@ options_give 'delivery by-key' 'delivery=by-key' --delivery by-key
 options_give 'delivery everyone' 'delivery=everyone' --delivery everyone
 options_give 'drop-newest' 'full=drop-newest' --full drop-newest
 options_give 'drop-oldest' 'full=drop-oldest' --full drop-oldest
+options_give 'order by priority' 'by-priority=yes' --by-priority
 options_give 'a mode' 'mode=0600' --mode 600
 options_give 'a limit of deliveries' 'max-deliveries=5 dead-letter=-' --max-deliveries 5
 "$TONG" create failed

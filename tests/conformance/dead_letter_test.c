@@ -35,7 +35,7 @@ static void options_that_cannot_be_are_refused(void)
     expect_refused(3, name, -ENAMETOOLONG);
     tong_mailbox *box = NULL;
     tong_options options = kit_options();
-    options.reserved = 1;
+    options.by_priority = 2;
     kit_gives(tong_open(JOBS, TONG_RECEIVE | TONG_CREATE, &options, &box), -EINVAL);
     tong_status status = TONG_STATUS_INIT;
     kit_gives(tong_stat(JOBS, &status), -ENOENT);

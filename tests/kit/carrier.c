@@ -200,6 +200,13 @@ static bool refuses_by_key(void)
     return refuses_options(&options);
 }
 
+static bool refuses_by_priority(void)
+{
+    tong_options options = kit_options();
+    options.by_priority = 1;
+    return refuses_options(&options);
+}
+
 static bool refuses_in_place(void)
 {
     const char *name = kit_name("kit-asks");
@@ -227,6 +234,7 @@ static const struct feature {
     { KIT_IN_PLACE, "in-place", refuses_in_place },
     { KIT_OWN_POLICY, "own-policy", refuses_own_policy },
     { KIT_BY_KEY, "by-key", refuses_by_key },
+    { KIT_BY_PRIORITY, "by-priority", refuses_by_priority },
     { KIT_DEATH_NOTICE, "death-notice", NULL },
     { KIT_EVERYONE, "everyone", refuses_everyone },
     { KIT_OTHERS_RECEIVE, "others-receive", NULL },
@@ -329,6 +337,9 @@ static unsigned abilities_in(const tong_options *options)
     }
     if (options->delivery == TONG_BY_KEY) {
         asked |= KIT_BY_KEY;
+    }
+    if (options->by_priority != 0) {
+        asked |= KIT_BY_PRIORITY;
     }
     if (options->policy || options->delivery == TONG_OWN) {
         asked |= KIT_OWN_POLICY;

@@ -119,6 +119,7 @@ int tool_mailbox_options(const struct tool_args *args, uint32_t owner, tong_opti
         return TOOL_USAGE;
     }
     options.message_size = (uint32_t)size;
+    options.by_priority = tool_given(args, "--by-priority") ? 1 : 0;
     /* Who says unbounded means it: no limit of each sender either. */
     if (tool_given(args, "--capacity") && options.capacity == TONG_UNBOUNDED &&
         !tool_given(args, "--link-capacity")) {
@@ -185,6 +186,8 @@ static bool find_difference(const tong_status *s, const tong_options *o, char *o
                   delivery_text(o->delivery, o->policy, wanted)) ||
            differ(out, size, "full", s->full > 1 ? "?" : tool_full_words[s->full],
                   tool_full_words[o->full]) ||
+           differ(out, size, "by-priority", s->by_priority ? "yes" : "no",
+                  o->by_priority ? "yes" : "no") ||
            differ(out, size, "max-deliveries", limit_text(s->max_deliveries, a, sizeof(a)),
                   limit_text(o->max_deliveries, b, sizeof(b))) ||
            differ(out, size, "dead-letter", s->dead_letter[0] ? s->dead_letter : "none",

@@ -156,6 +156,7 @@ extern const char *const tool_top_words[];
           "who gets a message: first-come, any, exclusive, round-robin, random, "                  \
           "least-loaded, by-key, everyone, or own:NAME" },                                         \
         { "--full", "F", "what a send does at a full mailbox: block, drop-newest, drop-oldest" },  \
+        { "--by-priority", NULL, "what has a higher --priority is received first" },               \
         { "--max-deliveries", "N", "hand a message out at most N times" },                         \
         { "--dead-letter", "NAME", "the mailbox for those that came back N times" },               \
     {                                                                                              \
@@ -441,7 +442,7 @@ int tool_print_fields(const struct tool_args *args, const struct tool_field *fie
 /* Standard output has everything, or TOOL_FAILED with a message. */
 int tool_flush(const struct tool_args *args, int code);
 
-#define TOOL_STATUS_FIELDS_MAX 32
+#define TOOL_STATUS_FIELDS_MAX 33
 #define TOOL_STATUS_WORDS 160
 
 /* Where a dead letter comes from, as fields; words holds their text. Returns how many. */

@@ -39,7 +39,7 @@ class Options(Struct):
         ("mode", c_uint32),
         ("max_bytes", c_uint64),
         ("max_deliveries", c_uint32),
-        ("reserved", c_uint32),
+        ("by_priority", c_uint32),
         ("dead_letter", c_char_p),
         _more,
     ]

@@ -69,6 +69,7 @@ class Options:
     max_bytes: int = 256 << 20
     max_deliveries: int = 0
     dead_letter: Optional[str] = None
+    by_priority: bool = False
 
     def _struct(self) -> _c.Options:
         fields = dict(self.__dict__)

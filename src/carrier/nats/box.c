@@ -21,7 +21,7 @@ static int check_options(const tong_options *o, const char *name)
         o->link_capacity > TONG_CAPACITY_MAX && o->link_capacity != TONG_UNBOUNDED;
     if (o->struct_size < sizeof *o || o->owner > TONG_PROCESS || o->full > TONG_DROP_OLDEST ||
         bad_capacity || bad_link || (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 ||
-        o->max_bytes == 0 || o->reserved != 0 || o->max_deliveries >= UINT16_MAX ||
+        o->max_bytes == 0 || o->by_priority > 1 || o->max_deliveries >= UINT16_MAX ||
         (o->dead_letter != NULL && o->max_deliveries == 0) ||
         (o->delivery > TONG_BY_KEY && o->delivery != TONG_EVERYONE && o->delivery != TONG_OWN)) {
         return -EINVAL;
@@ -51,7 +51,7 @@ static int check_abilities(const tong_options *o)
     return limits_links || o->policy != NULL || o->delivery == TONG_OWN ||
                    o->delivery >= TONG_RANDOM || o->delivery == TONG_EXCLUSIVE ||
                    o->capacity == 0 || o->owner == TONG_PROCESS || o->full == TONG_DROP_OLDEST ||
-                   o->max_deliveries != 0
+                   o->max_deliveries != 0 || o->by_priority != 0
                ? -EOPNOTSUPP
                : 0;
 }
