@@ -176,7 +176,9 @@ static void a_fixed_size_refuses_any_other_length(void)
     kit_gives(tong_send(box, data, 23, 0), -EMSGSIZE);
     kit_gives(tong_send(box, data, 25, 0), -EMSGSIZE);
     kit_gives(tong_send(box, NULL, 0, 0), -EMSGSIZE);
-    kit_gives(tong_reserve(box, 25, 0, &slot), -EMSGSIZE);
+    if (!kit_is_refused(KIT_IN_PLACE)) {
+        kit_gives(tong_reserve(box, 25, 0, &slot), -EMSGSIZE);
+    }
     kit_is_empty(box);
     kit_payload_write(data, 24, 9, 1);
     kit_ok(tong_send(box, data, 24, 0));
@@ -203,7 +205,9 @@ static void a_length_over_the_limit_is_emsgsize(void)
     char byte = 'x';
     kit_gives(tong_send(box, &byte, (size_t)TONG_MESSAGE_MAX + 1, 0), -EMSGSIZE);
     kit_gives(tong_send(box, &byte, SIZE_MAX, 0), -EMSGSIZE);
-    kit_gives(tong_reserve(box, (size_t)TONG_MESSAGE_MAX + 1, 0, &slot), -EMSGSIZE);
+    if (!kit_is_refused(KIT_IN_PLACE)) {
+        kit_gives(tong_reserve(box, (size_t)TONG_MESSAGE_MAX + 1, 0, &slot), -EMSGSIZE);
+    }
     kit_is_empty(box);
     kit_end(box, kit_name("long"));
 }

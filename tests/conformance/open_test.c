@@ -321,7 +321,9 @@ static void a_handle_for_receiving_does_not_send(void)
     tong_slot slot = TONG_SLOT_INIT;
     kit_gives(tong_send(box, &value, sizeof(value), 0), -EBADF);
     kit_gives(tong_send_many(box, &one, 1, 0), -EBADF);
-    kit_gives(tong_reserve(box, 8, 0, &slot), -EBADF);
+    if (!kit_is_refused(KIT_IN_PLACE)) {
+        kit_gives(tong_reserve(box, 8, 0, &slot), -EBADF);
+    }
     kit_is_empty(box);
     kit_end(box, kit_name("way"));
 }

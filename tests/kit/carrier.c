@@ -280,6 +280,16 @@ void kit_needs(unsigned abilities)
     }
 }
 
+uint32_t kit_verified(void)
+{
+    return strcmp(kit_carrier(), "nats") == 0 ? 0 : TONG_VERIFIED_UID;
+}
+
+uint64_t kit_fewer(uint64_t n)
+{
+    return strcmp(kit_carrier(), "nats") == 0 ? n / 20 + 1 : n;
+}
+
 void kit_only(const char *carrier, const char *why)
 {
     if (strcmp(kit_carrier(), carrier) != 0) {

@@ -262,6 +262,12 @@ bool kit_is_refused(unsigned abilities);
 /* This test is about something that one carrier alone has: skip it over the others. */
 void kit_only(const char *carrier, const char *why);
 
+/* What the carrier vouches for of a sender, TONG_VERIFIED_ bits: a network for nothing. */
+uint32_t kit_verified(void);
+
+/* So many, or fewer where each costs a way over the network. */
+uint64_t kit_fewer(uint64_t n);
+
 /* The cell of a carrier in the row of a word. */
 void kit_carrier_says(const char *carrier, const char *word, char *ret_cell, size_t size);
 

@@ -241,6 +241,46 @@ int tg_nats_list_subjects(struct tg_nats_server *server, const struct tg_js *js,
     return tg_js_list_subjects(js, stream.at, filter, each, arg);
 }
 
+static int ask_of_message(struct tg_nats_server *server, const struct tg_js *js, const char *verb,
+                          const char *id, uint64_t seq, struct tg_js_answer *ret_answer)
+{
+    char stream_at[96];
+    char api_at[192];
+    char body_at[64];
+    struct tg_text stream = TG_TEXT(stream_at);
+    struct tg_text api = TG_TEXT(api_at);
+    struct tg_text body = TG_TEXT(body_at);
+    tg_nats_stream(&stream, server, id);
+    tg_text_add(&body, "{\"seq\":");
+    tg_text_add_u64(&body, seq);
+    tg_text_add(&body, "}");
+    return tg_js_request(js, tg_js_subject(&api, verb, stream.at, NULL), body.at, ret_answer);
+}
+
+int tg_nats_delete_message(struct tg_nats_server *server, const struct tg_js *js, const char *id,
+                           uint64_t seq)
+{
+    struct tg_js_answer answer;
+    const int r = ask_of_message(server, js, "STREAM.MSG.DELETE", id, seq, &answer);
+    if (r < 0) {
+        return r;
+    }
+    /* Which number says that it is not there differs between versions. */
+    const int error = tg_js_errno(&answer);
+    return error == -EPROTO ? -ENOENT : error;
+}
+
+int tg_nats_has_message(struct tg_nats_server *server, const struct tg_js *js, const char *id,
+                        uint64_t seq)
+{
+    struct tg_js_answer answer;
+    const int r = ask_of_message(server, js, "STREAM.MSG.GET", id, seq, &answer);
+    return r < 0                              ? r
+           : answer.error == 0                ? 1
+           : answer.error == TG_JS_NO_MESSAGE ? 0
+                                              : tg_js_errno(&answer);
+}
+
 static int delete_stream(const struct tg_js *js, const char *stream)
 {
     char api_at[192];

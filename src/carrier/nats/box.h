@@ -29,7 +29,6 @@
 #define TG_NATS_CLAIMS 64
 #define TG_NATS_RECEIVERS 256
 #define TG_NATS_TICK_NS INT64_C(250000000)
-#define TG_NATS_ABSENT_MOST 64
 #define TG_NATS_TURMOIL_NS INT64_C(3000000000) /* after a loss nobody is declared dead */
 #define TG_NATS_RETRY_NS INT64_C(20000000)     /* before a server that was lost is tried again */
 
@@ -54,10 +53,13 @@ struct tg_nats_side {
     uint64_t room_sid;  /* sending, blocked */
     uint64_t fetch_sid; /* receiving */
     char fetch_subject[96];
-    bool is_fetching; /* a request stands at the server */
-    bool is_rung;     /* there may be room */
-    bool must_look;   /* the book has changed */
-    uint64_t line;    /* in the book: seq of h.…; 0 none */
+    bool is_fetching;    /* a request stands at the server */
+    bool is_closing;     /* it was taken back, and the word of the server is awaited */
+    uint64_t told;       /* the number of the subject that tells of an offer */
+    uint64_t told_token; /* it was taken: the next token */
+    bool is_rung;        /* there may be room */
+    bool must_look;      /* the book has changed */
+    uint64_t line;       /* in the book: seq of h.…; 0 none */
 };
 
 struct tg_nats_claim {
@@ -78,6 +80,8 @@ struct tg_nats_box {
     tg_a32 interrupts; /* asked for */
     tg_a32 used;       /* used up */
     tg_a32 ended;      /* a positive errno: for ever */
+    uint64_t token;    /* of the next offer; 0 none */
+    uint64_t place;    /* of the one receiver of an exclusive mailbox: seq of its line */
     struct tg_nats_side tx;
     struct tg_nats_side rx;
     uint64_t n_sent;
@@ -85,8 +89,6 @@ struct tg_nats_box {
     struct tg_nats_msg pocket;
     char *pocket_bytes;
     int64_t pocket_until_ns;
-    char absent[TG_NATS_ABSENT_MOST][TG_NATS_PROC_SIZE]; /* when it was looked last */
-    size_t n_absent;
     struct tg_gate claims_gate; /* guards what stands below */
     struct tg_nats_claim claims[TG_NATS_CLAIMS];
     uint32_t n_claims;
@@ -98,7 +100,14 @@ struct tg_nats_call {
     int64_t timeout_ns;
     int64_t deadline;
     uint32_t interrupts;
+    uint32_t ticks; /* that it has slept through */
 };
+
+/* The next tick: soon, then less often. */
+static inline int64_t tg_nats_tick(uint32_t nth)
+{
+    return tg_now_ns() + (TG_NATS_TICK_NS >> (nth < 2 ? 2 - nth : 0));
+}
 
 /* ---- book.c: what the book says of mailboxes */
 
@@ -114,6 +123,11 @@ int tg_nats_stream_info(struct tg_nats_server *server, const struct tg_js *js, c
                         struct tg_js_answer *ret_answer);
 int tg_nats_consumer_info(struct tg_nats_server *server, const struct tg_js *js, const char *id,
                           struct tg_js_answer *ret_answer);
+/* A message of its stream, by its number. -ENOENT: it is not there. */
+int tg_nats_delete_message(struct tg_nats_server *server, const struct tg_js *js, const char *id,
+                           uint64_t seq);
+int tg_nats_has_message(struct tg_nats_server *server, const struct tg_js *js, const char *id,
+                        uint64_t seq);
 /* The subjects in a mailbox's stream that match. */
 int tg_nats_list_subjects(struct tg_nats_server *server, const struct tg_js *js, const char *id,
                           const char *filter, tg_book_fn *each, void *arg);
@@ -165,6 +179,8 @@ struct tg_js tg_nats_js(struct tg_nats_side *side);
 void tg_nats_note(void *arg, const struct tg_nats_msg *msg);
 /* The stream or the consumer is not there: make it, or say how the mailbox has ended. 0: try again. */
 int tg_nats_look(struct tg_nats_box *box);
+/* What a call answers that got no answer itself: the mailbox may have ended meanwhile. */
+int tg_nats_why_lost(struct tg_nats_box *box, int error);
 bool tg_nats_is_interrupted(struct tg_nats_box *box, uint32_t seen);
 /* Write a line of the book about this handle: h for a role, b, c. */
 int tg_nats_write_line(struct tg_nats_box *box, char kind, const char *more, const char *text,
@@ -199,12 +215,14 @@ struct tg_nats_taken {
     bool is_long;     /* it is in pieces: */
     uint64_t n_pieces;
     uint64_t first_seq;
-    char owner[96];
+    uint64_t token; /* of an offer (rendezvous.h), and whom to tell */
+    char tell[96];
+    char owner[96]; /* "PROC.HANDLE", and ".NUMBER" of a long one: its sender */
 };
 /* The bytes of a message that was taken: len of them. -ENODATA: they are gone, as it is. */
 int tg_nats_copy(struct tg_nats_box *box, const struct tg_nats_taken *taken, void *ret_data);
 /* Get the next message: acknowledge it or give it back before the connection is used for another. */
-int tg_nats_take(struct tg_nats_box *box, const struct tg_nats_call *call,
+int tg_nats_take(struct tg_nats_box *box, struct tg_nats_call *call,
                  struct tg_nats_taken *ret_taken);
 int tg_nats_acknowledge(struct tg_nats_box *box, const char *ack);
 /* The same, and the pieces of a long one go. */

@@ -5,8 +5,7 @@
  *     keeper says of each claim that it is being worked on, for as long as this process lives.
  * I2  Each claim stands in the book, with its holder. A receiver that waits looks who of the holders is there,
  *     and gives back what the others held: so a death is known long before the server would wonder.
- * I3  One look in which somebody is absent is no death: he may be connecting again. He is dead if he is absent
- *     in a second look, and nothing was lost or found in between.
+ * I3  One look in which somebody is absent is no death: he may be connecting again (tg_nats_is_dead).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "carrier/nats/box.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/long.h"
+#include "carrier/nats/rendezvous.h"
 
 static void enter(struct tg_nats_box *box)
 {
@@ -55,7 +55,8 @@ static int keep(struct tg_nats_box *box, const struct tg_nats_taken *taken,
     }
     tg_text_add(&more, ".");
     tg_text_add_u64(&more, box->last_claim + 1);
-    int r = tg_nats_copy(box, taken, data);
+    int r = tg_nats_accept(box, taken);
+    r = r < 0 ? r : tg_nats_copy(box, taken, data);
     r = r < 0 ? r : tg_nats_keep(box->server);
     r = r < 0 ? r : tg_nats_write_line(box, 'c', more.at, claim->kept.ack, &claim->line);
     if (r < 0) {
@@ -71,8 +72,8 @@ static int keep(struct tg_nats_box *box, const struct tg_nats_taken *taken,
     return 0;
 }
 
-static int take_one(struct tg_nats_box *box, const struct tg_nats_call *call,
-                    struct tg_nats_taken *taken, struct tg_nats_claim *claim)
+static int take_one(struct tg_nats_box *box, struct tg_nats_call *call, struct tg_nats_taken *taken,
+                    struct tg_nats_claim *claim)
 {
     int r = -ENODATA;
     while (r == -ENODATA) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "carrier/nats/box.h"
+#include "carrier/nats/owner.h"
 #include "carrier/nats/party.h"
 
 /* ---- a receiver comes */
@@ -198,6 +199,11 @@ static int stat_one(struct tg_nats_server *server, const struct tg_js *js, const
     int r = tg_nats_read_record(server, js, name, &record);
     if (r == 0 && record.seq == 0) {
         r = -ENOENT;
+    }
+    if (r == 0 && record.options.owner == TONG_PROCESS) {
+        bool dead = false;
+        r = tg_nats_is_dead(server, js, record.proc, &dead);
+        r = r == 0 && dead ? -ENOENT : r;
     }
     if (r == 0) {
         memcpy(status.name, name, strlen(name) + 1);

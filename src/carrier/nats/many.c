@@ -7,6 +7,7 @@
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/net.h"
+#include "carrier/nats/rendezvous.h"
 
 #define BATCH_MOST 256u
 
@@ -48,6 +49,10 @@ static int keep_one(struct row *row, struct tg_nats_taken *taken)
         row->long_one = *taken;
         return 0;
     }
+    const int r = tg_nats_accept(row->box, taken);
+    if (r < 0) {
+        return r == -ENODATA ? put_word(row, taken->ack, "+ACK") : r;
+    }
     if (taken->len > 0) {
         memcpy(buffer->iov_base, taken->msg.data, taken->len);
     }
@@ -60,7 +65,8 @@ static int keep_long(struct row *row)
 {
     const struct tg_nats_taken *taken = &row->long_one;
     row->has_long = false;
-    int r = tg_nats_copy(row->box, taken, row->buffers[row->got].iov_base);
+    int r = tg_nats_accept(row->box, taken);
+    r = r < 0 ? r : tg_nats_copy(row->box, taken, row->buffers[row->got].iov_base);
     if (r == 0) {
         row->lens[row->got++] = taken->len;
     }
@@ -94,7 +100,7 @@ static int receive_some(struct row *row)
 }
 
 /* The first one's acknowledgement is the last word: when the server has carried it out, it has all others. */
-static int receive_row(struct row *row, const struct tg_nats_call *call)
+static int receive_row(struct row *row, struct tg_nats_call *call)
 {
     struct tg_nats_box *box = row->box;
     struct tg_nats_taken first;
@@ -106,7 +112,8 @@ static int receive_row(struct row *row, const struct tg_nats_call *call)
         r = tg_nats_pocket(box, &first);
         return r < 0 ? r : -EMSGSIZE;
     }
-    r = first.len > 0 ? tg_nats_copy(box, &first, row->buffers[0].iov_base) : 0;
+    r = tg_nats_accept(box, &first);
+    r = r == 0 && first.len > 0 ? tg_nats_copy(box, &first, row->buffers[0].iov_base) : r;
     if (r < 0) {
         (void)tg_nats_acknowledge(box, first.ack);
         return r == -ENODATA ? receive_row(row, call) : r;
@@ -281,7 +288,7 @@ static int wait_for_any(struct any *any, int64_t timeout_ns)
         const int64_t tick = tg_now_ns() + TG_NATS_TICK_NS;
         const int slept = sleep_on_all(any, deadline < tick ? deadline : tick);
         if (slept == -EINTR) {
-            return -EINTR;
+            return is_any_interrupted(any) < 0 ? -ECANCELED : -EINTR;
         }
         r = look_at_all(any, TG_NATS_STANDING_NS);
         if (r == -EAGAIN && slept == -ETIMEDOUT && tg_is_over(deadline)) {

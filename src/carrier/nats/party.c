@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "carrier/nats/long.h"
+#include "carrier/nats/owner.h"
 
 #define PROBES_AT_ONCE 64u
 
@@ -38,7 +39,8 @@ static bool read_party(const char *subject, struct tg_nats_party *ret_party)
         return true;
     }
     ret_party->number = n == 7 ? number_of(words[6]) : 0;
-    return (ret_party->kind == 'b' && n == 6) || (ret_party->kind == 'c' && n == 7);
+    return ((ret_party->kind == 'b' || ret_party->kind == 'v') && n == 6) ||
+           (ret_party->kind == 'c' && n == 7);
 }
 
 static int add_party(void *arg, const char *subject)
@@ -174,36 +176,23 @@ static int bury(struct tg_nats_box *box, const struct tg_js *js, const struct tg
     return 0;
 }
 
-static bool was_absent(const struct tg_nats_box *box, const char *proc)
+/* Sorted by process: each that is absent is looked at until it is certain. */
+static int bury_the_dead(struct tg_nats_box *box, const struct tg_js *js,
+                         const struct tg_nats_parties *parties, uint64_t counts[TG_NATS_COUNTS])
 {
-    for (size_t i = 0; i < box->n_absent; i++) {
-        if (strcmp(box->absent[i], proc) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Those who are absent for the second time are dead; the others are remembered. */
-static int look_at_absent(struct tg_nats_box *box, const struct tg_js *js,
-                          const struct tg_nats_parties *parties, uint64_t counts[TG_NATS_COUNTS])
-{
-    char absent[TG_NATS_ABSENT_MOST][TG_NATS_PROC_SIZE];
-    size_t n = 0;
+    const char *asked = "";
+    bool dead = false;
     int r = 0;
     for (size_t i = 0; i < parties->n && r == 0; i++) {
         const struct tg_nats_party *party = &parties->all[i];
-        if (party->is_there) {
-            continue;
+        if (!party->is_there && strcmp(asked, party->proc) != 0) {
+            asked = party->proc;
+            r = tg_nats_is_dead(box->server, js, asked, &dead);
         }
-        if (was_absent(box, party->proc)) {
+        if (!party->is_there && dead && r == 0) {
             r = bury(box, js, party, counts);
-        } else if (n < TG_NATS_ABSENT_MOST && (n == 0 || strcmp(absent[n - 1], party->proc) != 0)) {
-            memcpy(absent[n++], party->proc, TG_NATS_PROC_SIZE);
         }
     }
-    memcpy(box->absent, absent, n * sizeof absent[0]);
-    box->n_absent = n;
     return r;
 }
 
@@ -212,7 +201,7 @@ static int relieve(struct tg_nats_box *box, const struct tg_js *js, uint64_t cou
     struct tg_nats_parties parties;
     int r = tg_nats_find_parties(box->server, js, box->name, box->record.id, &parties);
     if (r == 0) {
-        r = look_at_absent(box, js, &parties, counts);
+        r = bury_the_dead(box, js, &parties, counts);
         tg_nats_free_parties(&parties);
     }
     return r;
@@ -239,11 +228,8 @@ int tg_nats_relieve(struct tg_nats_box *box)
         return r == -EACCES ? r : 0; /* the next tick will do */
     }
     r = count_pending(box, &js, &pending);
-    const bool is_calm = tg_now_ns() - box->server->lost_ns > TG_NATS_TURMOIL_NS;
-    if (r == 0 && pending > 0 && is_calm) {
+    if (r == 0 && pending > 0) {
         r = relieve(box, &js, counts);
-    } else {
-        box->n_absent = 0;
     }
     tg_nats_leave(box->server);
     for (size_t i = 0; i < TG_NATS_COUNTS; i++) {

@@ -6,7 +6,7 @@
 
 /* A line of the book about a handle. */
 struct tg_nats_party {
-    char kind; /* h, b, c, w */
+    char kind; /* h, b, c, v, w */
     char role; /* of h: s, r */
     bool is_there;
     char proc[TG_NATS_PROC_SIZE];

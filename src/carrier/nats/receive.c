@@ -16,8 +16,10 @@
 #include "carrier/nats/long.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/party.h"
+#include "carrier/nats/rendezvous.h"
 
 #define MOMENT_NS INT64_C(20000000)
+#define SHORT_NS INT64_C(10000000)
 #define SPARE_NS INT64_C(2000000000)
 
 /* ---- what a message says */
@@ -87,6 +89,8 @@ static void read_head(struct tg_nats_taken *taken)
     char text[512];
     taken->len = taken->msg.len;
     taken->is_long = false;
+    taken->token = 0;
+    taken->owner[0] = '\0';
     taken->said = (tong_send_options)TONG_SEND_OPTIONS_INIT;
     if (!find_header(&taken->msg, "\nTong: 1 ", text, sizeof text)) {
         return;
@@ -110,8 +114,14 @@ static void read_head(struct tg_nats_taken *taken)
         taken->n_pieces = number_at(&at);
         taken->first_seq = number_at(&at);
         taken->is_long = true;
-        read_owner(taken);
     }
+    if (find_header(&taken->msg, "\nTong-Offer: ", text, sizeof text)) {
+        at = text;
+        taken->token = number_at(&at);
+        struct tg_text tell = TG_TEXT(taken->tell);
+        tg_text_add(&tell, at);
+    }
+    read_owner(taken);
 }
 
 void tg_nats_tell(const struct tg_nats_taken *taken, tong_message *ret_info)
@@ -152,7 +162,8 @@ int tg_nats_ask(struct tg_nats_box *box, unsigned n, int64_t for_ns)
     struct tg_text stream = TG_TEXT(stream_at);
     struct tg_text subject = TG_TEXT(subject_at);
     struct tg_text body = TG_TEXT(body_at);
-    int r = side->fetch_sid == 0 ? listen(side) : 0;
+    int r = side->fetch_sid == 0 || side->is_closing ? listen(side) : 0;
+    side->is_closing = false;
     tg_nats_stream(&stream, box->server, box->record.id);
     tg_js_subject(&subject, "CONSUMER.MSG.NEXT", stream.at, "r");
     tg_text_add(&body, "{\"batch\":");
@@ -244,6 +255,15 @@ static int await_until(struct tg_nats_box *box, const struct tg_nats_wait *wait,
     }
 }
 
+static int look_if_told(struct tg_nats_box *box)
+{
+    if (!box->rx.must_look) {
+        return 0;
+    }
+    box->rx.must_look = false;
+    return tg_nats_look(box);
+}
+
 /* How many messages there are, in hand or not. */
 static int count_messages(struct tg_nats_box *box, uint64_t *ret_n)
 {
@@ -270,7 +290,7 @@ static int ask_for_a_moment(struct tg_nats_box *box, struct tg_nats_msg *ret_msg
             return r == 0 ? TG_NATS_NOTHING : r;
         }
         r = r == -ETIMEDOUT ? 0 : r;
-        box->rx.must_look = box->rx.must_look && r != 0;
+        r = r == 0 ? look_if_told(box) : r;
     }
     return r;
 }
@@ -292,20 +312,46 @@ int tg_nats_try_once(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
     return r;
 }
 
+/* The request is taken back, and what comes before the server's word is still its answer. */
+static int begin_to_close(struct tg_nats_side *side)
+{
+    const int r = tg_nats_unsubscribe(side->conn, side->fetch_sid);
+    return r < 0 ? r : tg_nats_ping(side->conn);
+}
+
+static int end_of_closed(struct tg_nats_side *side)
+{
+    side->fetch_sid = 0;
+    side->is_fetching = false;
+    side->is_closing = false;
+    return TG_NATS_NOTHING;
+}
+
+/*
+ * A server answers at once, with messages or that there are none; but if a message was there when it looked and is gone
+ * when it would hand it out (taken back, expired), it says nothing.
+ */
 int tg_nats_await_batch(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
 {
     struct tg_nats_side *side = &box->rx;
-    const struct tg_nats_wait wait = { .deadline = tg_now_ns() + TG_NATS_PATIENCE_NS,
-                                       .cancel_fd = -1 };
+    struct tg_nats_wait wait = { .deadline = tg_now_ns() + MOMENT_NS, .cancel_fd = -1 };
     int r = 0;
     while (r == 0) {
         r = await_until(box, &wait, ret_msg);
+        if (r == -ETIMEDOUT && side->is_closing && tg_nats_is_answered(side->conn)) {
+            return end_of_closed(side);
+        }
         if (r == -ETIMEDOUT && tg_now_ns() >= wait.deadline) {
-            side->conn->is_lost = true;
-            return -ENOTCONN;
+            if (side->is_closing) {
+                side->conn->is_lost = true;
+                return -ENOTCONN;
+            }
+            side->is_closing = true;
+            wait.deadline = tg_now_ns() + TG_NATS_PATIENCE_NS;
+            r = begin_to_close(side);
         }
         r = r == -ETIMEDOUT ? 0 : r;
-        side->must_look = side->must_look && r != 0;
+        r = r == 0 ? look_if_told(box) : r;
     }
     return r;
 }
@@ -325,7 +371,7 @@ static int give_up(struct tg_nats_box *box, int reason, struct tg_nats_msg *ret_
 }
 
 /* Sleep: as await_until(), with the call's end. */
-static int sleep_once(struct tg_nats_box *box, const struct tg_nats_call *call,
+static int sleep_once(struct tg_nats_box *box, struct tg_nats_call *call,
                       struct tg_nats_msg *ret_msg)
 {
     struct tg_nats_side *side = &box->rx;
@@ -333,7 +379,7 @@ static int sleep_once(struct tg_nats_box *box, const struct tg_nats_call *call,
         tg_net_silence(side->bell);
         return give_up(box, -ECANCELED, ret_msg);
     }
-    const int64_t tick = tg_now_ns() + TG_NATS_TICK_NS;
+    const int64_t tick = tg_nats_tick(call->ticks++);
     const struct tg_nats_wait wait = { .deadline = call->deadline < tick ? call->deadline : tick,
                                        .cancel_fd = side->bell,
                                        .by_signal = true };
@@ -346,7 +392,8 @@ static int sleep_once(struct tg_nats_box *box, const struct tg_nats_call *call,
                                                              : 0;
     }
     if (r == -EINTR) {
-        return give_up(box, -EINTR, ret_msg);
+        const bool by_handler = tg_nats_is_interrupted(box, call->interrupts);
+        return give_up(box, by_handler ? -ECANCELED : -EINTR, ret_msg);
     }
     if (r == -ETIMEDOUT) {
         if (tg_is_over(call->deadline)) {
@@ -358,7 +405,7 @@ static int sleep_once(struct tg_nats_box *box, const struct tg_nats_call *call,
 }
 
 /* The time that a request stands at the server at most: longer than the call, which ends it itself. */
-static int64_t standing_time(const struct tg_nats_call *call)
+static int64_t standing_time(struct tg_nats_call *call)
 {
     const int64_t rest =
         call->deadline == TG_NEVER ? TG_NATS_STANDING_NS : call->deadline - tg_now_ns();
@@ -367,7 +414,7 @@ static int64_t standing_time(const struct tg_nats_call *call)
                                                    : rest + SPARE_NS;
 }
 
-static int wait_for_one(struct tg_nats_box *box, const struct tg_nats_call *call,
+static int wait_for_one(struct tg_nats_box *box, struct tg_nats_call *call,
                         struct tg_nats_msg *ret_msg)
 {
     struct tg_nats_side *side = &box->rx;
@@ -392,24 +439,24 @@ static int wait_for_one(struct tg_nats_box *box, const struct tg_nats_call *call
     return r;
 }
 
-static int fetch(struct tg_nats_box *box, const struct tg_nats_call *call,
-                 struct tg_nats_msg *ret_msg)
+static int fetch(struct tg_nats_box *box, struct tg_nats_call *call, struct tg_nats_msg *ret_msg)
 {
     int r = tg_nats_connect_side(box, &box->rx);
     if (r < 0) {
         r = call->timeout_ns == 0 ? r : tg_nats_reconnect(box, &box->rx, call);
         if (r < 0) {
-            return r == -EHOSTUNREACH ? -ENOTCONN : r;
+            return tg_nats_why_lost(box, r);
         }
     }
     const bool pending = tg_load_seq_cst(&box->interrupts) != call->interrupts;
-    if (call->timeout_ns != 0 && !pending) {
+    const bool is_short = call->timeout_ns >= 0 && call->timeout_ns < SHORT_NS;
+    if (!is_short && !pending) {
         return wait_for_one(box, call, ret_msg);
     }
-    /* An interrupt takes nothing from what is ready. */
+    /* Neither an interrupt nor a short time takes anything from what is ready. */
     r = tg_nats_try_once(box, ret_msg);
     if (r != TG_NATS_NOTHING) {
-        return r;
+        return tg_nats_why_lost(box, r);
     }
     if (call->timeout_ns == 0) {
         return -EAGAIN;
@@ -453,7 +500,8 @@ int tg_nats_read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken)
 {
     int r = read_taken(box, taken);
     if (r == 0) {
-        r = tg_nats_acknowledge_taken(box, taken);
+        r = tg_nats_acknowledge_row(box, taken->ack, 1, true);
+        r = r == 0 && taken->is_long ? tg_nats_drop_long(box, taken->owner) : r;
         r = r == 0 && !is_late(taken) ? tg_nats_count(box, TG_NATS_EXPIRED, 1) : r;
     }
     return r;
@@ -470,7 +518,7 @@ int tg_nats_read_batched(struct tg_nats_box *box, struct tg_nats_taken *taken)
     return r;
 }
 
-int tg_nats_take(struct tg_nats_box *box, const struct tg_nats_call *call,
+int tg_nats_take(struct tg_nats_box *box, struct tg_nats_call *call,
                  struct tg_nats_taken *ret_taken)
 {
     int r = 0;
@@ -556,7 +604,7 @@ int tg_nats_copy(struct tg_nats_box *box, const struct tg_nats_taken *taken, voi
 }
 
 static ssize_t receive_one(struct tg_nats_box *box, void *buf, size_t size,
-                           const struct tg_nats_call *call, tong_message *ret_info)
+                           struct tg_nats_call *call, tong_message *ret_info)
 {
     struct tg_nats_taken taken;
     int r = tg_nats_take(box, call, &taken);
@@ -573,7 +621,8 @@ static ssize_t receive_one(struct tg_nats_box *box, void *buf, size_t size,
         r = tg_nats_pocket(box, &taken);
         return r < 0 ? r : -EMSGSIZE;
     }
-    r = tg_nats_copy(box, &taken, buf);
+    r = tg_nats_accept(box, &taken);
+    r = r < 0 ? r : tg_nats_copy(box, &taken, buf);
     if (r == -ENODATA) {
         r = tg_nats_acknowledge(box, taken.ack);
         return r < 0 ? r : receive_one(box, buf, size, call, ret_info);
@@ -608,10 +657,15 @@ ssize_t tg_nats_skip(struct tg_nats_box *box)
     struct tg_nats_taken taken;
     ssize_t r = tg_nats_begin(box, &box->rx, TONG_RECEIVE, 0, &call);
     if (r == 0) {
-        r = tg_nats_take(box, &call, &taken);
+        do {
+            r = tg_nats_take(box, &call, &taken);
+            r = r < 0 ? r : tg_nats_accept(box, &taken);
+            if (r == 0 || r == -ENODATA) {
+                (void)tg_nats_acknowledge_taken(box, &taken);
+            }
+        } while (r == -ENODATA);
         if (r == 0) {
             r = (ssize_t)taken.len;
-            (void)tg_nats_acknowledge_taken(box, &taken);
         }
         tg_nats_finish(&box->rx);
     }

@@ -18,9 +18,12 @@
 #include "carrier/nats/box.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/net.h"
+#include "carrier/nats/owner.h"
+#include "carrier/nats/rendezvous.h"
 
-#define WINDOW 256u             /* messages under way in a row */
-#define WINDOW_BYTES (1u << 20) /* and their bytes */
+#define WINDOW 256u                  /* messages under way in a row */
+#define MOMENT_NS INT64_C(100000000) /* an offer of who must not wait */
+#define WINDOW_BYTES (1u << 20)      /* and their bytes */
 
 struct message {
     struct tg_nats_box *box;
@@ -33,6 +36,8 @@ struct message {
     uint64_t number;
     bool is_long; /* its pieces are written */
     struct tg_nats_long pieces;
+    const char *tell; /* of an offer; NULL none */
+    uint64_t seq;     /* in the stream */
 };
 
 /* ---- the header */
@@ -72,6 +77,13 @@ static void make_head(struct tg_text *head, const struct message *m)
     if (m->with != NULL && m->with->reply_to != NULL) {
         tg_text_add(head, "Tong-Reply-To: ");
         tg_text_add(head, m->with->reply_to);
+        tg_text_add(head, "\r\n");
+    }
+    if (m->tell != NULL) {
+        tg_text_add(head, "Tong-Offer: ");
+        tg_text_add_u64(head, m->box->token);
+        tg_text_add(head, " ");
+        tg_text_add(head, m->tell);
         tg_text_add(head, "\r\n");
     }
     if (m->is_long) {
@@ -149,7 +161,7 @@ static int look_for_room(const struct message *m)
     struct tg_nats_box *box = m->box;
     struct tg_js_answer answer;
     struct tg_js js;
-    if (box->record.options.capacity == TONG_UNBOUNDED) {
+    if (box->record.options.capacity == TONG_UNBOUNDED || box->record.options.capacity == 0) {
         return 0;
     }
     int r = tg_nats_enter(box->server, &js);
@@ -190,9 +202,10 @@ static int try_once(struct message *m)
         js.conn = side->conn;
         r = r < 0 ? r : post(m, &reply);
         r = r < 0 ? r : tg_js_await(&js, reply, &answer);
+        m->seq = r == 0 ? answer.seq : 0;
         r = r < 0 ? r : judge(m->box, &answer);
     }
-    return r == -EAGAIN || r == -EHOSTUNREACH ? -ENOTCONN : r;
+    return tg_nats_why_lost(m->box, r == -EAGAIN ? -ENOTCONN : r);
 }
 
 /* ---- waiting for room */
@@ -220,10 +233,10 @@ static void stop_listening(struct tg_nats_box *box)
 }
 
 /* Sleep until there may be room, or for a tick. 0, -ETIMEDOUT: the call's time is over, -EINTR, ... */
-static int sleep_for_room(struct tg_nats_box *box, const struct tg_nats_call *call)
+static int sleep_for_room(struct tg_nats_box *box, struct tg_nats_call *call)
 {
     struct tg_nats_side *side = &box->tx;
-    const int64_t tick = tg_now_ns() + TG_NATS_TICK_NS;
+    const int64_t tick = tg_nats_tick(call->ticks++);
     const struct tg_nats_wait wait = { .deadline = call->deadline < tick ? call->deadline : tick,
                                        .cancel_fd = side->bell,
                                        .by_signal = true };
@@ -248,11 +261,11 @@ static int sleep_for_room(struct tg_nats_box *box, const struct tg_nats_call *ca
     if (r == -ETIMEDOUT) {
         return tg_is_over(call->deadline) ? -ETIMEDOUT : 0;
     }
-    return r;
+    return r == -EINTR && tg_nats_is_interrupted(box, call->interrupts) ? -ECANCELED : r;
 }
 
 /* The mailbox is full: until it has taken the message, or the call ends. */
-static int send_when_there_is_room(struct message *m, const struct tg_nats_call *call)
+static int send_when_there_is_room(struct message *m, struct tg_nats_call *call)
 {
     struct tg_nats_box *box = m->box;
     struct tg_nats_side *side = &box->tx;
@@ -275,6 +288,10 @@ static int send_when_there_is_room(struct message *m, const struct tg_nats_call 
                 r = looked < 0 ? looked : FULL;
             }
         }
+        if (r == FULL && !side->is_rung) {
+            const int owned = tg_nats_look_after_owner(box);
+            r = owned < 0 ? owned : FULL;
+        }
         if (r == FULL && line == 0 && tg_now_ns() >= known_at) {
             (void)tg_nats_write_line(box, 'b', "", "", &line);
         }
@@ -293,7 +310,7 @@ static int check_length(const struct tg_nats_box *box, size_t len)
 }
 
 /* The times that stand in the message, in the server's clock. */
-static int set_times(struct message *m, const struct tg_nats_call *call)
+static int set_times(struct message *m, struct tg_nats_call *call)
 {
     const bool ends = call->timeout_ns > 0 && call->deadline != TG_NEVER;
     const bool expires = m->with != NULL && m->with->expiry_ns != 0;
@@ -335,9 +352,50 @@ static int be_a_sender(struct tg_nats_box *box)
     return r == -EHOSTUNREACH ? -ENOTCONN : r;
 }
 
-static int send_one(struct message *m, const struct tg_nats_call *call)
+static int drop(struct tg_nats_box *box)
+{
+    (void)tg_nats_count(box, TG_NATS_DROPPED, 1);
+    return TONG_DROPPED;
+}
+
+/* Capacity 0. Who must not wait offers for a moment, and only if somebody waits for it. */
+static int meet(struct message *m, struct tg_nats_call *call)
 {
     struct tg_nats_box *box = m->box;
+    const bool drops = box->record.options.full != TONG_BLOCK;
+    struct tg_nats_call until = *call;
+    char tell[96];
+    uint64_t waiting = 1;
+    int r = call->timeout_ns == 0 || drops ? tg_nats_count_waiting(box, &waiting) : 0;
+    if (r == 0 && waiting == 0) {
+        return drops ? drop(box) : -EAGAIN;
+    }
+    if (call->timeout_ns == 0 || drops) {
+        until.deadline = tg_now_ns() + MOMENT_NS;
+    } else if (m->with != NULL && m->with->expiry_ns != 0) {
+        const int64_t expiry = tg_deadline(m->with->expiry_ns);
+        until.deadline = expiry < until.deadline ? expiry : until.deadline;
+    }
+    r = r < 0 ? r : be_a_sender(box);
+    r = r < 0 ? r : set_times(m, call);
+    r = r < 0 ? r : tg_nats_prepare_offer(box, tell, sizeof tell);
+    m->tell = tell;
+    r = r < 0 ? r : try_once(m);
+    r = r < 0 ? r : tg_nats_await_taking(box, m->number, m->seq, &until);
+    m->tell = NULL;
+    box->n_sent++; /* its number is not used again, taken or not */
+    if (r == -ETIMEDOUT && drops) {
+        return drop(box);
+    }
+    return r == -ETIMEDOUT && call->timeout_ns == 0 ? -EAGAIN : r;
+}
+
+static int send_one(struct message *m, struct tg_nats_call *call)
+{
+    struct tg_nats_box *box = m->box;
+    if (box->record.options.capacity == 0) {
+        return meet(m, call);
+    }
     int r = be_a_sender(box);
     r = r < 0 ? r : set_times(m, call);
     r = r < 0 ? r : try_once(m);
@@ -354,8 +412,7 @@ static int send_one(struct message *m, const struct tg_nats_call *call)
         return r;
     }
     if (box->record.options.full == TONG_DROP_NEWEST) {
-        (void)tg_nats_count(box, TG_NATS_DROPPED, 1);
-        return TONG_DROPPED;
+        return drop(box);
     }
     return call->timeout_ns == 0 ? -EAGAIN : send_when_there_is_room(m, call);
 }
@@ -379,7 +436,7 @@ int tg_nats_send(struct tg_nats_box *box, const void *data, size_t len,
     if (m.is_long) {
         tg_nats_end_long(box, m.number, &m.pieces, r == 0);
     }
-    if (r == 0) {
+    if (r == 0 && box->record.options.capacity != 0) {
         box->n_sent++;
     }
     tg_nats_finish(&box->tx);
@@ -471,13 +528,13 @@ ssize_t tg_nats_send_many(struct tg_nats_box *box, const struct iovec *messages,
                              .len = messages[i].iov_len,
                              .number = box->n_sent };
         r = check_length(box, m.len);
-        const struct tg_nats_call now = { .interrupts = call.interrupts };
+        struct tg_nats_call now = { .interrupts = call.interrupts };
         r = r < 0 ? r : send_one(&m, i == 0 ? &call : &now);
         if (m.is_long) {
             tg_nats_end_long(box, m.number, &m.pieces, r == 0);
         }
         if (r == 0) {
-            box->n_sent++;
+            box->n_sent += box->record.options.capacity != 0;
             sent++;
         }
         if (r == 0 && !can_be_full && i + 1 < n) {

@@ -9,6 +9,9 @@
 #include "base/sys.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/keeper.h"
+#include "carrier/nats/net.h"
+
+#define MAKING_NS INT64_C(3000000)
 
 /* All servers of this process; guards uses, too. */
 static struct tg_gate all_gate;
@@ -124,6 +127,8 @@ void tg_nats_server_put(struct tg_nats_server *server)
 
 /* ---- the connection */
 
+static int have_book(const struct tg_nats_server *server, const struct tg_js *js);
+
 static int connect_to(struct tg_nats_server *server)
 {
     if (server->conn != NULL && !server->conn->is_lost) {
@@ -152,12 +157,17 @@ int tg_nats_enter(struct tg_nats_server *server, struct tg_js *ret_js)
     if (server->conn != NULL) {
         drain(server->conn);
     }
-    const int r = connect_to(server);
+    int r = connect_to(server);
+    const struct tg_js js = { .conn = server->conn };
+    if (r == 0 && !server->knows_book) {
+        r = have_book(server, &js);
+        server->knows_book = r == 0;
+    }
     if (r < 0) {
         tg_gate_leave(&server->gate);
         return r;
     }
-    *ret_js = (struct tg_js){ .conn = server->conn };
+    *ret_js = js;
     return 0;
 }
 
@@ -173,8 +183,6 @@ void tg_nats_add_name(struct tg_text *text, const char *name)
     }
 }
 
-/* ---- lines of the book */
-
 unsigned tg_nats_replicas(void)
 {
     const char *text = secure_getenv("TONG_NATS_REPLICAS");
@@ -183,8 +191,12 @@ unsigned tg_nats_replicas(void)
                : 1;
 }
 
-/* The stream of the book, if it is not there. */
-static int make_book(const struct tg_nats_server *server, const struct tg_js *js)
+/* ---- the stream of the book */
+
+static const char book_is_ours[] = "tong: the book of what is there";
+
+static int make_book(const struct tg_nats_server *server, const struct tg_js *js,
+                     struct tg_js_answer *ret_answer)
 {
     char subject_at[128];
     char body_at[512];
@@ -192,7 +204,9 @@ static int make_book(const struct tg_nats_server *server, const struct tg_js *js
     struct tg_text body = TG_TEXT(body_at);
     tg_text_add(&body, "{\"name\":\"");
     tg_text_add(&body, server->space);
-    tg_text_add(&body, "\",\"description\":\"tong: the book of what is there\",\"subjects\":[");
+    tg_text_add(&body, "\",\"description\":\"");
+    tg_text_add(&body, book_is_ours);
+    tg_text_add(&body, "\",\"subjects\":[");
     static const char kinds[] = "dhbcnwxv";
     for (const char *kind = kinds; *kind != '\0'; kind++) {
         tg_text_add(&body, kind == kinds ? "\"" : ",\"");
@@ -206,29 +220,68 @@ static int make_book(const struct tg_nats_server *server, const struct tg_js *js
                 "\"max_bytes\":-1,\"discard\":\"new\",\"storage\":\"file\",\"num_replicas\":");
     tg_text_add_u64(&body, tg_nats_replicas());
     tg_text_add(&body, "}");
-    struct tg_js_answer answer;
-    const int r = tg_js_request(js, tg_js_subject(&subject, "STREAM.CREATE", server->space, NULL),
-                                body.at, &answer);
-    if (r < 0 || answer.error == 0) {
-        return r;
-    }
-    /* Somebody else's stream, with that name or with those subjects. */
-    return answer.error == TG_JS_NAME_TAKEN || answer.error == TG_JS_OVERLAP ? -EPROTO
-                                                                             : tg_js_errno(&answer);
+    return tg_js_request(js, tg_js_subject(&subject, "STREAM.CREATE", server->space, NULL), body.at,
+                         ret_answer);
 }
 
-/* Whether an answer says that there is no book: then it is made, and the request is to be made again. */
-static int mend(const struct tg_nats_server *server, const struct tg_js *js,
-                const struct tg_js_answer *answer, bool *ret_again)
+/* A publish that no stream stores: it is refused by the stream, or there is none. 1 there is, 0, -errno. */
+static int is_there_a_book(const struct tg_nats_server *server, const struct tg_js *js)
 {
-    *ret_again = false;
-    if (answer->error != TG_JS_NOBODY && answer->error != TG_JS_NO_STREAM) {
-        return 0;
-    }
-    const int r = make_book(server, js);
-    *ret_again = r == 0;
-    return r == -ENOTCONN && !js->conn->is_lost ? -EOPNOTSUPP : r;
+    char subject_at[64];
+    struct tg_text subject = TG_TEXT(subject_at);
+    struct tg_js_answer answer;
+    tg_text_add(&subject, server->space);
+    tg_text_add(&subject, ".v.ready");
+    const int r = tg_js_publish(
+        js, subject.at, "Nats-Expected-Last-Sequence: 9223372036854775807\r\n", NULL, 0, &answer);
+    return r < 0 ? r : answer.error != TG_JS_NOBODY && answer.error != TG_JS_OFF;
 }
+
+/* Another program's stream has the name, or no stream can be made here. 0: it is ours, and on its way. */
+static int look_at_name(const struct tg_nats_server *server, const struct tg_js *js)
+{
+    char subject_at[128];
+    struct tg_text subject = TG_TEXT(subject_at);
+    struct tg_js_answer answer;
+    const int r =
+        tg_js_request(js, tg_js_subject(&subject, "STREAM.INFO", server->space, NULL), "", &answer);
+    if (r < 0 || answer.error != 0) {
+        return r < 0 || answer.error == TG_JS_NO_STREAM ? r : tg_js_errno(&answer);
+    }
+    return tg_json_has(tg_json_get(answer.json, "config.description"), book_is_ours) ? 0 : -EPROTO;
+}
+
+/*
+ * The book is there, or made. Servers (2.9.10 at least) die when they are asked for something of a stream that is
+ * just being made: so nothing is asked of it before it has answered a publish.
+ */
+static int have_book(const struct tg_nats_server *server, const struct tg_js *js)
+{
+    const int64_t deadline = tg_now_ns() + TG_NATS_PATIENCE_NS;
+    int r = is_there_a_book(server, js);
+    while (r == 0) {
+        struct tg_js_answer answer;
+        r = make_book(server, js, &answer);
+        if (r == 0 && answer.error == TG_JS_NOBODY) {
+            return -EOPNOTSUPP; /* a server without JetStream */
+        }
+        const bool is_made_by_another =
+            answer.error == TG_JS_NAME_TAKEN || answer.error == TG_JS_OVERLAP;
+        if (r == 0 && answer.error != 0) {
+            r = is_made_by_another ? look_at_name(server, js) : tg_js_errno(&answer);
+        }
+        if (r == 0 && is_made_by_another) {
+            (void)tg_net_wait(-1, 0, -1, tg_now_ns() + MAKING_NS);
+        }
+        r = r < 0 ? r : is_there_a_book(server, js);
+        if (r == 0 && tg_now_ns() > deadline) {
+            return -EPROTO; /* its subjects are another stream's */
+        }
+    }
+    return r < 0 ? r : 0;
+}
+
+/* ---- lines of the book */
 
 static void keep_line(const struct tg_js_answer *answer, struct tg_nats_line *ret_line)
 {
@@ -240,6 +293,16 @@ static void keep_line(const struct tg_js_answer *answer, struct tg_nats_line *re
     ret_line->text[ret_line->len] = '\0';
 }
 
+/* Somebody took the whole book away: it is looked for again. */
+static int book_errno(struct tg_nats_server *server, const struct tg_js_answer *answer)
+{
+    if (answer->error == TG_JS_NOBODY || answer->error == TG_JS_NO_STREAM) {
+        server->knows_book = false;
+        return -ENOTCONN;
+    }
+    return tg_js_errno(answer);
+}
+
 int tg_book_get(struct tg_nats_server *server, const struct tg_js *js, const char *subject,
                 struct tg_nats_line *ret_line)
 {
@@ -248,32 +311,19 @@ int tg_book_get(struct tg_nats_server *server, const struct tg_js *js, const cha
     struct tg_text api = TG_TEXT(api_at);
     struct tg_text body = TG_TEXT(body_at);
     tg_js_subject(&api, "STREAM.MSG.GET", server->space, NULL);
-    /* The first one is the only one. Servers up to 2.9.10 at least die now and then when asked for the last
-     * one while it is deleted. */
-    tg_text_add(&body, "{\"seq\":1,\"next_by_subj\":\"");
+    tg_text_add(&body, "{\"last_by_subj\":\"");
     tg_text_add(&body, subject);
     tg_text_add(&body, "\"}");
-    for (unsigned tries = 0; tries < 3; tries++) {
-        struct tg_js_answer answer;
-        bool again;
-        int r = tg_js_request(js, api.at, body.at, &answer);
-        if (r < 0) {
-            return r;
-        }
-        if (answer.error == TG_JS_NO_MESSAGE) {
-            ret_line->seq = 0;
-            return 0;
-        }
-        if (answer.error == 0) {
-            keep_line(&answer, ret_line);
-            return 0;
-        }
-        r = mend(server, js, &answer, &again);
-        if (r < 0 || !again) {
-            return r < 0 ? r : tg_js_errno(&answer);
-        }
+    struct tg_js_answer answer;
+    const int r = tg_js_request(js, api.at, body.at, &answer);
+    if (r < 0) {
+        return r;
     }
-    return -ENOTCONN;
+    ret_line->seq = 0;
+    if (answer.error == 0) {
+        keep_line(&answer, ret_line);
+    }
+    return answer.error == TG_JS_NO_MESSAGE ? 0 : book_errno(server, &answer);
 }
 
 int tg_book_put(struct tg_nats_server *server, const struct tg_js *js, const char *subject,
@@ -285,26 +335,13 @@ int tg_book_put(struct tg_nats_server *server, const struct tg_js *js, const cha
     tg_text_add_u64(&head, seen);
     tg_text_add(&head, "\r\n");
     const struct iovec part = { (void *)text, strlen(text) };
-    for (unsigned tries = 0; tries < 3; tries++) {
-        struct tg_js_answer answer;
-        bool again;
-        int r = tg_js_publish(js, subject, seen == TG_BOOK_ANY ? NULL : head.at, &part, 1, &answer);
-        if (r < 0) {
-            return r;
-        }
-        if (answer.error == 0) {
-            *ret_seq = answer.seq;
-            return 0;
-        }
-        if (answer.error == TG_JS_WRONG_LAST) {
-            return -ESTALE;
-        }
-        r = mend(server, js, &answer, &again);
-        if (r < 0 || !again) {
-            return r < 0 ? r : tg_js_errno(&answer);
-        }
+    struct tg_js_answer answer;
+    const int r =
+        tg_js_publish(js, subject, seen == TG_BOOK_ANY ? NULL : head.at, &part, 1, &answer);
+    if (r == 0 && answer.error == 0) {
+        *ret_seq = answer.seq;
     }
-    return -ENOTCONN;
+    return r < 0 ? r : answer.error == TG_JS_WRONG_LAST ? -ESTALE : book_errno(server, &answer);
 }
 
 int tg_book_delete(struct tg_nats_server *server, const struct tg_js *js, uint64_t seq)

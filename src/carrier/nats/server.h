@@ -42,6 +42,7 @@ struct tg_nats_server {
     int64_t lost_ns;  /* when a connection was lost last */
     int64_t clock_ns; /* what to add to tg_boot_ns() to have the server's time */
     bool knows_clock;
+    bool knows_book; /* it is there */
 };
 
 /* One more use of the server. Connects if nobody has yet. */

@@ -1,0 +1,284 @@
+/* Handles: what may be asked for; find or make a mailbox, close, remove. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/name.h"
+#include "base/sys.h"
+#include "carrier/nats/fetch.h"
+#include "carrier/nats/fork.h"
+#include "carrier/nats/net.h"
+#include "carrier/nats/owner.h"
+
+/* ---- arguments */
+
+static int check_options(const tong_options *o, const char *name)
+{
+    const bool bad_capacity = o->capacity > TONG_CAPACITY_MAX && o->capacity != TONG_UNBOUNDED;
+    const bool bad_link =
+        o->link_capacity > TONG_CAPACITY_MAX && o->link_capacity != TONG_UNBOUNDED;
+    if (o->struct_size < sizeof *o || o->owner > TONG_PROCESS || o->full > TONG_DROP_OLDEST ||
+        bad_capacity || bad_link || (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 ||
+        o->max_bytes == 0 || o->by_priority > 1 || o->max_deliveries >= UINT16_MAX ||
+        (o->dead_letter != NULL && o->max_deliveries == 0) ||
+        (o->delivery > TONG_BY_KEY && o->delivery != TONG_EVERYONE && o->delivery != TONG_OWN)) {
+        return -EINVAL;
+    }
+    if (o->dead_letter != NULL) {
+        const int r = tg_name_check(o->dead_letter);
+        return r == 0 && strcmp(o->dead_letter, name) == 0 ? -EINVAL : r;
+    }
+    return 0;
+}
+
+static int check_arguments(const char *name, unsigned flags, const tong_options *options)
+{
+    const unsigned known = TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL | TONG_FROM_OLDEST;
+    if ((flags & ~known) != 0 || (flags & (TONG_SEND | TONG_RECEIVE)) == 0 ||
+        ((flags & TONG_EXCL) != 0 && (flags & TONG_CREATE) == 0) ||
+        ((flags & TONG_FROM_OLDEST) != 0 && (flags & TONG_RECEIVE) == 0)) {
+        return -EINVAL;
+    }
+    return options != NULL ? check_options(options, name) : 0;
+}
+
+/* What is not here: links have no files, and what chooses is the server. */
+static int check_abilities(const tong_options *o)
+{
+    const bool limits_links =
+        o->link_capacity != TONG_DEFAULT && o->link_capacity != TONG_UNBOUNDED;
+    return limits_links || o->policy != NULL || o->delivery == TONG_OWN ||
+                   o->delivery >= TONG_RANDOM || o->full == TONG_DROP_OLDEST ||
+                   o->max_deliveries != 0 || o->by_priority != 0
+               ? -EOPNOTSUPP
+               : 0;
+}
+
+/* ---- find or make */
+
+static bool is_same(const struct tg_nats_record *record, const tong_options *o)
+{
+    const tong_options *its = &record->options;
+    const char *dead_letter = o->dead_letter != NULL ? o->dead_letter : "";
+    const char *policy = o->policy != NULL ? o->policy : "";
+    return its->delivery == o->delivery && its->owner == o->owner && its->full == o->full &&
+           its->capacity == o->capacity && its->link_capacity == o->link_capacity &&
+           its->message_size == o->message_size && its->mode == o->mode &&
+           its->max_bytes == o->max_bytes && its->max_deliveries == o->max_deliveries &&
+           strcmp(record->dead_letter, dead_letter) == 0 && strcmp(record->policy, policy) == 0;
+}
+
+static void copy_string(const char *from, char *to, size_t size)
+{
+    const size_t len = from != NULL ? strlen(from) : 0;
+    if (len > 0 && len < size) {
+        memcpy(to, from, len + 1);
+    }
+}
+
+static int make(struct tg_nats_box *box, const struct tg_js *js, const tong_options *o)
+{
+    unsigned char random[16];
+    int r = check_abilities(o);
+    r = r < 0 ? r : tg_sys_random(random, sizeof random);
+    if (r < 0) {
+        return r;
+    }
+    struct tg_nats_record *record = &box->record;
+    memset(record, 0, sizeof *record);
+    struct tg_text id = TG_TEXT(record->id);
+    tg_text_add_hex(&id, random, sizeof random);
+    record->options = *o;
+    record->options.dead_letter = NULL;
+    record->options.policy = NULL;
+    copy_string(o->dead_letter, record->dead_letter, sizeof record->dead_letter);
+    copy_string(o->policy, record->policy, sizeof record->policy);
+    record->pid = getpid();
+    record->uid = geteuid();
+    if (o->owner == TONG_PROCESS) {
+        memcpy(record->proc, box->server->proc, sizeof record->proc);
+        record->handle = box->handle;
+    }
+    /* The stream first: who reads the line finds it whole. */
+    r = tg_nats_make_stream(box->server, js, box->name, record);
+    r = r < 0 ? r : tg_nats_write_record(box->server, js, box->name, record, 0);
+    if (r < 0) {
+        (void)tg_nats_clear(box->server, js, box->name, record->id);
+    }
+    return r;
+}
+
+/* -ESTALE: it was not there, and then it was. */
+static int find_or_make_once(struct tg_nats_box *box, const struct tg_js *js,
+                             const tong_options *options)
+{
+    static const tong_options standard = TONG_OPTIONS_INIT;
+    int r = tg_nats_read_record(box->server, js, box->name, &box->record);
+    if (r == 0 && box->record.seq != 0) {
+        r = tg_nats_end_if_dead(box->server, js, box->name, &box->record);
+        box->record.seq = r == 1 ? 0 : box->record.seq;
+    }
+    if (r < 0) {
+        return r;
+    }
+    if (box->record.seq != 0) {
+        return (box->flags & TONG_EXCL) != 0 || (options != NULL && !is_same(&box->record, options))
+                   ? -EEXIST
+                   : 0;
+    }
+    if ((box->flags & TONG_CREATE) == 0) {
+        return -ENOENT;
+    }
+    return make(box, js, options != NULL ? options : &standard);
+}
+
+static int find_or_make(struct tg_nats_box *box, const struct tg_js *js,
+                        const tong_options *options)
+{
+    int r = -ESTALE;
+    for (unsigned tries = 0; r == -ESTALE && tries < 100; tries++) {
+        r = find_or_make_once(box, js, options);
+    }
+    return r == -ESTALE ? -EBUSY : r;
+}
+
+/* ---- open, close, remove */
+
+static int open_side(struct tg_nats_side *side)
+{
+    side->bell = tg_net_bell();
+    return side->bell < 0 ? side->bell : 0;
+}
+
+static int open_parts(struct tg_nats_box *box, const tong_options *options)
+{
+    struct tg_js js;
+    int r = open_side(&box->tx);
+    r = r < 0 ? r : open_side(&box->rx);
+    /* Others must know an owner before they hear of what it owns. */
+    if (r == 0 && options != NULL && options->owner == TONG_PROCESS) {
+        r = tg_nats_keep(box->server);
+    }
+    r = r < 0 ? r : tg_nats_enter(box->server, &js);
+    if (r < 0) {
+        return r;
+    }
+    box->handle = ++box->server->next_handle;
+    r = find_or_make(box, &js, options);
+    tg_nats_leave(box->server);
+    r = r < 0 ? r : tg_nats_be_known(box->server);
+    if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {
+        r = tg_nats_be_receiver(box);
+        r = r < 0 ? r : tg_nats_come(box);
+    }
+    return r;
+}
+
+int tg_nats_open(const char *rest, unsigned flags, const tong_options *options,
+                 struct tg_nats_box **ret_box)
+{
+    struct tg_nats_url url;
+    char name[TONG_NAME_MAX];
+    int r = tg_nats_parse(rest, &url, name);
+    r = r < 0 ? r : check_arguments(name, flags, options);
+    if (r < 0) {
+        return r;
+    }
+    struct tg_nats_box *box = calloc(1, sizeof *box);
+    if (box == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(box->name, name, sizeof box->name);
+    box->flags = flags;
+    box->tx.bell = -1;
+    box->rx.bell = -1;
+    r = tg_nats_server_get(&url, &box->server);
+    if (r == 0) {
+        box->forks = tg_nats_forks();
+        r = open_parts(box, options);
+    }
+    if (r < 0) {
+        (void)tg_nats_close(box);
+        return r;
+    }
+    *ret_box = box;
+    return 0;
+}
+
+/* The owner is alive, and yet the mailbox ends as by its death. */
+static void end_mine(struct tg_nats_box *box)
+{
+    struct tg_js js;
+    if (tg_nats_owns(box) && tg_nats_enter(box->server, &js) == 0) {
+        (void)tg_nats_end(box->server, &js, box->name, &box->record);
+        tg_nats_leave(box->server);
+    }
+}
+
+static void close_side(struct tg_nats_side *side)
+{
+    tg_nats_disconnect(side->conn);
+    tg_sys_close(side->bell);
+}
+
+int tg_nats_close(struct tg_nats_box *box)
+{
+    const bool forked = box->server != NULL && box->forks != tg_nats_forks();
+    if (box->server != NULL && !forked) {
+        tg_nats_return_all(box);
+        tg_nats_empty_pocket(box);
+        tg_nats_be_receiver_no_more(box);
+        tg_nats_delete_line(box, &box->token);
+        tg_nats_delete_line(box, &box->rx.line);
+        tg_nats_delete_line(box, &box->tx.line);
+        end_mine(box);
+    }
+    free(box->pocket_bytes);
+    for (size_t i = 0; i < TG_NATS_CLAIMS; i++) {
+        free(box->claims[i].data);
+    }
+    close_side(&box->tx);
+    close_side(&box->rx);
+    if (box->server != NULL && !forked) {
+        tg_nats_server_put(box->server);
+    }
+    free(box);
+    return forked ? -ECHILD : 0;
+}
+
+static int remove_one(struct tg_nats_server *server, const struct tg_js *js, const char *name)
+{
+    struct tg_nats_record record;
+    int r = tg_nats_read_record(server, js, name, &record);
+    if (r < 0 || record.seq == 0) {
+        return r < 0 ? r : -ENOENT;
+    }
+    r = tg_nats_end_if_dead(server, js, name, &record);
+    if (r != 0) {
+        return r == 1 ? -ENOENT : r;
+    }
+    r = record.options.owner == TONG_PROCESS ? tg_nats_note_removed(server, js, name, record.id)
+                                             : 0;
+    return r < 0 ? r : tg_nats_end(server, js, name, &record);
+}
+
+int tg_nats_remove(const char *rest)
+{
+    struct tg_nats_url url;
+    struct tg_nats_server *server;
+    struct tg_js js;
+    char name[TONG_NAME_MAX];
+    int r = tg_nats_parse(rest, &url, name);
+    r = r < 0 ? r : tg_nats_server_get(&url, &server);
+    if (r < 0) {
+        return r;
+    }
+    r = tg_nats_enter(server, &js);
+    if (r == 0) {
+        r = remove_one(server, &js, name);
+        tg_nats_leave(server);
+    }
+    tg_nats_server_put(server);
+    return r;
+}

@@ -1,0 +1,163 @@
+#include "carrier/nats/owner.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "carrier/nats/net.h"
+
+#define LOOKS 3u
+#define PAUSE_NS INT64_C(40000000)
+
+/* ---- deaths */
+
+int tg_nats_is_dead(struct tg_nats_server *server, const struct tg_js *js, const char *proc,
+                    bool *ret_dead)
+{
+    char procs[1][TG_NATS_PROC_SIZE];
+    bool there = strcmp(proc, server->proc) == 0;
+    int r = 0;
+    memcpy(procs[0], proc, TG_NATS_PROC_SIZE);
+    const bool is_calm = tg_now_ns() - server->lost_ns > TG_NATS_TURMOIL_NS;
+    const unsigned looks = is_calm ? LOOKS : (unsigned)(TG_NATS_TURMOIL_NS / PAUSE_NS);
+    for (unsigned i = 0; i < looks && !there && r == 0; i++) {
+        if (i > 0) {
+            (void)tg_net_wait(-1, 0, -1, tg_now_ns() + PAUSE_NS);
+        }
+        r = tg_nats_probe(server, js, procs, 1, &there);
+    }
+    *ret_dead = !there;
+    return r;
+}
+
+int tg_nats_end_if_dead(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+                        const struct tg_nats_record *record)
+{
+    bool dead = false;
+    if (record->options.owner != TONG_PROCESS) {
+        return 0;
+    }
+    int r = tg_nats_is_dead(server, js, record->proc, &dead);
+    if (r < 0 || !dead) {
+        return r;
+    }
+    r = tg_nats_end(server, js, name, record);
+    return r == 0 || r == -ENOENT ? 1 : r;
+}
+
+/* ---- how it ended */
+
+static void add_removed(struct tg_text *subject, const struct tg_nats_server *server,
+                        const char *name, const char *id)
+{
+    tg_text_add(subject, server->space);
+    tg_text_add(subject, ".x.");
+    tg_text_add(subject, id);
+    tg_text_add(subject, ".");
+    tg_nats_add_name(subject, name);
+}
+
+int tg_nats_note_removed(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+                         const char *id)
+{
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text subject = TG_TEXT(subject_at);
+    uint64_t seq;
+    add_removed(&subject, server, name, id);
+    return tg_book_put(server, js, subject.at, "", TG_BOOK_ANY, &seq);
+}
+
+int tg_nats_end_of(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+                   const struct tg_nats_record *record)
+{
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text subject = TG_TEXT(subject_at);
+    struct tg_nats_line line;
+    if (record->options.owner != TONG_PROCESS) {
+        return -EIDRM;
+    }
+    add_removed(&subject, server, name, record->id);
+    const int r = tg_book_get(server, js, subject.at, &line);
+    return r < 0 ? r : line.seq != 0 ? -EIDRM : -EOWNERDEAD;
+}
+
+bool tg_nats_owns(const struct tg_nats_box *box)
+{
+    return box->record.options.owner == TONG_PROCESS && box->record.handle == box->handle &&
+           strcmp(box->record.proc, box->server->proc) == 0;
+}
+
+int tg_nats_look_after_owner(struct tg_nats_box *box)
+{
+    struct tg_js js;
+    if (box->record.options.owner != TONG_PROCESS ||
+        strcmp(box->record.proc, box->server->proc) == 0) {
+        return 0;
+    }
+    int r = tg_nats_enter(box->server, &js);
+    if (r < 0) {
+        return r == -EACCES ? r : 0; /* the next tick will do */
+    }
+    r = tg_nats_end_if_dead(box->server, &js, box->name, &box->record);
+    tg_nats_leave(box->server);
+    return r == 1 ? tg_nats_look(box) : r == -EACCES ? r : 0;
+}
+
+/* ---- the one that receives */
+
+static void add_one(struct tg_text *subject, const struct tg_nats_box *box)
+{
+    tg_nats_subject(subject, box->server, 'v', box->name, box->record.id);
+    tg_text_add(subject, ".one");
+}
+
+static int take_place(struct tg_nats_box *box, const struct tg_js *js)
+{
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    char text_at[64];
+    struct tg_text subject = TG_TEXT(subject_at);
+    struct tg_text text = TG_TEXT(text_at);
+    struct tg_nats_line line;
+    add_one(&subject, box);
+    int r = tg_book_get(box->server, js, subject.at, &line);
+    if (r < 0) {
+        return r;
+    }
+    if (line.seq != 0) {
+        bool dead = false;
+        line.text[TG_NATS_PROC_SIZE - 1] = '\0'; /* the handle is told for who reads it */
+        r = tg_nats_is_dead(box->server, js, line.text, &dead);
+        if (r < 0 || !dead) {
+            return r < 0 ? r : -EBUSY;
+        }
+    }
+    tg_text_add(&text, box->server->proc);
+    tg_text_add(&text, " ");
+    tg_text_add_u64(&text, box->handle);
+    r = tg_book_put(box->server, js, subject.at, text.at, line.seq, &box->place);
+    return r == -ESTALE ? -EBUSY : r;
+}
+
+int tg_nats_be_receiver(struct tg_nats_box *box)
+{
+    const tong_options *o = &box->record.options;
+    if (o->owner == TONG_PROCESS && strcmp(box->record.proc, box->server->proc) != 0) {
+        return -EPERM;
+    }
+    if (o->delivery != TONG_EXCLUSIVE) {
+        return 0;
+    }
+    struct tg_js js;
+    int r = tg_nats_keep(box->server);
+    r = r < 0 ? r : tg_nats_enter(box->server, &js);
+    if (r == 0) {
+        r = take_place(box, &js);
+        tg_nats_leave(box->server);
+    }
+    return r;
+}
+
+void tg_nats_be_receiver_no_more(struct tg_nats_box *box)
+{
+    tg_nats_delete_line(box, &box->place);
+}
