@@ -112,6 +112,34 @@ is 'what a mailbox is stands in its labels' "$(grep '_info{name="jobs"' "$work/t
     "tong_mailbox_info{name=\"jobs\",carrier=\"shm\",id=\"$(field jobs id)\",delivery=\"any\",owner=\"system\",full=\"block\"} 1"
 is 'regions, too' "$(sample tong_region_size_bytes shelf) $(sample tong_region_locked shelf)" '8192 0'
 
+# ---- by HTTP
+# ask REQUEST: the answer, as it comes.
+ask() {
+    exec 7<>"/dev/tcp/127.0.0.1/$port" && printf '%b' "$1" >&7 && tr -d '\r' <&7 >"$work/answer"
+    exec 7>&-
+}
+"$TONG" metrics --listen 127.0.0.1:0 >"$work/where" 2>"$work/err" &
+server=$!
+soon grep -q metrics "$work/where"
+port=$(sed 's/.*:\([0-9]*\)\/metrics/\1/' "$work/where")
+ask 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'
+is 'it answers' "$(head -n 1 "$work/answer")" 'HTTP/1.1 200 OK'
+is 'in the type of the format' "$(grep -c '^Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8$' "$work/answer")" 1
+sed '1,/^$/d' "$work/answer" >"$work/text"
+fits 'with a text that keeps the format'
+is 'of the mailboxes' "$(sample tong_waiting_messages full)" 2
+ask 'GET /other HTTP/1.1\r\n\r\n'
+is 'another page is not there' "$(head -n 1 "$work/answer")" 'HTTP/1.1 404 Not Found'
+ask 'POST /metrics HTTP/1.1\r\n\r\n'
+is 'nor is anything to be posted' "$(head -n 1 "$work/answer")" 'HTTP/1.1 404 Not Found'
+ask 'GET / HTTP/1.0\n\n'
+is 'the next one is answered, too' "$(tail -n 1 "$work/answer")" '# EOF'
+t 'an address that is taken' 1 '' 'tong: metrics: *' "$TONG" metrics --listen "$port"
+kill -TERM "$server"
+ended "$server" 143 'it ends when it is asked to'
+t 'no address' 2 '' 'tong: metrics: --listen: here is no address;*' "$TONG" metrics --listen here
+t 'no port' 2 '' 'tong: metrics: --listen: *' "$TONG" metrics --listen 127.0.0.1:70000
+
 "$TONG" send quiet x
 ended "$pid" 0 'looking took nothing away'
 t 'no word is wanted' 2 '' 'tong: metrics: *' "$TONG" metrics jobs

@@ -139,33 +139,34 @@ static int each_region(const tong_region_status *status, int error, void *arg)
     return 0;
 }
 
-static void print_head(const char *name, const char *type, const char *unit, const char *help)
+static void print_head(FILE *out, const char *name, const char *type, const char *unit,
+                       const char *help)
 {
-    printf("# TYPE %s %s\n", name, type);
+    fprintf(out, "# TYPE %s %s\n", name, type);
     if (*unit) {
-        printf("# UNIT %s %s\n", name, unit);
+        fprintf(out, "# UNIT %s %s\n", name, unit);
     }
-    printf("# HELP %s %s\n", name, help);
+    fprintf(out, "# HELP %s %s\n", name, help);
 }
 
 /* ,name="value", with the three bytes escaped that the format wants escaped. */
-static void print_label(const char *before, const char *name, const char *value)
+static void print_label(FILE *out, const char *before, const char *name, const char *value)
 {
-    printf("%s%s=\"", before, name);
+    fprintf(out, "%s%s=\"", before, name);
     for (; *value; value++) {
         if (*value == '\n') {
-            fputs("\\n", stdout);
+            fputs("\\n", out);
         } else {
             if (*value == '"' || *value == '\\') {
-                putchar('\\');
+                putc('\\', out);
             }
-            putchar(*value);
+            putc(*value, out);
         }
     }
-    putchar('"');
+    putc('"', out);
 }
 
-static void print_value(const struct family *family, const void *status)
+static void print_value(FILE *out, const struct family *family, const void *status)
 {
     const char *const at = (const char *)status + family->offset;
     uint64_t wide = 0;
@@ -177,19 +178,19 @@ static void print_value(const struct family *family, const void *status)
         wide = narrow;
     }
     if (family->width == LIMIT && narrow == TONG_UNBOUNDED) {
-        printf("} +Inf\n");
+        fprintf(out, "} +Inf\n");
     } else {
-        printf("} %llu\n", (unsigned long long)wide);
+        fprintf(out, "} %llu\n", (unsigned long long)wide);
     }
 }
 
 /* name, carrier, and the start of a sample. */
-static void print_sample(const char *family, const char *suffix, const char *name,
+static void print_sample(FILE *out, const char *family, const char *suffix, const char *name,
                          const char *carrier)
 {
-    printf("%s%s", family, suffix);
-    print_label("{", "name", name);
-    print_label(",", "carrier", carrier);
+    fprintf(out, "%s%s", family, suffix);
+    print_label(out, "{", "name", name);
+    print_label(out, ",", "carrier", carrier);
 }
 
 static const char *suffix_of(const struct family *family)
@@ -197,79 +198,108 @@ static const char *suffix_of(const struct family *family)
     return strcmp(family->type, "counter") == 0 ? "_total" : "";
 }
 
-static void print_mailboxes(const struct things *things)
+static void print_mailboxes(FILE *out, const struct things *things)
 {
-    print_head("tong_mailbox", "info", "", "What a mailbox is.");
+    print_head(out, "tong_mailbox", "info", "", "What a mailbox is.");
     for (size_t i = 0; i < things->n_mailboxes; i++) {
         const tong_status *const s = &things->mailboxes[i];
         struct tool_field fields[TOOL_STATUS_FIELDS_MAX];
         char words[TOOL_STATUS_WORDS];
         const size_t n = tool_status_fields(s, fields, words);
-        print_sample("tong_mailbox", "_info", s->name, s->carrier);
+        print_sample(out, "tong_mailbox", "_info", s->name, s->carrier);
         for (size_t k = 0; k < n; k++) {
             const char *const name = fields[k].name;
             if (strcmp(name, "id") == 0 || strcmp(name, "delivery") == 0 ||
                 strcmp(name, "owner") == 0 || strcmp(name, "full") == 0) {
-                print_label(",", name, fields[k].text);
+                print_label(out, ",", name, fields[k].text);
             }
         }
-        printf("} 1\n");
+        fprintf(out, "} 1\n");
     }
     for (size_t f = 0; f < N_MAILBOX_FAMILIES; f++) {
         const struct family *const family = &mailbox_families[f];
-        print_head(family->name, family->type, family->unit, family->help);
+        print_head(out, family->name, family->type, family->unit, family->help);
         for (size_t i = 0; i < things->n_mailboxes; i++) {
             const tong_status *const s = &things->mailboxes[i];
-            print_sample(family->name, suffix_of(family), s->name, s->carrier);
-            print_value(family, s);
+            print_sample(out, family->name, suffix_of(family), s->name, s->carrier);
+            print_value(out, family, s);
         }
     }
 }
 
-static void print_regions(const struct things *things)
+static void print_regions(FILE *out, const struct things *things)
 {
     for (size_t f = 0; f < N_REGION_FAMILIES; f++) {
         const struct family *const family = &region_families[f];
-        print_head(family->name, family->type, family->unit, family->help);
+        print_head(out, family->name, family->type, family->unit, family->help);
         for (size_t i = 0; i < things->n_regions; i++) {
-            print_sample(family->name, suffix_of(family), things->regions[i].name, "shm");
-            print_value(family, &things->regions[i]);
+            print_sample(out, family->name, suffix_of(family), things->regions[i].name, "shm");
+            print_value(out, family, &things->regions[i]);
         }
     }
 }
 
-static int run(const struct tool_args *args)
+/* Looks and prints. 0, or a negative errno; what could not be looked at is in *ret_code. */
+static int print_all(FILE *out, const struct tool_args *args, int *ret_code)
 {
     struct things things = { .args = args };
-    if (tool_need_words(args, 0, "")) {
-        return TOOL_USAGE;
-    }
     int r = tong_list(each_mailbox, &things);
     if (r == 0) {
         r = tong_region_list(each_region, &things);
     }
-    int code = things.code;
-    if (r < 0) {
-        code = tool_error(args, NULL, r, NULL);
-    } else {
-        print_mailboxes(&things);
-        print_regions(&things);
-        printf("# EOF\n");
-        code = tool_flush(args, code);
+    if (r == 0) {
+        print_mailboxes(out, &things);
+        print_regions(out, &things);
+        fprintf(out, "# EOF\n");
     }
+    *ret_code = things.code;
     free(things.mailboxes);
     free(things.regions);
-    return code;
+    return r;
+}
+
+static char *make_page(void *arg, size_t *ret_len)
+{
+    char *page = NULL;
+    int code;
+    FILE *const out = open_memstream(&page, ret_len);
+    if (!out) {
+        return NULL;
+    }
+    const int r = print_all(out, arg, &code);
+    if (fclose(out) != 0 || r < 0) {
+        free(page);
+        *ret_len = 0;
+        return NULL;
+    }
+    return page;
+}
+
+static int run(const struct tool_args *args)
+{
+    if (tool_need_words(args, 0, "")) {
+        return TOOL_USAGE;
+    }
+    if (tool_given(args, "--listen")) {
+        return tool_listen(args, tool_value(args, "--listen"), make_page, (void *)(uintptr_t)args);
+    }
+    int code;
+    const int r = print_all(stdout, args, &code);
+    return r < 0 ? tool_error(args, NULL, r, NULL) : tool_flush(args, code);
 }
 
 const struct tool_command tool_metrics = {
     .name = "metrics",
     .line = "print the numbers of all mailboxes and regions as OpenMetrics text",
-    .usage = "metrics",
+    .usage = "metrics [--listen ADDRESS:PORT]",
     .examples = "tong metrics                     all of them, for a collector\n"
                 "tong metrics | grep waiting      or a person",
     .about = "For the textfile folder of the node exporter, where a half written file must not be\n"
              "seen: tong metrics >tong.tmp && mv tong.tmp FOLDER/tong.prom",
-    .options = (const struct tool_option[]){ { NULL, NULL, NULL } },
+    .options =
+        (const struct tool_option[]){
+            { "--listen", "A:PORT", "answer HTTP there, as 127.0.0.1:9464, until it is stopped" },
+            { NULL, NULL, NULL },
+        },
     .run = run,
 };

@@ -506,6 +506,14 @@ void tool_scene_free(struct tool_scene *scene);
 /* The program of a process, for people; "" if it cannot be told. */
 void tool_scene_program(const struct tool_scene_process *process, char ret_name[17]);
 
+/* ------------------------------------------------------------------ listen.c */
+
+/* Makes a page, on the heap; NULL: it could not. */
+typedef char *tool_page_fn(void *arg, size_t *ret_len);
+
+/* Answers HTTP at an address, "127.0.0.1:9464" or a port, until a stop signal. Returns an exit code. */
+int tool_listen(const struct tool_args *args, const char *where, tool_page_fn *make, void *arg);
+
 /* ------------------------------------------------------------------ the commands */
 
 /* ---- direct.c: processes that name each other */
