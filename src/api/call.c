@@ -154,7 +154,7 @@ ssize_t tong_call_with(tong_mailbox *box, const void *request, size_t len,
     if (timeout_ns == 0) {
         return -EAGAIN; /* no reply is there before its request */
     }
-    char nothing;
+    char nothing = 0;
     struct request q = { .data = request,
                          .len = len,
                          .with = TONG_SEND_OPTIONS_INIT,

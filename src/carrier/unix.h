@@ -159,7 +159,6 @@ struct tg_unix_box {
     struct tg_unix_box *next; /* of those of this process */
     uint32_t refs;
     uint32_t fork_count;
-    bool joined; /* takes part in the root's life */
     struct tg_root *root;
     struct tg_unix_made made;
     char name[TONG_NAME_MAX];
@@ -171,33 +170,36 @@ struct tg_unix_box {
     int wake;             /* ends the sleep of the driver */
     pthread_mutex_t lock; /* guards what stands below; not held asleep */
     int ended;            /* 0, -EIDRM, -EOWNERDEAD */
+    bool joined;          /* takes part in the root's life */
     bool is_process;
+    bool is_driven;
     uint32_t full;
     uint32_t capacity;
     uint32_t link_capacity;
     uint32_t message_size;
     uint32_t max_deliveries;
+    uint32_t served; /* slot + 1 of the receiver that took last */
     uint64_t max_bytes;
     const struct tg_policy *policy;
     struct tg_own_policy own;
     uint64_t random;
-    uint32_t served; /* slot + 1 of the receiver that took last */
     uint64_t chosen; /* ticket of the waiter that was chosen, 0 none */
     struct tg_unix_handle *slots[TG_UNIX_SLOTS];
     uint64_t came; /* counts receivers that were opened */
     struct tg_unix_link *links;
     struct tg_unix_link **rows; /* those with a row, by it */
     uint32_t n_rows;
+    uint32_t reads; /* since the sockets were asked who is ready */
     struct tg_unix_channel **by_fd;
     uint32_t n_by_fd;
     uint32_t n_channels;
     uint32_t n_connections;
+    uint32_t own_blocked;  /* senders of this process, asleep for want of room */
     int64_t deaf_until_ns; /* no descriptor was left to let one in; 0: nobody is kept waiting */
     struct tg_unix_channel *ready;
     struct tg_unix_channel **ready_end;
     struct tg_unix_channel *offers; /* those ready that are read only to be taken at once */
     struct tg_unix_channel **offers_end;
-    uint32_t reads;             /* since the sockets were asked who is ready */
     struct tg_unix_link *wants; /* who waits for room of the mailbox, in the order of coming */
     uint64_t freed;             /* rooms since the last look for who wants some */
     struct tg_unix_list returned;
@@ -207,11 +209,9 @@ struct tg_unix_box {
     struct tg_unix_message *spare;  /* for the next one */
     struct tg_unix_waiter *waiters; /* in the order of tickets */
     uint64_t tickets;
-    uint32_t own_blocked;          /* senders of this process, asleep for want of room */
     struct tg_unix_waiter *driver; /* sleeps on the sockets */
-    bool is_driven;
-    uint32_t n_levels;   /* handles in event loops */
-    uint32_t n_watchers; /* handles that are told of deaths */
+    uint32_t n_levels;             /* handles in event loops */
+    uint32_t n_watchers;           /* handles that are told of deaths */
     uint32_t n_deaths;
     struct tg_unix_death *deaths;
     tg_a32 room_bell; /* senders of this process wait on it for room */
@@ -518,17 +518,17 @@ void tg_unix_note_death(struct tg_unix_box *box, const struct tg_unix_link *dead
 /* ---- unix_direct.c */
 
 int tg_unix_process_open(const char *name, const tong_options *options, tg_handle *ret_me);
-int tg_unix_process_rename(tg_handle me, const char *name);
-int tg_unix_process_pause(tg_handle me, int64_t deadline_ns);
+int tg_unix_process_rename(tg_handle handle, const char *name);
+int tg_unix_process_pause(tg_handle handle, int64_t deadline);
 ssize_t tg_unix_receive_any(tg_handle me, void *buf, size_t size, int64_t timeout_ns,
                             char ret_from[TONG_NAME_MAX]);
 ssize_t tg_unix_receive_from(tg_handle me, const char *from, tg_handle peer, void *buf, size_t size,
                              int64_t timeout_ns);
 int tg_unix_peer_open(tg_handle me, const char *name, tg_handle *ret_peer);
-int tg_unix_peer_check(tg_handle peer);
-int tg_unix_peer_look_up(tg_handle peer, const char *name);
+int tg_unix_peer_check(tg_handle handle);
+int tg_unix_peer_look_up(tg_handle handle, const char *name);
 bool tg_unix_peer_is_same(tg_handle a, tg_handle b);
-void tg_unix_peer_rename(tg_handle peer, const char *name);
+void tg_unix_peer_rename(tg_handle handle, const char *name);
 int tg_unix_links(tong_links_fn *each, void *arg);
 
 /* ---- unix_receive.c */

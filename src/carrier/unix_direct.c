@@ -222,7 +222,7 @@ int tg_unix_process_rename(tg_handle handle, const char *name)
 ssize_t tg_unix_receive_any(tg_handle me, void *buf, size_t size, int64_t timeout_ns,
                             char ret_from[TONG_NAME_MAX])
 {
-    char from[TONG_NAME_MAX];
+    char from[TONG_NAME_MAX] = "";
     const struct tg_unix_how how = { .sender = from };
     const ssize_t n = tg_unix_receive_as(me, buf, size, timeout_ns, &how);
     if (n >= 0) {

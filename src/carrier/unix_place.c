@@ -364,7 +364,7 @@ int tg_unix_place_take_away(struct tg_root *root, const char *name, const uint8_
 
 int tg_unix_remove(const char *name)
 {
-    struct tg_root *root;
+    struct tg_root *root = NULL;
     struct tg_unix_place place;
     bool dead = false;
     int r = tg_name_check(name);

@@ -141,7 +141,7 @@ static int take_locked(int room, int box, uint32_t row, uint32_t capacity, uint6
                        bool granted, uint64_t *ret_n)
 {
     struct sum sum;
-    struct tg_unix_row own;
+    struct tg_unix_row own = { .blocked = 0 };
     int r;
     do {
         sum = (struct sum){ .room = room };

@@ -270,6 +270,8 @@ int tg_nats_ping(struct tg_nats_conn *conn)
     return r;
 }
 
+/* It is written through text. */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 uint64_t tg_nats_reply_subject(struct tg_nats_conn *conn, char *ret_subject, size_t size)
 {
     struct tg_text text = { ret_subject, size, 0, false };

@@ -130,8 +130,9 @@ static int receive_row(struct row *row, struct tg_nats_call *call)
     return r;
 }
 
-ssize_t tg_nats_receive_many(struct tg_nats_box *box, const struct iovec *buffers, size_t n,
-                             int64_t timeout_ns, size_t *ret_lens)
+ssize_t tg_nats_receive_many(
+    struct tg_nats_box *box, const struct iovec *buffers, size_t n, int64_t timeout_ns,
+    size_t *ret_lens) /* written through row, NOLINT(readability-non-const-parameter) */
 {
     struct tg_nats_call call;
     int r = tg_nats_begin(box, &box->rx, TONG_RECEIVE, timeout_ns, &call);

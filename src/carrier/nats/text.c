@@ -120,11 +120,11 @@ static const char *skip_value(const char *at, const char *end)
 bool tg_json_next(struct tg_json container, size_t *pos, struct tg_json *ret_key,
                   struct tg_json *ret_value)
 {
-    const char *end = container.at + container.len;
     if (container.at == NULL || container.len < 2 ||
         (container.at[0] != '{' && container.at[0] != '[')) {
         return false;
     }
+    const char *end = container.at + container.len;
     const bool is_object = container.at[0] == '{';
     const char *at = skip_space(container.at + (*pos == 0 ? 1 : *pos), end);
     if (at < end && *at == ',') {
