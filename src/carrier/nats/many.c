@@ -248,8 +248,9 @@ static int is_any_interrupted(const struct any *any)
 {
     int r = 0;
     for (size_t i = 0; i < any->n; i++) {
+        /* First the bell, then the count: it is counted before it is rung. One that was rung late is no reason to wake. */
+        tg_net_silence(any->boxes[i]->rx.bell);
         if (tg_nats_is_interrupted(any->boxes[i], any->calls[i].interrupts)) {
-            tg_net_silence(any->boxes[i]->rx.bell);
             r = -ECANCELED;
         }
     }
@@ -292,7 +293,7 @@ static int wait_for_any(struct any *any, int64_t timeout_ns)
             return is_any_interrupted(any) < 0 ? -ECANCELED : -EINTR;
         }
         r = look_at_all(any, TG_NATS_STANDING_NS);
-        if (r == -EAGAIN && slept == -ETIMEDOUT && tg_is_over(deadline)) {
+        if (r == -EAGAIN && tg_is_over(deadline)) {
             return -ETIMEDOUT;
         }
         for (size_t i = 0; r == -EAGAIN && slept == -ETIMEDOUT && i < any->n; i++) {
