@@ -106,6 +106,11 @@ GOALS = [
 ]
 
 
+def is_steady(f):
+    """At least three ratios, within a factor of two. A value that is no ratio always is."""
+    return "value" in f or (f.get("n", 0) >= 3 and f["max"] <= 2 * f["min"])
+
+
 def goal_rows(figures):
     rows = []
     for work, sense, goal, key, beside in GOALS:
@@ -116,7 +121,7 @@ def goal_rows(figures):
         value = f.get("ratio") if "value" not in f else f["value"]
         n = f.get("n", "")
         counted = value is not None and ("value" in f or n)
-        verdict = "" if not counted else (
+        verdict = "" if not counted else "unsteady" if not is_steady(f) else (
             "reached" if (value <= goal if sense == "<=" else value >= goal) else "**missed**")
         shown = number(f["value"]) if "value" in f else spread(f) if counted else "none counted"
         rows.append([work, beside, shown, n, ("≤ %g" if sense == "<=" else "≥ %g") % goal, verdict])
@@ -179,7 +184,7 @@ def plot(name, commands):
     if not shutil.which("gnuplot"):
         return
     path = os.path.join(ROOT, "docs", name)
-    text = ("set terminal svg size 900,520 font 'sans,13' background 'white'\nset output '%s'\n"
+    text = ("set terminal svg noenhanced size 900,520 font 'sans,13' background 'white'\nset output '%s'\n"
             "set grid\n" % path) + commands
     subprocess.run(["gnuplot"], input=text, text=True, check=True)
 
@@ -192,7 +197,7 @@ def plot_trips(cells):
                                         c["p50_ns"] / 1000, 2 if c["peer"] == "tong" else 1) for c in rows)
     plot("performance_trip.svg", "$d << E\n%sE\nset title 'Round trip of 64 B, median: tong in orange'\n"
          "set ylabel 'µs (logarithmic)'\nset logscale y\nset style fill solid\nset boxwidth 0.7\n"
-         "set xtics rotate by -50 scale 0\nset yrange [0.05:*]\nunset key\nset bmargin 11\n"
+         "set xtics rotate by -50 scale 0\nset yrange [0.05:*]\nunset key\nset bmargin 11\nset rmargin 6\n"
          "plot $d using 0:2:($3==2?0xd95f02:0x7f8fa6):xtic(1) with boxes lc rgb variable\n" % data)
 
 
@@ -240,10 +245,12 @@ sleep a *bare futex*; of rates a *bare ring* with one sender and one receiver th
 knows nothing else. Messages are copied in and copied out by every system, but where it says "in place". Percentiles are
 of single round trips with a clock around each (their number is in the table), which adds about 25 ns.
 
+{quiet}
 ## Goals
 
 {goals}
-What was tried for those that are missed, with numbers, is in [decisions/](decisions/): the round trip in
+*Unsteady*: fewer than three ratios counted, or they lay further apart than a factor of two. What was tried for those that are
+missed, with numbers, is in [decisions/](decisions/): the round trip in
 [0018](decisions/0018-the-round-trip.md), long messages in [0030](decisions/0030-long-messages-in-turn.md){more}.
 
 ## Round trip of 64 bytes
@@ -295,14 +302,28 @@ def replace_in_page(path, text):
         f.write(new)
 
 
-def readme_part(peers, cells, rows):
-    best = [r for r in rows if r[2] not in ("not measured", "none counted")]
-    keep = [r[:4] for r in best][:14]
+def readme_part(peers, rows, quiet):
+    keep = [r[:4] for r in rows if r[5] in ("reached", "**missed**") and r[3] != ""]
     return ("\nRatios to what the same machine can do at all ({processor}, {cpus} virtual processors, {date}; medians, lowest "
             "and\nhighest of n rounds that count). Everything, with other systems beside it: "
             "[docs/performance.md](docs/performance.md).\n\n".format(**peers)
-            + table(["what", "beside", "ratio", "n"], keep)
+            + (quiet + "\n" if quiet else "") + table(["what", "beside", "ratio", "n"], keep)
             + "\n![Round trips of 64 bytes, tong and others](docs/performance_trip.svg)\n\n")
+
+
+def quietness(modes):
+    """What else ran, as the measuring programs saw it."""
+    others = [m["others_percent"] for m in modes["measures"] if "others_percent" in m]
+    if not others or max(others) < 5:
+        return ""
+    return ("**The machine was not quiet** when this was measured: other programs used %.0f to %.0f %% of its processors. Ratios of "
+            "medians bear\nthat, those of means (many senders, several receivers, set-up) less; what no two equal bases stood "
+            "around says so.\n" % (min(others), max(others)))
+
+
+def note_of(peers):
+    """What whoever kept these results has to say of them: "note" in peers.json."""
+    return "\n" + peers["note"] + "\n" if "note" in peers else ""
 
 
 def main():
@@ -317,7 +338,7 @@ def main():
             more += ", [%s](decisions/%s)" % (name[:4], name)
     page = PAGE.format(
         processor=peers["processor"], cpus=peers["cpus"], kernel=peers["kernel"], date=peers["date"],
-        rounds=peers["rounds"], more=more,
+        rounds=peers["rounds"], more=more, quiet=quietness(modes) + note_of(peers),
         goals=table(["work", "beside", "ratio", "n", "goal", ""], rows), trips=trip_table(cells),
         trip_sizes=by_size(cells, "trip"), rate_sizes=by_size(cells, "rate"), special=special_table(cells),
         memory=memory_table(cells))
@@ -328,7 +349,7 @@ def main():
                lambda c: c["typical_ns"] / 1000)
     plot_sizes(cells, "rate", "performance_rate_size.svg", "One way by size", "GB/s",
                lambda c: c["size"] / c["typical_ns"])
-    replace_in_readme(readme_part(peers, cells, rows))
+    replace_in_readme(readme_part(peers, rows, quietness(modes)))
     return 0
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py - run the programs of bench/peers, all interleaved, and write what they measured as JSON.
 
-    run.py --bin FOLDER --out FILE [--rounds N] [--ms N] [--only TEXT] [--quick] [--list]
+    run.py --bin FOLDER --out FILE [--rounds N] [--ms N] [--only REGEX] [--quick] [--list]
 
 A cell is one peer in one mode, at one size, doing one thing. Each cell has a base: the bare way of the machine
 that does the same. A round goes through all cells, base, cell, base, cell, base: a ratio counts only
@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -173,15 +174,23 @@ def ratio_of(cell, mine, base):
     return mine / base if cell.what == "trip" else base / mine
 
 
+def lines_of(result):
+    """JSON, a cell a line: short to look at and to compare."""
+    head = {k: v for k, v in result.items() if k != "cells"}
+    cells = ",\n".join("  " + json.dumps(c) for c in result["cells"])
+    return json.dumps(head, indent=1)[:-2] + ',\n "cells": [\n' + cells + "\n ]\n}\n"
+
+
 def write(args, runner, todo):
     """After each round: who breaks it off has what was measured until then."""
     if not args.out:
         return
+    mine = {c.key: cell_json(c) for c in todo}
+    kept = [mine.pop(c["key"], c) for c in args.before]
     result = dict(machine(), rounds=args.rounds, ms=args.ms, not_installed=sorted(runner.missing),
-                  cells=[cell_json(c) for c in todo])
+                  cells=kept + list(mine.values()))
     with open(args.out + ".new", "w") as f:
-        json.dump(result, f, indent=1)
-        f.write("\n")
+        f.write(lines_of(result))
     os.replace(args.out + ".new", args.out)
 
 
@@ -284,7 +293,7 @@ def main():
     p.add_argument("--rounds", type=int)
     p.add_argument("--ms", type=int)
     p.add_argument("--minutes", type=float, default=25, help="no round begins after that")
-    p.add_argument("--only", default="")
+    p.add_argument("--only", default="", help="cells whose name it fits; the others keep what is in --out")
     p.add_argument("--quick", action="store_true")
     p.add_argument("--limits", help="JSON: cell -> ratio, for --quick")
     p.add_argument("--list", action="store_true")
@@ -304,10 +313,13 @@ def main():
             todo.append(c)
     else:
         todo = cells()
-    todo = [c for c in todo if args.only in c.key]
+    todo = [c for c in todo if re.search(args.only, c.key)]
     if args.list:
         print("\n".join("%-40s : %s" % (c.key, c.base.key) for c in todo))
         return 0
+    args.before = []
+    if args.only and args.out and os.path.exists(args.out):
+        args.before = json.load(open(args.out))["cells"]
     run(args, todo)
     if args.quick:
         limits = json.load(open(args.limits))["limits"] if args.limits else {}
