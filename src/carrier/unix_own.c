@@ -349,7 +349,7 @@ static int send_locked(struct tg_unix_handle *h, const struct tg_unix_parts *par
                        const struct tg_unix_call *call)
 {
     struct tg_unix_box *box = h->box;
-    struct tg_unix_message *m;
+    struct tg_unix_message *m = NULL;
     bool dropped = false;
     bool short_ = false;
     int r = box->ended != 0 ? box->ended : get_link(h);
