@@ -301,7 +301,7 @@ function(tong_add_all_tests)
     tong_add_unit_tests()
     tong_add_folder_tests(conformance conformance 120)
     tong_add_carrier_tests()
-    tong_add_no_backstop_tests(call call_end direct everyone give give_race watch dead_letter set_aside)
+    tong_add_no_backstop_tests(call call_end direct fd_send everyone give give_race watch dead_letter set_aside)
     tong_add_folder_tests(process process 120)
     if(TARGET test_process_dl AND TARGET tong)
         add_dependencies(test_process_dl tong) # it loads the library while it runs

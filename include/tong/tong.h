@@ -795,24 +795,30 @@ TONG_API int tong_wait_any(tong_mailbox *const boxes[], size_t n, int64_t timeou
 /*
  * tong_fd - a descriptor for event loops: poll, epoll, libuv.
  *
- * Shape    what: TONG_RECEIVE. Readable (POLLIN) while a message is there for this handle, and for
- *          ever once the mailbox has ended (then tong_receive() says why). Nothing is read from it.
+ * Shape    what: TONG_RECEIVE or TONG_SEND, a descriptor for each. It is always POLLIN that is looked for, and
+ *          nothing is read from it. TONG_RECEIVE: readable while a message is there for this handle.
+ *          TONG_SEND: readable while a send with timeout_ns 0 would be accepted: there is room; at capacity 0
+ *          a receiver waits; where it drops, always. Either is readable for ever once the mailbox has ended
+ *          (then the call says why).
  * Blocks   no.
  * Returns  the descriptor, the same at each call, or
- *            -EINVAL     what is 0 or has other bits
+ *            -EINVAL     what is 0, both, or has other bits
  *            -EOPNOTSUPP this carrier cannot
  *            -EBADF      the handle was opened without it; -EPERM: it belongs to another process
- *            -EBUSY      another thread waits in a receive call on the handle, or the mailbox's
+ *            -EBUSY      another thread waits in such a call on the handle, or the mailbox's
  *                        token is held by a process that does not run
  *            -EIDRM      the mailbox was removed; -EOWNERDEAD: its process is gone
- *            -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, -ECHILD
- * Rules    Its level is brought up to date by the receive calls of the handle, with any time-out: take
- *          with timeout_ns 0 when it is readable. Of several receivers all may be woken; one that finds
- *          nothing gets -EAGAIN, and then the descriptor is not readable any more.
+ *            -EUSERS, -EACCES   TONG_SEND: the link could not be made
+ *            -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, -EPROTO, -ECHILD
+ * Rules    Its level is brought up to date by the receive, or send, calls of the handle, with any time-out: take
+ *          or send with timeout_ns 0 when it is readable. Of several receivers all may be woken, and of several
+ *          senders all that wait for the room of the whole mailbox; one that comes too late gets -EAGAIN,
+ *          and then the descriptor is not readable any more. At capacity 0 a send with timeout_ns 0 gives the
+ *          receiver a millisecond, so that both of one thread never meet.
  *          Now and then (1, 2, 4, then every 8 s) it is readable for a look at what nobody told of.
  * Memory   it belongs to the handle: tong_close() closes it. It stands for a few descriptors more.
- * Cost     each time it becomes readable one system call of the sender, one of the receiver. Who does
- *          not ask for it pays nothing, nor do senders to such a mailbox.
+ * Cost     each time it becomes readable one system call of the other side, one of this one. Who does
+ *          not ask for it pays nothing, nor does who sends to such a mailbox, or receives from it.
  */
 TONG_API int tong_fd(tong_mailbox *box, unsigned what);
 

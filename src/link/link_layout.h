@@ -107,7 +107,11 @@ struct tg_link_head {
     tg_a64 offer_key;       /* ... */
     tg_a32 offer_priority;  /* ...; the same */
     uint8_t unused5[76];
-    uint8_t unused6[128];
+    uint8_t unused6[64];
+    /* offset 576: in an event loop, see poll_send.c */
+    tg_a32 polls; /* {number of its FIFO:31, 1 has one}; counts those it ever had; its sender */
+    tg_a32 armed; /* epoch in which it is to be rung for room, 0 not. release; partner: receivers */
+    uint8_t unused8[56];
     /* offset 640: the name of the sending process; "": it is none's. See from.c */
     tg_a32 from_now; /* names given: from[from_now % 2] is the present one. release, behind it */
     uint8_t unused7[60];
@@ -119,6 +123,7 @@ _Static_assert(offsetof(struct tg_link_head, waits) == 256, "format: link waits"
 _Static_assert(offsetof(struct tg_link_head, oldest) == 320, "format: link oldest");
 _Static_assert(offsetof(struct tg_link_head, offer) == 384, "format: link offer");
 _Static_assert(TG_LINK_FROM_WORDS * 8 == TONG_NAME_MAX, "format: link from");
+_Static_assert(offsetof(struct tg_link_head, polls) == 576, "format: link polls");
 _Static_assert(offsetof(struct tg_link_head, from_now) == 640, "format: link from");
 _Static_assert(sizeof(struct tg_link_head) == 960, "format: link head");
 

@@ -411,6 +411,7 @@ static void detach(struct tg_box *box)
     tg_everyone_close(box);
     tg_everyone_detach(box);
     tg_poll_close(box);
+    tg_poll_close_sender(box);
     tg_ringer_close(&box->tx.ringer);
     tg_ringer_close(&box->rx.ringer);
     for (uint64_t i = 1; i <= TG_CLAIMS_MAX; i++) {

@@ -16,6 +16,7 @@
 #include "mailbox/mailbox.h"
 #include "mailbox/policy/policy.h"
 #include "mailbox/poll.h"
+#include "mailbox/request.h"
 #include "mailbox/said.h"
 #include "mailbox/sight.h"
 #include "mailbox/way.h"
@@ -58,9 +59,11 @@ struct tg_sender {
     const struct tg_book *ringing;
     uint32_t held_by; /* ... slot + 1 of one that leaves no room, 0 nobody; and its number */
     uint32_t held_number;
-    bool was_alone;   /* when its link was made there was no other */
-    uint64_t max_sum; /* bytes of the mailbox's links when last counted ... */
-    uint64_t added;   /* ... and added by this link since */
+    bool was_alone;       /* when its link was made there was no other */
+    uint64_t max_sum;     /* bytes of the mailbox's links when last counted ... */
+    uint64_t added;       /* ... and added by this link since */
+    struct tg_poll *poll; /* NULL until it is asked for its descriptor */
+    uint32_t poll_epoch;  /* the last one given */
 };
 
 /* ---- the receiving side */
@@ -91,9 +94,10 @@ struct tg_attached {
     uint64_t from_key;        /* tg_key() of it; "": 0 */
     /* scratch of a look, valid while it is the present one: see returned.c */
     uint32_t look;
-    uint32_t n_returned; /* entries that were returned, ... */
-    uint32_t n_passed;   /* ... those that were only passed over, ... */
-    bool waits;          /* ... and one of them is another receiver's to take first */
+    uint32_t n_returned;    /* entries that were returned, ... */
+    uint32_t n_passed;      /* ... those that were only passed over, ... */
+    bool waits;             /* ... and one of them is another receiver's to take first */
+    struct tg_poll_out out; /* its sender's FIFO, in an event loop */
 };
 
 struct tg_user_bells {
@@ -119,6 +123,7 @@ struct tg_receiver {
     uint32_t served; /* messages taken from it in a row */
     uint32_t users_seen;
     uint32_t want_note;             /* sleeps of the senders' front already rung for */
+    uint32_t arms_note;             /* ... and epochs of senders in event loops */
     int64_t parked_ns;              /* when one that was set aside was tried again */
     struct tg_box_entry *too_often; /* found by this look, for dead_letter.c */
     struct tg_box_entry *serving;   /* a returned one that must stay where it is */
@@ -263,7 +268,6 @@ static inline bool tg_box_may_take(const struct tg_box *box)
     const uint64_t owner = TG_OWNER(tg_load_acquire(&box->main.head->owner));
     return owner == 0 || owner == box->me;
 }
-/* Whether its owner, as last seen, lets this process receive. */
 /* The bytes of a message; of none, either may be NULL, which memcpy() must not be given. */
 /* Of the short ways: used in two places, and as fast in each as if it were used in one. */
 #define TG_INLINE static inline __attribute__((always_inline))
@@ -432,10 +436,15 @@ bool tg_link_look(struct tg_root *root, const struct tg_box_view *view, int fd, 
 
 /* Take one room: 0, -EAGAIN full; watch (may be NULL) gets the lives that hold unused room. */
 int tg_room_take(struct tg_box *box, struct tg_waitset *watch);
-/* For a receiver: whether the front of the queue shall be woken for what is free. */
+/* For a receiver: how many are free; whether the front of the queue shall be woken for them. */
+int64_t tg_room_left(const struct tg_box *box);
 bool tg_room_is_enough(const struct tg_box *box);
 /* Give a room that was taken and not used back. */
 void tg_room_give_back(struct tg_box *box);
+/* Whether one could be taken now; what the dead had is given back for it. */
+bool tg_room_is_free(struct tg_box *box);
+/* The next link from *row on whose sender holds room that it has not used. */
+bool tg_room_holder(struct tg_box *box, uint32_t *row, uint64_t *ret_owner);
 /* Before a sleep for room: stand in the queue and fill the waitset. 1: look again first. */
 int tg_room_queue(struct tg_box *box, struct tg_waitset *set);
 /* Leave the queue, having got room or given up; the next one is told. */
@@ -456,7 +465,9 @@ int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void 
 bool tg_sender_is_handed_out(struct tg_box *box);
 /* Tell the receiver whose turn it is. After the commit. */
 void tg_sender_ring(struct tg_box *box, bool always);
-/* Spin for a while, if a receiver runs on another processor: whether it is ready now. */
+/* Whether the own link has room, as far as it alone counts. */
+bool tg_sender_link_has_room(struct tg_box *box);
+/* send_spin.c: spin for a while, if a receiver runs on another processor: whether it is ready now. */
 bool tg_sender_spin(struct tg_box *box, bool (*ready)(struct tg_box *box));
 /* Sleep until a receiver may have freed room. 0, -ETIMEDOUT, -EINTR, -ECANCELED. */
 int tg_sender_sleep(struct tg_box *box, int64_t deadline, uint32_t interrupts,
@@ -505,6 +516,8 @@ struct tg_offering {
 /* The reservation is whole: offer it and wait for the verdict. */
 int tg_rendezvous_send(struct tg_box *box, const struct tg_offering *o, int64_t deadline,
                        uint32_t interrupts);
+/* Whether some receiver waits, so that an offer would be taken. */
+bool tg_rendezvous_is_awaited(struct tg_box *box);
 /* Whether every message taken from the own link is finished. */
 bool tg_rendezvous_all_finished(struct tg_box *box);
 /* Whether the last offer has its verdict. */
@@ -666,28 +679,6 @@ bool tg_take_hint(struct tg_box *box);
 bool tg_take_hint_any(struct tg_box *box);
 /* The same of the links of higher lanes than that one's. */
 bool tg_take_hint_above(struct tg_box *box, const struct tg_attached *at);
-
-/* ---- request.c; token held unless said */
-
-/* Whether a message is a request. */
-bool tg_request_is(const struct tg_said *said);
-/* Whether it is a message the present call wants: one of another call's replies is none. */
-bool tg_request_is_reply(const struct tg_take *take, const struct tg_said *said);
-/* A request that came back and is not to be handed out again. state: of its entry. */
-bool tg_request_is_over(const struct tg_box *box, const struct tg_said *said, uint32_t state);
-/* Before a message that was copied out or is thrown away leaves the mailbox: if it is a request, note who
- * answers it, or that nobody does. */
-void tg_request_keep(struct tg_box *box, struct tg_take *take, bool thrown_away);
-/* The same of one whose entry it has, CLAIMED by this receiver. */
-void tg_request_leave(struct tg_box *box, struct tg_take *take, bool thrown_away);
-/* Who waits for a reply looks again, when the token is given back. */
-void tg_request_tell(struct tg_box *box);
-/* The same at once; no token held. */
-void tg_request_tell_now(struct tg_box *box);
-/* 0 while somebody may answer; -EOWNERDEAD, -EIDRM, ... No token, any thread. */
-int tg_request_check(struct tg_box *box, const uint64_t where[2]);
-/* The set has the own bells: add what ends the wait for the reply. False: look again. */
-bool tg_request_may_sleep(struct tg_box *box, const uint64_t where[2], struct tg_waitset *set);
 
 /* ---- dead_letter.c */
 

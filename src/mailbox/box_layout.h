@@ -188,9 +188,12 @@ struct tg_box_row {
     tg_a64 grant;   /* rendezvous: {offer:32, gen:16, slot:16} "I am deciding" */
     tg_a64 verdict; /* rendezvous: {offer:32, TG_TAKEN or TG_REFUSED} */
     tg_a64 dropped; /* {next:32, dropped:32} of drop-oldest */
-    uint8_t unused[72];
+    uint8_t unused[32];
+    tg_a32 rung; /* {epoch:31, 1 ended}: the ring of its sender in an event loop; the holder */
+    uint8_t unused1[36];
 };
 
+_Static_assert(offsetof(struct tg_box_row, rung) == 88, "format: row rung");
 _Static_assert(sizeof(struct tg_box_row) == 128, "format: row");
 
 #define TG_TAKEN 1u
@@ -351,7 +354,8 @@ struct tg_room_head {
     tg_a32 next_ticket; /* atomic add */
     tg_a32 queued;      /* ticket of one that queues, 0 nobody; any sender, a hint */
     tg_a32 wish;        /* rooms the front wants at a time; the front, before want */
-    uint8_t unused2[48];
+    tg_a32 arms;        /* epochs of senders in event loops begun; atomic add. Partner: receivers */
+    uint8_t unused2[44];
 };
 
 _Static_assert(offsetof(struct tg_room_head, word) == 64, "format: room word");

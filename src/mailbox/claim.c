@@ -64,8 +64,8 @@ void tg_claims_free_room(struct tg_box *box, struct tg_attached *at, uint64_t he
     }
 }
 
-static __attribute__((noinline)) void ring_link_slow(const struct tg_box *box,
-                                                     struct tg_attached *at, bool always)
+static __attribute__((noinline)) void ring_link_slow(struct tg_box *box, struct tg_attached *at,
+                                                     bool always)
 {
     const struct tg_link_head *head = at->reader.head;
     if (tg_reader_refresh(&at->reader) < 0) {
@@ -82,13 +82,15 @@ static __attribute__((noinline)) void ring_link_slow(const struct tg_box *box,
     const uint32_t wanted = tg_load_relaxed(&head->want);
     if (always || box->link_capacity == TONG_UNBOUNDED || used > box->link_capacity ||
         box->link_capacity - used >= wanted) {
-        at->waits_note = waits;
         (void)tg_add(&at->row->bell, 1);
         tg_sys_futex_wake(&at->row->bell, INT_MAX);
+        if (tg_poll_ring_sender(box, at, always)) {
+            at->waits_note = waits;
+        }
     }
 }
 
-static inline void ring_link(const struct tg_box *box, struct tg_attached *at, bool always)
+static inline void ring_link(struct tg_box *box, struct tg_attached *at, bool always)
 {
     at->ring_due = false;
     if (at->reader.foreign != NULL || tg_load_acquire(&at->reader.head->waits) != at->waits_note) {
@@ -117,6 +119,11 @@ void tg_claims_ring(struct tg_box *box)
         rx->want_note = want;
         (void)tg_add(&box->main.head->room, 1);
         tg_sys_futex_wake(&box->main.head->room, INT_MAX);
+    }
+    /* acquire: what they armed was stored before it. */
+    const uint32_t arms = tg_load_acquire(&box->room->arms);
+    if (arms != rx->arms_note && tg_poll_ring_senders(box)) {
+        rx->arms_note = arms;
     }
     rx->ring_one = NULL;
     rx->ring_due = false;

@@ -85,6 +85,7 @@ static void set_row(struct tg_box *box, struct tg_attached *at)
     /* What was dropped on the links before stays counted. */
     tg_store_relaxed(&row->dropped, first >> 32 << 32 | (uint32_t)tg_load_relaxed(&row->dropped));
     tg_store_relaxed(&row->done, done);
+    tg_store_relaxed(&row->rung, UINT32_C(0));
     if (box->capacity != 0 && !box->everyone && (int32_t)(done - old) > 0) {
         tg_claims_note_done(box, done - old);
     }
@@ -108,6 +109,7 @@ static void drop(struct tg_box *box, struct tg_attached *at)
     if (rx->ring_one == at) {
         rx->ring_one = NULL;
     }
+    tg_poll_out_close(&at->out);
     tg_reader_detach(&at->reader);
     free(at);
 }

@@ -32,10 +32,6 @@
 #include "mailbox/receive.h"
 #include "mailbox/select.h"
 
-#define MARK_FIFO UINT64_C(1)
-#define MARK_TIMER UINT64_C(2)
-#define MARK_LIFE UINT64_C(4) /* | record number, whose low four bits are 0 */
-#define READY_MOST 16
 #define PATIENCE_NS 1000000 /* for one that has begun to ring */
 #define BEGIN_NS 1000000000 /* tong_fd waits so long for the token */
 
@@ -45,14 +41,6 @@ static struct tg_box_slot *own_slot(const struct tg_box *box)
 }
 
 /* ---- the level */
-
-static void raise_level(struct tg_box *box)
-{
-    struct tg_poll *p = box->poll;
-    if (tg_event_push(p->fifo, false) == 0) {
-        p->own++;
-    }
-}
 
 /* Whether a user's ringers are that far, of those whose words can be loaded. */
 static bool is_ringing(const struct tg_box *box, uint32_t word)
@@ -84,50 +72,6 @@ static bool has_foreign_users(const struct tg_box *box)
 
 /* ---- who is watched */
 
-static void stop_watching(struct tg_poll *p, struct tg_poll_life *life)
-{
-    if (life->fd >= 0) {
-        /* Not by closing alone: a forked child may have it still. */
-        (void)tg_event_remove(p->epoll, life->fd);
-        tg_sys_close(life->fd);
-        life->fd = -1;
-    }
-}
-
-/* A process of another PID namespace has another number here, or none: the back-stop looks after it. */
-static int watch_life(struct tg_box *box, uint64_t id)
-{
-    struct tg_poll *p = box->poll;
-    for (uint32_t i = 0; i < p->n_lives; i++) {
-        if (p->lives[i].id == id) {
-            return 0;
-        }
-    }
-    if (p->n_lives == p->lives_room) {
-        const uint32_t room = p->lives_room == 0 ? 4 : 2 * p->lives_room;
-        void *lives = realloc(p->lives, room * sizeof *p->lives);
-        if (lives == NULL) {
-            return -ENOMEM;
-        }
-        p->lives = lives;
-        p->lives_room = room;
-    }
-    const int32_t pid = tg_life_pid(box->root, id);
-    int fd = pid > 0 ? tg_event_process(pid) : -ESRCH;
-    if (fd >= 0) {
-        const int r = tg_event_add(p->epoll, fd, id | MARK_LIFE);
-        if (r < 0) {
-            tg_sys_close(fd);
-            fd = r;
-        }
-    }
-    if (fd < 0 && fd != -ESRCH && fd != -EINVAL && fd != -ENOSYS) {
-        return fd;
-    }
-    p->lives[p->n_lives++] = (struct tg_poll_life){ .id = id, .fd = fd < 0 ? -1 : fd };
-    return 0;
-}
-
 static bool is_wanted(const struct tg_box *box, uint64_t id, uint64_t owner)
 {
     bool wanted = id == owner;
@@ -145,20 +89,20 @@ static int watch_all(struct tg_box *box, uint64_t owner)
     for (uint32_t i = p->n_lives; i-- > 0;) {
         struct tg_poll_life *life = &p->lives[i];
         if (!is_wanted(box, life->id, owner)) {
-            stop_watching(p, life);
+            tg_poll_stop_watching(p, life);
             *life = p->lives[--p->n_lives];
         } else if (life->over) {
             /* Alive, and yet a death was told: it was another process. */
-            stop_watching(p, life);
+            tg_poll_stop_watching(p, life);
             life->over = false;
         }
     }
-    int r = owner != 0 && owner != box->me ? watch_life(box, owner) : 0;
+    int r = owner != 0 && owner != box->me ? tg_poll_watch_life(box, box->poll, owner) : 0;
     const uint32_t n = tg_load_relaxed(&box->head->n_slots);
     for (uint32_t i = 0; i < n && i < TG_SLOTS_MAX && r == 0; i++) {
         const uint64_t id = tg_load_relaxed(&box->slots[i].owner);
         if (id != 0 && id != box->me) {
-            r = watch_life(box, id);
+            r = tg_poll_watch_life(box, box->poll, id);
         }
     }
     return r;
@@ -192,36 +136,6 @@ static int watch_who_is_there(struct tg_box *box)
 }
 
 /* ---- emptying */
-
-static void next_timer(struct tg_poll *p)
-{
-    const int64_t after = tg_backstop_ns(p->timer_nth++);
-    const bool never = after >= TG_NEVER / 2;
-    p->timer_ns = never ? TG_NEVER : tg_now_ns() + after;
-    (void)tg_event_timer_set(p->timer, never ? 0 : after);
-}
-
-static bool is_timer_due(const struct tg_poll *p)
-{
-    return p->timer_ns != TG_NEVER && tg_now_ns() >= p->timer_ns;
-}
-
-/* Which deaths were told. */
-static bool look_at_lives(struct tg_poll *p)
-{
-    uint64_t marks[READY_MOST];
-    const int n = p->n_lives != 0 ? tg_event_ready(p->epoll, marks, READY_MOST) : 0;
-    bool any = false;
-    for (int k = 0; k < n; k++) {
-        for (uint32_t i = 0; i < p->n_lives && (marks[k] & MARK_LIFE) != 0; i++) {
-            if (p->lives[i].id == (marks[k] & ~MARK_LIFE)) {
-                p->lives[i].over = true;
-                any = true;
-            }
-        }
-    }
-    return any;
-}
 
 /* I1. */
 static void empty(struct tg_box *box)
@@ -290,6 +204,9 @@ static bool arm(struct tg_box *box)
         r = watch_who_is_there(box);
     } while (r > 0);
     give_epoch(box);
+    if (box->capacity == 0) {
+        tg_poll_ring_waiting(box);
+    }
     /* Of somebody who cannot be watched now (no descriptor is left) only the back-stop tells. */
     return is_for_me(box);
 }
@@ -300,8 +217,8 @@ static bool is_as_left(struct tg_box *box)
     struct tg_poll *p = box->poll;
     const uint32_t e = tg_load_relaxed(&own_slot(box)->armed);
     return e != 0 && p->own == 0 && !is_ringing(box, TG_BEGUN(e)) &&
-           !is_ringing(box, TG_ENDED(e)) && !has_foreign_users(box) && !is_timer_due(p) &&
-           !look_at_lives(p);
+           !is_ringing(box, TG_ENDED(e)) && !has_foreign_users(box) && !tg_poll_is_timer_due(p) &&
+           !tg_poll_look_at_lives(p);
 }
 
 /* Behind what was just taken: the next one of its link is there, and nobody else could take it. */
@@ -344,13 +261,13 @@ bool tg_poll_settle(struct tg_box *box, int r)
     }
     bool found = r == 1 && is_more(box);
     if (!found) {
-        (void)look_at_lives(p);
-        if (is_timer_due(p)) {
-            next_timer(p);
+        (void)tg_poll_look_at_lives(p);
+        if (tg_poll_is_timer_due(p)) {
+            tg_poll_next_timer(p);
         }
         empty(box);
         if (tg_box_lock(box, 0) < 0) {
-            raise_level(box); /* its holder is stopped: look again */
+            tg_poll_raise(box->poll); /* its holder is stopped: look again */
             return false;
         }
         found = arm(box);
@@ -358,7 +275,7 @@ bool tg_poll_settle(struct tg_box *box, int r)
         found = found || tg_receive_check(box) < 0;
     }
     if (found && !is_up(box)) {
-        raise_level(box);
+        tg_poll_raise(box->poll);
     }
     return found;
 }
@@ -366,14 +283,14 @@ bool tg_poll_settle(struct tg_box *box, int r)
 void tg_poll_begin(struct tg_box *box)
 {
     struct tg_poll *p = box->poll;
-    if (p == NULL || !is_timer_due(p)) {
+    if (p == NULL || !tg_poll_is_timer_due(p)) {
         return;
     }
     /* The back-stop: look under the token. What nobody told of is counted. */
     box->rx.polls |= 63;
     const uint32_t e = tg_load_relaxed(&own_slot(box)->armed);
     if (e != 0 && p->own == 0 && !is_ringing(box, TG_BEGUN(e)) && !is_ringing(box, TG_ENDED(e)) &&
-        !has_foreign_users(box) && !look_at_lives(p) && tg_receive_hint(box)) {
+        !has_foreign_users(box) && !tg_poll_look_at_lives(p) && tg_receive_hint(box)) {
         (void)tg_add(&box->head->finds, 1);
         p->timer_nth = 0;
     }
@@ -407,74 +324,54 @@ static int make_fifo(struct tg_box *box, int *ret_fd)
 
 static int fill(struct tg_box *box, struct tg_poll *p)
 {
-    p->epoll = tg_event_epoll();
-    if (p->epoll < 0) {
-        return p->epoll;
-    }
-    p->timer = tg_event_timer();
-    if (p->timer < 0) {
-        return p->timer;
-    }
-    int r = tg_event_add(p->epoll, p->timer, MARK_TIMER);
-    if (r == 0) {
-        r = tg_box_lock(box, tg_now_ns() + BEGIN_NS);
-    }
+    int r = tg_box_lock(box, tg_now_ns() + BEGIN_NS);
     if (r < 0) {
         return r == -ETIMEDOUT || r == -EINTR ? -EBUSY : r;
     }
     r = make_fifo(box, &p->fifo);
     tg_box_unlock(box);
     if (r == 0) {
-        r = tg_event_add(p->epoll, p->fifo, MARK_FIFO);
+        r = tg_event_add(p->epoll, p->fifo, TG_POLL_MARK_FIFO);
     }
     return r;
-}
-
-static void free_poll(struct tg_poll *p)
-{
-    for (uint32_t i = 0; i < p->n_lives; i++) {
-        stop_watching(p, &p->lives[i]);
-    }
-    tg_sys_close(p->fifo);
-    tg_sys_close(p->timer);
-    tg_sys_close(p->epoll);
-    free(p->lives);
-    free(p);
 }
 
 void tg_poll_close(struct tg_box *box)
 {
     if (box->poll != NULL) {
-        free_poll(box->poll);
+        tg_poll_free(box->poll);
         box->poll = NULL;
     }
 }
 
 static int make(struct tg_box *box)
 {
-    struct tg_poll *p = calloc(1, sizeof *p);
-    if (p == NULL) {
-        return -ENOMEM;
+    struct tg_poll *p = NULL;
+    int r = tg_poll_make(&p);
+    if (r < 0) {
+        return r;
     }
-    p->epoll = p->fifo = p->timer = -1;
-    const int r = fill(box, p);
+    r = fill(box, p);
     if (r < 0) {
         if (p->fifo >= 0 && tg_box_lock(box, TG_NEVER) == 0) {
             tg_poll_clear_slot(box, box->rx.slot);
             tg_box_unlock(box);
         }
-        free_poll(p);
+        tg_poll_free(p);
         return r;
     }
     box->poll = p;
     /* Every call goes the long way from now on, and so comes to tg_poll_settle(). */
     tg_box_not_simple(box);
-    next_timer(p);
+    tg_poll_next_timer(p);
     return 0;
 }
 
 int tg_box_fd(struct tg_box *box, unsigned what)
 {
+    if (what == TONG_SEND) {
+        return tg_poll_sender_fd(box);
+    }
     if (what != TONG_RECEIVE) {
         return -EINVAL;
     }

@@ -60,7 +60,7 @@ static int open_fifo(int dir, const char *name, uint32_t uid, bool *ret_guarded)
     if (r < 0) {
         return r;
     }
-    if (!S_ISFIFO(st.st_mode) || st.st_uid != uid) {
+    if (!S_ISFIFO(st.st_mode) || (uid != TG_ANY_UID && st.st_uid != uid)) {
         return -EPROTO;
     }
     *ret_guarded = guarded;
@@ -71,6 +71,22 @@ static void forget(struct tg_poll_out *out)
 {
     tg_sys_close(out->fd);
     *out = (struct tg_poll_out){ .fd = -1 };
+}
+
+int tg_poll_out_open(struct tg_poll_out *out, int dir, const char *name, uint32_t uid)
+{
+    const int fd = open_fifo(dir, name, uid, &out->guarded);
+    if (fd >= 0) {
+        out->fd = fd;
+    }
+    return fd < 0 ? fd : 0;
+}
+
+void tg_poll_out_close(struct tg_poll_out *out)
+{
+    if (out->number != 0) { /* all 0 it was never open */
+        forget(out);
+    }
 }
 
 static struct tg_poll_out *place_of(struct tg_ringer *ringer, uint32_t slot)
@@ -247,6 +263,18 @@ static int wake_one(const char *name, unsigned char type, void *arg)
     return 0;
 }
 
+void tg_poll_wake_sender(int dir, const char *name)
+{
+    uint32_t row;
+    uint32_t number;
+    bool guarded = false;
+    tg_fd fd =
+        tg_poll_is_send_name(name, &row, &number) ? open_fifo(dir, name, TG_ANY_UID, &guarded) : -1;
+    if (fd >= 0) {
+        (void)tg_event_push(fd, guarded);
+    }
+}
+
 void tg_poll_wake_all(const struct tg_box_view *view)
 {
     /* Nobody was ever armed: nothing is looked for. (To everyone, the books would say so.) */
@@ -286,6 +314,23 @@ struct sweep {
     bool repair;
 };
 
+/* The same of a link: it has that FIFO while its sender lives. */
+static bool has_sender(const struct sweep *sweep, uint32_t row, uint32_t number)
+{
+    char name[TG_LINK_NAME_SIZE];
+    struct tg_link_head head;
+    struct stat st;
+    tg_link_name(row, name);
+    tg_fd fd = row < TG_LINKS_MAX ? tg_sys_open(sweep->view->dir, name, O_RDONLY | O_NONBLOCK, 0)
+                                  : -ENOENT;
+    if (fd < 0 || tg_sys_fstat(fd, &st) < 0 || tg_sys_pread(fd, &head, sizeof head, 0) < 0) {
+        return fd >= 0 || fd != -ENOENT; /* it cannot be told */
+    }
+    const uint64_t owner = tg_load_relaxed(&head.owner);
+    return tg_load_relaxed(&head.polls) == (number << 1 | TG_POLLS) && owner != 0 &&
+           tg_life_is_alive_of(sweep->root, owner, st.st_uid);
+}
+
 /* The name says of which slot and which use of it: if that is over, it is for ever. */
 static int sweep_one(const char *name, unsigned char type, void *arg)
 {
@@ -293,10 +338,13 @@ static int sweep_one(const char *name, unsigned char type, void *arg)
     uint32_t slot;
     uint32_t number;
     (void)type;
-    if (!is_fifo_name(name, &slot, &number)) {
+    if (tg_poll_is_send_name(name, &slot, &number)) {
+        if (has_sender(sweep, slot, number)) {
+            return 0;
+        }
+    } else if (!is_fifo_name(name, &slot, &number)) {
         return 0;
-    }
-    if (slot < TG_SLOTS_MAX && slot < tg_load_acquire(&sweep->view->head->n_slots)) {
+    } else if (slot < TG_SLOTS_MAX && slot < tg_load_acquire(&sweep->view->head->n_slots)) {
         const struct tg_box_slot *s = &sweep->view->slots[slot];
         /* Its slot's word is older than the name just seen. */
         if (tg_sight_fetch(&sweep->view->sight, s, sizeof *s) < 0) {

@@ -190,6 +190,9 @@ static int queue_and_sleep(struct tg_box *box, struct tg_call *call)
     }
     struct tg_waitset set;
     call->delivery = box->rx.delivery;
+    if (box->capacity == 0) {
+        tg_poll_ring_waiting(box);
+    }
     int r = tg_queue_prepare(box, &set);
     if (r == 1) {
         tg_box_unlock(box);

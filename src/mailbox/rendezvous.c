@@ -123,7 +123,7 @@ static bool withdraw(struct tg_box *box, uint32_t s)
     }
 }
 
-static bool somebody_waits(struct tg_box *box)
+bool tg_rendezvous_is_awaited(struct tg_box *box)
 {
     if (tg_sight_fetch_slots(&box->sight) < 0) {
         return false;
@@ -198,7 +198,7 @@ int tg_rendezvous_send(struct tg_box *box, const struct tg_offering *o, int64_t 
     struct tg_writer *w = &box->tx.writer;
     const bool must_not_wait = deadline == 0;
     if (must_not_wait) {
-        if (!somebody_waits(box)) {
+        if (!tg_rendezvous_is_awaited(box)) {
             tg_writer_abort(w);
             return -EAGAIN;
         }

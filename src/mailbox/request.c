@@ -39,6 +39,8 @@
  * I5  A reply counts if the kernel says that the mailbox's user sent it, or root; others are thrown away, as
  *     late ones are.
  */
+#include "mailbox/request.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>

@@ -202,6 +202,38 @@ int tg_room_take(struct tg_box *box, struct tg_waitset *watch)
     }
 }
 
+bool tg_room_is_free(struct tg_box *box)
+{
+    const struct word w = unpack(tg_load_acquire(&box->room->word));
+    if (!is_full(box, w)) {
+        return true;
+    }
+    if (tg_room_take(box, NULL) < 0) {
+        return false;
+    }
+    tg_room_give_back(box); /* a dead one had it */
+    return true;
+}
+
+bool tg_room_holder(struct tg_box *box, uint32_t *row, uint64_t *ret_owner)
+{
+    if (box->capacity == 0 || box->capacity == TONG_UNBOUNDED) {
+        return false;
+    }
+    const struct word w = unpack(tg_load_acquire(&box->room->word));
+    const uint32_t n = tg_load_acquire(&box->room->n_rows);
+    for (uint32_t i = *row; i < n && i < TG_LINKS_MAX; i++) {
+        const struct tg_room_row *r = &box->room_rows[i];
+        const uint32_t held = count_of(&r->got, w, i, GOT) - count_of(&r->back, w, i, BACK);
+        *ret_owner = tg_load_acquire(&r->owner);
+        if (*ret_owner != 0 && difference(held, tg_load_acquire(&r->sent)) > 0) {
+            *row = i + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Give unused rooms of the own link back until none is left; see give_back below for when. */
 static void give_unused_back(struct tg_box *box, uint32_t used)
 {
@@ -233,12 +265,18 @@ static void nudge(struct tg_box *box, uint32_t link)
     tg_sys_futex_wake(bell, INT_MAX);
 }
 
-bool tg_room_is_enough(const struct tg_box *box)
+int64_t tg_room_left(const struct tg_box *box)
 {
     const struct word w = unpack(tg_load_relaxed(&box->room->word));
     const uint32_t done = (uint32_t)tg_load_relaxed(&box->head->done_total);
     const int32_t used = difference(w.total, done & MASK);
-    return used <= 0 || (int64_t)box->capacity - used >= tg_load_relaxed(&box->room->wish);
+    return (int64_t)box->capacity - (used > 0 ? used : 0);
+}
+
+bool tg_room_is_enough(const struct tg_box *box)
+{
+    const int64_t left = tg_room_left(box);
+    return left == box->capacity || left >= tg_load_relaxed(&box->room->wish);
 }
 
 /* ---- the queue */

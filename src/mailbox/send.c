@@ -26,8 +26,6 @@
 
 #include "mailbox/box.h"
 
-#define SPIN_MOST 1024u
-#define SPIN_LEAST 16u
 #define WANT_NS 2000000 /* how long a sender waits for more room than one message */
 
 /* ---- ringing */
@@ -79,7 +77,7 @@ void tg_sender_ring(struct tg_box *box, bool always)
 
 /* ---- room */
 
-static bool link_has_room(struct tg_box *box)
+bool tg_sender_link_has_room(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
     if (box->link_capacity == TONG_UNBOUNDED) {
@@ -100,7 +98,7 @@ static bool link_has_room(struct tg_box *box)
 
 static bool has_room(struct tg_box *box)
 {
-    if (!link_has_room(box)) {
+    if (!tg_sender_link_has_room(box)) {
         return false;
     }
     struct tg_sender *tx = &box->tx;
@@ -122,7 +120,7 @@ static bool has_room(struct tg_box *box)
 static bool has_room_now(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
-    if (!has_room(box) && box->capacity != TONG_UNBOUNDED && link_has_room(box)) {
+    if (!has_room(box) && box->capacity != TONG_UNBOUNDED && tg_sender_link_has_room(box)) {
         tx->holds_room = tg_room_take(box, NULL) == 0;
         return tx->holds_room;
     }
@@ -207,7 +205,7 @@ static bool prepare_sleep(struct tg_box *box, struct tg_waitset *set,
                           bool (*ready)(struct tg_box *box))
 {
     const bool bounded = box->capacity != TONG_UNBOUNDED && box->capacity != 0;
-    if (bounded && link_has_room(box)) {
+    if (bounded && tg_sender_link_has_room(box)) {
         /* It is the mailbox's room that is wanting. */
         tell_wait(box, true);
         return ready(box) || tg_room_queue(box, set) != 0;
@@ -243,43 +241,7 @@ int tg_sender_sleep(struct tg_box *box, int64_t deadline, uint32_t interrupts,
     return r;
 }
 
-/* ---- spinning, as receive.c does it */
-
-static bool receiver_runs_elsewhere(struct tg_box *box, uint32_t cpu)
-{
-    if (box->everyone) {
-        return tg_everyone_runs_elsewhere(box, cpu);
-    }
-    if (tg_sight_fetch_slots(&box->sight) < 0) {
-        return false;
-    }
-    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
-    for (uint32_t i = 0; i < n && i < 8; i++) {
-        const uint32_t other = tg_load_relaxed(&box->slots[i].cpu);
-        if (tg_load_relaxed(&box->slots[i].owner) != 0 && other != UINT32_MAX && other != cpu) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool tg_sender_spin(struct tg_box *box, bool (*ready)(struct tg_box *box))
-{
-    struct tg_sender *tx = &box->tx;
-    if (!receiver_runs_elsewhere(box, tg_sys_cpu())) {
-        return false;
-    }
-    const uint32_t budget = tx->spin == 0 || tx->sleeps % 16 == 0 ? SPIN_MOST : tx->spin;
-    for (uint32_t i = 0; i < budget; i++) {
-        if (ready(box)) {
-            tx->spin = SPIN_MOST;
-            return true;
-        }
-        tg_pause();
-    }
-    tx->spin = budget / 2 < SPIN_LEAST ? SPIN_LEAST : budget / 2;
-    return false;
-}
+/* ---- waiting for room */
 
 /* A link full again after fewer messages than a quarter of it wants a quarter at a time: else each
  * freed place would wake its sender for one message, a context switch each. */
@@ -469,7 +431,20 @@ static int enter(struct tg_box *box, int64_t timeout_ns, struct call *call)
     }
     call->deadline = tg_deadline(timeout_ns);
     call->interrupts = tg_box_interrupts(box);
-    return enter_gate(box, call);
+    const int entered = enter_gate(box, call);
+    if (entered == 0 && box->tx.poll != NULL) {
+        tg_poll_begin_sender(box);
+    }
+    return entered;
+}
+
+/* r: what the call answers. */
+static void leave(struct tg_box *box, int r)
+{
+    if (box->tx.poll != NULL) {
+        tg_poll_settle_sender(box, r);
+    }
+    tg_gate_leave(&box->tx.gate);
 }
 
 /*
@@ -594,7 +569,7 @@ static int send_parts(struct tg_box *box, const struct tg_parts *parts, int64_t 
         tell(box);
         r = parts->is_kept || parts->ret_where != NULL ? 0 : answer(box);
     }
-    tg_gate_leave(&box->tx.gate);
+    leave(box, r);
     return r;
 }
 
@@ -674,7 +649,7 @@ ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_
     if (sent != 0 && box->capacity != 0) {
         tell(box);
     }
-    tg_gate_leave(&box->tx.gate);
+    leave(box, r);
     return sent != 0 || r >= 0 ? (ssize_t)sent : r;
 }
 
@@ -709,7 +684,7 @@ int tg_box_reserve(struct tg_box *box, size_t len, int64_t timeout_ns, tong_slot
         ret_slot->len = len;
         ret_slot->private_[0] = tx->reservation;
     }
-    tg_gate_leave(&tx->gate);
+    leave(box, r);
     return r;
 }
 
@@ -735,9 +710,9 @@ static void end_reservation(struct tg_box *box, tong_slot *slot)
     slot->private_[0] = 0;
 }
 
-static void leave_reservation(struct tg_box *box)
+static void leave_reservation(struct tg_box *box, int r)
 {
-    tg_gate_leave(&box->tx.gate);
+    leave(box, r);
     if (box->threads) {
         tg_gate_stir(&box->tx.gate);
     }
@@ -756,7 +731,7 @@ int tg_box_abort(struct tg_box *box, tong_slot *slot)
         tg_room_give_back(box);
     }
     end_reservation(box, slot);
-    leave_reservation(box);
+    leave_reservation(box, 0);
     return 0;
 }
 
@@ -795,6 +770,6 @@ int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len)
         r = answer(box);
     }
     end_reservation(box, slot);
-    leave_reservation(box);
+    leave_reservation(box, r);
     return r;
 }

@@ -179,6 +179,7 @@ static bool is_drained(const struct tg_box_head *box_head, const struct tg_box_r
  * first is where the next link of this name goes on (I5). */
 static void make_gone(int dir, const char *name, struct tg_writer *w, struct tg_room_row *row)
 {
+    tg_poll_clear_sender(dir, w->head, w->row);
     if (row != NULL) {
         tg_store_release(&row->sent, w->sequence);
     }
@@ -413,9 +414,10 @@ int tg_sender_get_link(struct tg_box *box)
         tx->writer.keep = UINT64_MAX / 2; /* I4 of give_up.c; and no receiver knows of the others */
     }
     tx->has_link = true;
+    tg_poll_clear_sender(box->dir, tx->writer.head, tx->writer.row);
     tx->was_alone = new_one && search.n_used == 0;
     tg_from_linked(box);
-    tx->is_plain = box->capacity == TONG_UNBOUNDED && box->way == NULL;
+    tx->is_plain = box->capacity == TONG_UNBOUNDED && box->way == NULL && tx->poll == NULL;
     tx->plain_room = box->link_capacity;
     tx->row_known = false;
     tx->note = 0;
@@ -455,6 +457,7 @@ void tg_sender_put_link(struct tg_box *box)
     tx->has_link = false;
     tx->is_plain = false;
     tg_from_unlinked(box);
+    tg_poll_clear_sender(box->dir, w->head, w->row);
     tg_fd fd = tg_sys_open(box->dir, name, O_RDWR, 0);
     struct brief brief;
     if (fd < 0 || read_brief(fd, &brief) < 0 || brief.link_id != w->link_id ||
