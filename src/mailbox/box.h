@@ -268,10 +268,10 @@ static inline bool tg_box_may_take(const struct tg_box *box)
     const uint64_t owner = TG_OWNER(tg_load_acquire(&box->main.head->owner));
     return owner == 0 || owner == box->me;
 }
-/* The bytes of a message; of none, either may be NULL, which memcpy() must not be given. */
 /* Of the short ways: used in two places, and as fast in each as if it were used in one. */
 #define TG_INLINE static inline __attribute__((always_inline))
 
+/* The bytes of a message; of none, either may be NULL, which memcpy() must not be given. */
 static inline void tg_box_copy(void *to, const void *from, size_t len)
 {
     if (len != 0) {
@@ -626,8 +626,7 @@ struct tg_take {
     uint8_t *body; /* of a carried one: memory of this process that data is in, or NULL */
     struct tg_attached *at;
     uint32_t sequence;
-    uint32_t
-        handed; /* how many of its link were handed out before it: where the links carry the same */
+    uint32_t handed; /* of its link before it; where the links carry the same as sequence */
     uint32_t pid;
     uint32_t deliveries;
     uint32_t extension; /* bytes before data */

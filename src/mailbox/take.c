@@ -199,7 +199,9 @@ void tg_take_tell(struct tg_box *box, const struct tg_take *take, const struct t
     info->uid = reader->uid;
     info->gid = tg_load_relaxed(&reader->head->gid);
     info->pid = (int32_t)take->pid;
-    info->verified = TONG_VERIFIED_UID;
+    /* A link's file is its sender's; which link a carried message is of, whoever may put into the queue says. */
+    const bool is_told = box->carry != NULL && (box->mode & 0077) != 0;
+    info->verified = is_told ? 0 : TONG_VERIFIED_UID;
     tg_from_tell_slow(box, take->at, info->sender);
     tg_said_tell(take->extension != 0 ? said : NULL, info);
 }

@@ -7,6 +7,7 @@
 #include <mqueue.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -212,7 +213,31 @@ static void a_limit_of_the_system_is_enospc(void)
     kit_gives(tong_stat(BOX, &status), -ENOENT);
 }
 
+/* Whoever may put into the queue says whose message it is. */
+static void where_a_group_may_send_the_kernel_vouches_for_nobody(void)
+{
+    kit_needs_root();
+    begin();
+    const char *folder = kit_make_folder(0, KIT_ANN, 03770);
+    kit_equal(setenv("TONG_DIR", folder, 1), 0);
+    for (int shared = 0; shared < 2; shared++) {
+        tong_options options = kit_capacity(4);
+        tong_message info = TONG_MESSAGE_INIT;
+        tong_mailbox *box = NULL;
+        uint64_t value = 0;
+        options.mode = shared ? 0660 : 0600;
+        kit_ok(tong_open(BOX, TONG_SEND | TONG_RECEIVE | TONG_CREATE, &options, &box));
+        kit_ok(kit_send_u64(box, 1, 0));
+        kit_gives(tong_receive_with(box, &value, sizeof(value), NULL, 0, &info), sizeof(value));
+        kit_equal(info.verified, shared ? 0 : TONG_VERIFIED_UID);
+        kit_ok(tong_close(box));
+        kit_ok(tong_remove(BOX));
+    }
+    kit_remove_folder(folder);
+}
+
 static const struct kit_test tests[] = {
+    KIT_TEST(where_a_group_may_send_the_kernel_vouches_for_nobody),
     KIT_TEST(what_a_plain_program_sends_is_received),
     KIT_TEST(what_is_sent_a_plain_program_receives),
     KIT_TEST(both_wait_for_each_other),
