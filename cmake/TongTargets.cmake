@@ -76,7 +76,7 @@ endfunction()
 # it speaks TLS; without it, to servers that do not ask for it.
 function(tong_add_nats)
     find_package(OpenSSL 3 QUIET)
-    set(base gate clock sys event name key)
+    set(base arguments gate clock sys event name key)
     list(TRANSFORM base PREPEND "${PROJECT_SOURCE_DIR}/src/base/")
     list(TRANSFORM base APPEND ".c")
     foreach(source IN LISTS base)

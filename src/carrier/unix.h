@@ -145,8 +145,9 @@ struct tg_unix_waiter {
     struct tg_unix_waiter *next;
     struct tg_unix_handle *handle;
     uint64_t ticket;
-    int fd;      /* it sleeps on that, too; -1: it does not */
-    bool drives; /* while it stands in the queue */
+    int fd;          /* it sleeps on that, too; -1: it does not */
+    int64_t look_ns; /* until the next look at another process's mailbox */
+    bool drives;     /* while it stands in the queue */
 };
 
 /* A sender that died. */

@@ -508,25 +508,11 @@ static int open_handle(const struct opening *o, struct tg_unix_handle *h)
     return -EBUSY;
 }
 
-static int check(const char *name, unsigned flags, const tong_options *options)
-{
-    int r = tg_box_check_arguments(flags, options);
-    if (r == 0) {
-        r = tg_name_check(name);
-    }
-    if (r == 0 && options != NULL) {
-        if (options->dead_letter != NULL && strcmp(options->dead_letter, name) == 0) {
-            return -EINVAL;
-        }
-    }
-    return r;
-}
-
 int tg_unix_open(const char *name, unsigned flags, const tong_options *options, bool is_process,
                  tg_handle *ret_handle)
 {
     struct opening o = { .name = name, .options = options, .is_process = is_process };
-    int r = check(name, flags, options);
+    int r = tg_box_check_arguments(name, flags, options);
     if (r == 0) {
         r = tg_root_get((flags & TONG_CREATE) != 0, &o.root);
     }

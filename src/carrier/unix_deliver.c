@@ -23,7 +23,9 @@
 #include "base/kept.h"
 #include "carrier/unix.h"
 
+/* Between looks at what nobody tells of, at most, and the first time. */
 #define LOOK_NS TONG_SEC(1)
+#define FIRST_LOOK_NS TONG_MS(10)
 
 /* ---- the one chosen */
 
@@ -374,6 +376,15 @@ static int watch_of(const struct tg_unix_want *want, int *ret_error)
     return r < 0 ? -1 : r;
 }
 
+/* The other process's death is told at once. That a third one removed its mailbox, while it is in no call, is
+ * told by nobody: it is asked for now and then. */
+static int64_t next_look(struct tg_unix_waiter *me, int64_t deadline)
+{
+    const int64_t until = tg_now_ns() + me->look_ns;
+    me->look_ns = me->look_ns < LOOK_NS ? 2 * me->look_ns : LOOK_NS;
+    return until < deadline ? until : deadline;
+}
+
 static int sleep_(struct tg_unix_handle *h, struct tg_unix_waiter *me,
                   const struct tg_unix_want *want)
 {
@@ -386,13 +397,13 @@ static int sleep_(struct tg_unix_handle *h, struct tg_unix_waiter *me,
     if (watch < 0 && want->peer != NULL && want->peer->sender != NULL) {
         return 0; /* its end is looked at again */
     }
+    const int64_t until = watch >= 0 ? next_look(me, want->deadline_ns) : want->deadline_ns;
     if (box->is_driven) {
-        r = sleep_behind(h, me, watch, want->deadline_ns);
+        r = sleep_behind(h, me, watch, until);
     } else {
-        const struct tg_unix_sleep s = { .deadline_ns = want->deadline_ns,
-                                         .from = want->from,
-                                         .others = { watch, me->fd },
-                                         .n_others = 2 };
+        const struct tg_unix_sleep s = {
+            .deadline_ns = until, .from = want->from, .others = { watch, me->fd }, .n_others = 2
+        };
         box->driver = me;
         r = tg_unix_drive_sleep_with(box, &s);
         box->driver = NULL;
@@ -403,7 +414,7 @@ static int sleep_(struct tg_unix_handle *h, struct tg_unix_waiter *me,
     if (watch >= 0) {
         tg_unix_sender_watched(want->peer->sender);
     }
-    return r;
+    return r == -ETIMEDOUT && until < want->deadline_ns ? 0 : r;
 }
 
 /* What keeps this receiver from receiving. */
@@ -463,7 +474,7 @@ struct tg_unix_message *tg_unix_deliver_next(struct tg_unix_handle *h,
                                              const struct tg_unix_want *want, int *ret_error)
 {
     struct tg_unix_box *box = h->box;
-    struct tg_unix_waiter me = { .handle = h, .fd = -1 };
+    struct tg_unix_waiter me = { .handle = h, .fd = -1, .look_ns = FIRST_LOOK_NS };
     if (want->peer != NULL && want->peer->sender != NULL && want->deadline_ns != 0) {
         const int r = tg_kept_begin();
         me.fd = r < 0 ? r : tg_kept_end(tg_event_counter());

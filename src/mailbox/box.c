@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arguments.h"
 #include "base/name.h"
 
 /* ---- attaching */
@@ -547,37 +548,19 @@ static int find_or_make(struct tg_box *box, const tong_options *options)
     return -EBUSY;
 }
 
-static int check_options(const tong_options *o)
+int tg_box_check_arguments(const char *name, unsigned flags, const tong_options *options)
 {
-    if (o == NULL) {
-        return 0;
-    }
-    const bool bad_capacity = o->capacity > TONG_CAPACITY_MAX && o->capacity != TONG_UNBOUNDED;
-    const bool bad_link =
-        o->link_capacity > TONG_CAPACITY_MAX && o->link_capacity != TONG_UNBOUNDED;
-    if (o->struct_size < sizeof *o || o->owner > TONG_PROCESS || o->full > TONG_DROP_OLDEST ||
-        bad_capacity || bad_link || (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 ||
-        o->max_bytes == 0 || o->by_priority > 1 || o->max_deliveries >= UINT16_MAX ||
-        (o->dead_letter != NULL && o->max_deliveries == 0)) {
-        return -EINVAL;
-    }
     uint32_t delivery = 0;
-    const int r = tg_policy_check(o, &delivery);
-    if (r == 0 && delivery == TONG_EVERYONE && o->capacity != TONG_UNBOUNDED) {
-        return -EOPNOTSUPP; /* whose messages would be counted? */
+    const int r = tg_arguments_check(name, flags, options);
+    if (r < 0 || options == NULL) {
+        return r;
     }
-    return r == 0 && o->dead_letter != NULL ? tg_name_check(o->dead_letter) : r;
-}
-
-int tg_box_check_arguments(unsigned flags, const tong_options *options)
-{
-    const unsigned known = TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL | TONG_FROM_OLDEST;
-    if ((flags & ~known) != 0 || (flags & (TONG_SEND | TONG_RECEIVE)) == 0 ||
-        ((flags & TONG_EXCL) != 0 && (flags & TONG_CREATE) == 0) ||
-        ((flags & TONG_FROM_OLDEST) != 0 && (flags & TONG_RECEIVE) == 0)) {
-        return -EINVAL;
+    const int refused = tg_policy_check(options, &delivery);
+    if (refused < 0) {
+        return refused;
     }
-    return check_options(options);
+    /* To everyone, whose messages would be counted? */
+    return delivery == TONG_EVERYONE && options->capacity != TONG_UNBOUNDED ? -EOPNOTSUPP : 0;
 }
 
 /* A mailbox for other users needs a folder that they can reach. */
@@ -608,14 +591,7 @@ static int open_parts(struct tg_box *box, const tong_options *options)
 int tg_box_open_with(const char *name, unsigned flags, const tong_options *options,
                      const struct tg_opening *how, struct tg_box **ret_box)
 {
-    int r = tg_box_check_arguments(flags, options);
-    if (r == 0) {
-        r = tg_name_check(name);
-    }
-    if (r == 0 && options != NULL && options->dead_letter != NULL &&
-        strcmp(options->dead_letter, name) == 0) {
-        r = -EINVAL; /* it would never leave */
-    }
+    int r = tg_box_check_arguments(name, flags, options);
     if (r < 0) {
         return r;
     }

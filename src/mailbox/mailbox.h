@@ -14,8 +14,8 @@ struct tg_box;
 /* What carries the messages, see way.h; NULL: the links themselves. */
 struct tg_way;
 
-/* What an opening is given, on any carrier: -EINVAL, -ENAMETOOLONG. */
-int tg_box_check_arguments(unsigned flags, const tong_options *options);
+/* What an opening is given, and who shall get the messages: -EINVAL, -ENAMETOOLONG, -EOPNOTSUPP. */
+int tg_box_check_arguments(const char *name, unsigned flags, const tong_options *options);
 int tg_box_open(const struct tg_way *way, const char *name, unsigned flags,
                 const tong_options *options, struct tg_box **ret_box);
 int tg_box_close(struct tg_box *box);

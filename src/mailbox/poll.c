@@ -23,7 +23,6 @@
 #include "mailbox/poll.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -32,7 +31,6 @@
 #include "mailbox/receive.h"
 #include "mailbox/select.h"
 
-#define PATIENCE_NS 1000000 /* for one that has begun to ring */
 #define BEGIN_NS 1000000000 /* tong_fd waits so long for the token */
 
 static struct tg_box_slot *own_slot(const struct tg_box *box)
@@ -43,7 +41,7 @@ static struct tg_box_slot *own_slot(const struct tg_box *box)
 /* ---- the level */
 
 /* Whether a user's ringers are that far, of those whose words can be loaded. */
-static bool is_ringing(const struct tg_box *box, uint32_t word)
+static bool is_ringing(struct tg_box *box, uint32_t word)
 {
     bool any = false;
     for (uint32_t i = 0; i < box->n_users; i++) {
@@ -55,7 +53,7 @@ static bool is_ringing(const struct tg_box *box, uint32_t word)
 }
 
 /* Whether a byte is in the FIFO for certain. */
-static bool is_up(const struct tg_box *box)
+static bool is_up(struct tg_box *box)
 {
     const uint32_t e = tg_load_relaxed(&own_slot(box)->armed);
     return box->poll->own != 0 || (e != 0 && is_ringing(box, TG_ENDED(e)));
@@ -152,17 +150,7 @@ static void empty(struct tg_box *box)
     if (known_empty) {
         return;
     }
-    uint32_t bytes = (uint32_t)tg_event_drain(p->fifo);
-    const int64_t until = tg_now_ns() + PATIENCE_NS;
-    while (e != 0 && bytes <= p->own && is_ringing(box, TG_BEGUN(e)) && tg_now_ns() < until) {
-        (void)sched_yield();
-        bytes += (uint32_t)tg_event_drain(p->fifo);
-    }
-    /* Its byte came between the two looks. */
-    if (e != 0 && bytes <= p->own && is_ringing(box, TG_ENDED(e))) {
-        (void)tg_event_drain(p->fifo);
-    }
-    p->own = 0;
+    tg_poll_empty(p, e, is_ringing, box);
 }
 
 /* ---- arming */

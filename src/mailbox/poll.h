@@ -98,6 +98,10 @@ int tg_poll_make(struct tg_poll **ret_poll);
 void tg_poll_free(struct tg_poll *p);
 /* Readable from now on. */
 void tg_poll_raise(struct tg_poll *p);
+/* Empty the FIFO. epoch: the one that was armed until just now, 0 none: of a ring of it that has begun the byte
+ * is waited for. is_ringing: whether a ringer's word is that one. */
+void tg_poll_empty(struct tg_poll *p, uint32_t epoch,
+                   bool (*is_ringing)(struct tg_box *box, uint32_t word), struct tg_box *box);
 /* The back-stop: set it, anew and further each time; has it gone off? */
 void tg_poll_next_timer(struct tg_poll *p);
 bool tg_poll_is_timer_due(const struct tg_poll *p);

@@ -32,15 +32,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/event.h"
 #include "mailbox/box.h"
 
-#define PATIENCE_NS 1000000 /* for one that has begun to ring */
-#define TRIES 16u           /* names that another user may have taken */
+#define TRIES 16u /* names that another user may have taken */
 
 static void fifo_name(uint32_t row, uint32_t number, char ret_name[TG_POLL_NAME_SIZE])
 {
@@ -196,17 +194,7 @@ static void empty(struct tg_box *box)
         /* Partner: the fence of tg_poll_ring_sender. It sees the 0, or what it has begun is seen. */
         tg_fence();
     }
-    uint32_t bytes = (uint32_t)tg_event_drain(p->fifo);
-    const int64_t until = tg_now_ns() + PATIENCE_NS;
-    while (e != 0 && bytes <= p->own && is_ringing(box, TG_BEGUN(e)) && tg_now_ns() < until) {
-        (void)sched_yield();
-        bytes += (uint32_t)tg_event_drain(p->fifo);
-    }
-    /* Its byte came between the two looks. */
-    if (e != 0 && bytes <= p->own && is_ringing(box, TG_ENDED(e))) {
-        (void)tg_event_drain(p->fifo);
-    }
-    p->own = 0;
+    tg_poll_empty(p, e, is_ringing, box);
 }
 
 /* ---- who is watched (I5) */

@@ -395,6 +395,23 @@ int tg_root_lock(struct tg_root *root, bool wait, int *ret_fd)
     return 0;
 }
 
+/* The length, and last the rights, so that nobody else opens what is not whole, and against the umask. What is
+ * not whole goes. r: what came of the first bytes. */
+static int finish_file(int dir, const char *name, int fd, int r, bool longer, uint64_t size,
+                       uint32_t mode)
+{
+    if (r == 0 && longer) {
+        r = tg_sys_truncate(fd, size);
+    }
+    if (r == 0 && mode != 0600) {
+        r = tg_sys_chmod(fd, mode);
+    }
+    if (r < 0) {
+        (void)tg_sys_unlink(dir, name);
+    }
+    return r;
+}
+
 int tg_file_make(int dir, const char *name, uint64_t size, uint64_t reserved, uint32_t mode,
                  int *ret_fd)
 {
@@ -403,19 +420,11 @@ int tg_file_make(int dir, const char *name, uint64_t size, uint64_t reserved, ui
         return fd;
     }
     int r = tg_sys_allocate(fd, 0, reserved);
-    if (r == 0 && size > reserved) {
-        r = tg_sys_truncate(fd, size);
+    r = finish_file(dir, name, fd, r, size > reserved, size, mode);
+    if (r == 0) {
+        *ret_fd = tg_steal_fd(&fd);
     }
-    /* Last, so that nobody else opens what is not whole, and against the umask. */
-    if (r == 0 && mode != 0600) {
-        r = tg_sys_chmod(fd, mode);
-    }
-    if (r < 0) {
-        (void)tg_sys_unlink(dir, name);
-        return r;
-    }
-    *ret_fd = tg_steal_fd(&fd);
-    return 0;
+    return r;
 }
 
 int tg_file_write(int dir, const char *name, const void *content, size_t len, uint64_t size,
@@ -426,18 +435,11 @@ int tg_file_write(int dir, const char *name, const void *content, size_t len, ui
         return fd;
     }
     int r = tg_sys_pwrite(fd, content, len, 0);
-    if (r == 0 && size > len) {
-        r = tg_sys_truncate(fd, size);
+    r = finish_file(dir, name, fd, r, size > len, size, mode);
+    if (r == 0) {
+        *ret_fd = tg_steal_fd(&fd);
     }
-    if (r == 0 && mode != 0600) {
-        r = tg_sys_chmod(fd, mode);
-    }
-    if (r < 0) {
-        (void)tg_sys_unlink(dir, name);
-        return r;
-    }
-    *ret_fd = tg_steal_fd(&fd);
-    return 0;
+    return r;
 }
 
 uint32_t tg_file_mode(uint32_t mode, bool all_write)

@@ -320,9 +320,9 @@ static void who_waits_when_it_is_removed_is_told(void)
     struct puppet q = starts_as("oq", "Q");
     struct puppet r = starts_as("or", "R");
     kit_ok(sends_to(&q, "P", 1, 0));
-    begins_to(&q, "P", 2, KIT_PATIENCE);
+    begins_to(&q, "P", 2, TONG_FOREVER);
     kit_until_blocked(P, 1);
-    begins_from(&r, "P", KIT_PATIENCE);
+    begins_from(&r, "P", TONG_FOREVER);
     kit_until(puppet_waits(&r));
     kit_ok(tong_remove(P));
     kit_gives(puppet_answer(&q), -EIDRM);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/name.h"
+#include "base/arguments.h"
 #include "base/sys.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/fork.h"
@@ -13,34 +13,11 @@
 
 /* ---- arguments */
 
-static int check_options(const tong_options *o, const char *name)
+static int check_arguments(const char *name, unsigned flags, const tong_options *o)
 {
-    const bool bad_capacity = o->capacity > TONG_CAPACITY_MAX && o->capacity != TONG_UNBOUNDED;
-    const bool bad_link =
-        o->link_capacity > TONG_CAPACITY_MAX && o->link_capacity != TONG_UNBOUNDED;
-    if (o->struct_size < sizeof *o || o->owner > TONG_PROCESS || o->full > TONG_DROP_OLDEST ||
-        bad_capacity || bad_link || (o->mode & ~0666u) != 0 || (o->mode & 0600) != 0600 ||
-        o->max_bytes == 0 || o->by_priority > 1 || o->max_deliveries >= UINT16_MAX ||
-        (o->dead_letter != NULL && o->max_deliveries == 0) ||
-        (o->delivery > TONG_BY_KEY && o->delivery != TONG_EVERYONE && o->delivery != TONG_OWN)) {
-        return -EINVAL;
-    }
-    if (o->dead_letter != NULL) {
-        const int r = tg_name_check(o->dead_letter);
-        return r == 0 && strcmp(o->dead_letter, name) == 0 ? -EINVAL : r;
-    }
-    return 0;
-}
-
-static int check_arguments(const char *name, unsigned flags, const tong_options *options)
-{
-    const unsigned known = TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL | TONG_FROM_OLDEST;
-    if ((flags & ~known) != 0 || (flags & (TONG_SEND | TONG_RECEIVE)) == 0 ||
-        ((flags & TONG_EXCL) != 0 && (flags & TONG_CREATE) == 0) ||
-        ((flags & TONG_FROM_OLDEST) != 0 && (flags & TONG_RECEIVE) == 0)) {
-        return -EINVAL;
-    }
-    return options != NULL ? check_options(options, name) : 0;
+    const bool is_known = o == NULL || o->delivery <= TONG_BY_KEY || o->delivery == TONG_EVERYONE ||
+                          o->delivery == TONG_OWN;
+    return is_known ? tg_arguments_check(name, flags, o) : -EINVAL;
 }
 
 /* What is not here: links have no files, and what chooses is the server. */
