@@ -15,6 +15,8 @@
 void tg_point_pass(void);
 /* Kill this process with SIGKILL at the n-th point from now; 0 never. */
 void tg_point_arm(unsigned long n);
+/* Stop it with SIGSTOP there instead. */
+void tg_point_stop(unsigned long n);
 /* Points passed since the last tg_point_arm(). */
 unsigned long tg_point_count(void);
 /* Told of each system call before it is made, as the source writes it. A positive errno: it is not

@@ -31,6 +31,11 @@
  *     A claim's bytes are in its body, so that they outlive the claimer.
  * I6  The link of a dead one is never taken over: nobody could tell an uncounted message of it from one of
  *     the successor. One that closed its link has counted all.
+ * I7  next and tail say how many, not which. A message that is not counted yet and overtook counted ones of its
+ *     link would, handed out, pass for one of these, and the last of them for nobody's. It stays in the
+ *     stage, and so does what is behind it, until its sender counts it, which takes a few instructions, and
+ *     rings; a dead one's is thrown away. Who sleeps meanwhile looks again after a millisecond, for nobody
+ *     tells of that death; in an event loop the back-stop does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -225,6 +230,24 @@ static bool sender_lives(struct tg_box *box, const struct found *f)
 {
     const uint64_t owner = tg_load_acquire(&f->at->reader.head->owner);
     return owner != 0 && tg_life_is_alive_of(box->root, owner, f->at->reader.uid);
+}
+
+/* Its sender has not counted it, and counted ones are behind it in the queue, for it has a higher priority. */
+static bool overtakes_uncounted(struct found *f)
+{
+    f->next = tg_place_sequence(tg_load_relaxed(&f->at->row->next));
+    if (tg_reader_refresh(&f->at->reader) < 0) {
+        return false;
+    }
+    const uint32_t tail = tg_place_sequence(tg_load_acquire(&f->at->reader.head->tail));
+    return tail == f->head.sequence && (int32_t)(tail - f->next) > 0;
+}
+
+/* I7. */
+static bool is_early(struct tg_box *box, struct found *f)
+{
+    box->carry->early = overtakes_uncounted(f) && sender_lives(box, f);
+    return box->carry->early;
 }
 
 /* Whether it may be handed out. */
@@ -573,13 +596,19 @@ static int serve(struct tg_box *box, struct tg_take *take, struct found *f, int 
 static int take_next(struct tg_box *box, struct tg_take *take)
 {
     struct found f = { .at = NULL };
+    box->carry->early = false;
     int r = look_at_stage(box, &f);
     if (r != 1) {
         return r;
     }
     tg_returned_know(box, f.at);
-    if (f.at->waits) {
-        return 0; /* one before it is left to another receiver */
+    if (f.at->waits || is_early(box, &f)) {
+        return 0; /* one before it is left to another receiver; or I7 */
+    }
+    if (overtakes_uncounted(&f)) {
+        forget_body(box, &f.head);
+        throw_away(box, &f.head);
+        return AGAIN;
     }
     tg_fd fd = -1;
     r = view(box, take, &f, &fd);
@@ -643,8 +672,13 @@ static bool is_for(struct tg_box *box, const struct tg_viewer *viewer)
 uint32_t tg_carried_count(struct tg_box *box, const struct tg_viewer *viewer)
 {
     const uint32_t in_queue = box->way->count(box->carry->fd);
+    struct found f = { .at = NULL };
+    box->carry->early = false;
     if (magic_of(box) == 0) {
         return in_queue;
+    }
+    if (look_at_stage(box, &f) == 1 && is_early(box, &f)) {
+        return 0;
     }
     return in_queue + (tg_select_is_simple(box, viewer) || is_for(box, viewer) ? 1 : 0);
 }

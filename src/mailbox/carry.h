@@ -20,6 +20,7 @@ struct tg_carry {
     struct tg_stage *stage; /* of a receiver, else NULL */
     struct tg_carried *record;
     size_t stage_size;
+    bool early; /* the last look found a message whose sender is about to count it: carried.c, I7 */
     uint8_t *out;      /* of a sender: a record being made */
     uint8_t *reserved; /* and what a reservation is written into */
 };

@@ -174,7 +174,8 @@ bool tg_box_may_sleep(struct tg_box *box, struct tg_waitset *set)
         return false;
     }
     /* I2 */
-    set->soon = set->soon || word == 0 || tg_load_acquire(&box->main.head->state) != word;
+    set->soon = set->soon || word == 0 || tg_load_acquire(&box->main.head->state) != word ||
+                (box->carry != NULL && box->carry->early);
     return alive || set->soon;
 }
 
