@@ -29,7 +29,7 @@ static int which_limit(void)
     return fd < 0 ? fd : -ENOSPC;
 }
 
-int tg_mq_make(const char *name, mode_t mode, uint32_t messages, uint32_t size)
+int tg_mq_make(const char *name, mode_t mode, gid_t group, uint32_t messages, uint32_t size)
 {
     struct mq_attr attr = { .mq_maxmsg = messages, .mq_msgsize = size };
     tg_fd fd = answer(
@@ -43,8 +43,10 @@ int tg_mq_make(const char *name, mode_t mode, uint32_t messages, uint32_t size)
     if (fd < 0) {
         return fd;
     }
+    /* A queue is in no folder that could give it its group. Before it is opened to a group. */
+    int r = mode != 0600 && group != TG_MQ_OWN_GROUP ? tg_sys_chgrp(fd, group) : 0;
     /* Against the umask. */
-    const int r = mode != 0600 ? tg_sys_chmod(fd, mode) : 0;
+    r = r == 0 && mode != 0600 ? tg_sys_chmod(fd, mode) : r;
     if (r < 0) {
         (void)tg_mq_unlink(name);
     }

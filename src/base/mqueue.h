@@ -10,9 +10,10 @@
 
 /* name begins with a slash. O_CLOEXEC and O_NONBLOCK are always added. */
 int tg_mq_open(const char *name, int flags);
-/* Make one, of so many messages of so many bytes. -EEXIST; -ENOSPC: a limit of the system, see
- * tg_mq_limit(). */
-int tg_mq_make(const char *name, mode_t mode, uint32_t messages, uint32_t size);
+/* Make one, of so many messages of so many bytes; with rights beyond its user's it is that group's.
+ * -EEXIST; -ENOSPC: a limit of the system, see tg_mq_limit(). */
+#define TG_MQ_OWN_GROUP ((gid_t)-1)
+int tg_mq_make(const char *name, mode_t mode, gid_t group, uint32_t messages, uint32_t size);
 int tg_mq_unlink(const char *name);
 /* -EAGAIN: it is full. */
 int tg_mq_send(int fd, const void *data, size_t len, unsigned priority);

@@ -81,6 +81,11 @@ int tg_sys_chmod(int fd, mode_t mode)
     return answer(tg_call(fchmod(fd, mode)));
 }
 
+int tg_sys_chgrp(int fd, gid_t group)
+{
+    return answer(tg_call(fchown(fd, (uid_t)-1, group)));
+}
+
 int tg_sys_unlink(int dir, const char *path)
 {
     return answer(tg_call(unlinkat(dir, path, 0)));
@@ -159,7 +164,7 @@ int tg_sys_pwrite(int fd, const void *buf, size_t len, uint64_t off)
         r = tg_call(pwrite(fd, buf, len, (off_t)off));
     } while (r < 0 && errno == EINTR);
     if (r < 0) {
-        return -errno;
+        return errno == EFBIG || errno == EDQUOT ? -ENOSPC : -errno;
     }
     return (size_t)r == len ? 0 : -ENOSPC;
 }

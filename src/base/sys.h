@@ -32,6 +32,7 @@ int tg_sys_fstat(int fd, struct stat *ret_st);
 int tg_sys_stat(int dir, const char *path, struct stat *ret_st);
 int tg_sys_mkdir(int dir, const char *path, mode_t mode);
 int tg_sys_chmod(int fd, mode_t mode);
+int tg_sys_chgrp(int fd, gid_t group);
 int tg_sys_unlink(int dir, const char *path);
 int tg_sys_rmdir(int dir, const char *path);
 /* Fails with -EEXIST if to is there, unless replace. */

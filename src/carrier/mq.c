@@ -46,16 +46,16 @@ static uint32_t queue_mode(uint32_t mode)
     return 0600 | ((mode & 0060) != 0 ? 0020u : 0) | ((mode & 0006) != 0 ? 0002u : 0);
 }
 
-static int make_queue(const char *queue, const tong_options *o, uint32_t *ret_size)
+static int make_queue(const char *queue, const tong_options *o, gid_t group, uint32_t *ret_size)
 {
     const uint32_t beside = sizeof(struct tg_carried) + sizeof(struct tg_attributes);
     const bool fits = o->message_size != 0 && o->message_size <= INLINE_MOST;
     const uint32_t wanted = beside + (fits ? o->message_size : INLINE);
     const uint32_t most = tg_mq_limit("msgsize_max", wanted);
     const uint32_t size = wanted < most ? wanted : most;
-    int r = tg_mq_make(queue, queue_mode(o->mode), o->capacity + SPARE, size);
+    int r = tg_mq_make(queue, queue_mode(o->mode), group, o->capacity + SPARE, size);
     if (r == -ENOSPC) {
-        r = tg_mq_make(queue, queue_mode(o->mode), o->capacity, size);
+        r = tg_mq_make(queue, queue_mode(o->mode), group, o->capacity, size);
     }
     if (r == 0) {
         *ret_size = size;

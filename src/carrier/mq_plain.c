@@ -82,7 +82,8 @@ static int make(const char *name, const tong_options *o)
     const bool said = o != NULL && o->capacity != TONG_UNBOUNDED;
     const uint32_t messages = said ? o->capacity : most < MESSAGES ? most : MESSAGES;
     const uint32_t longest = tg_mq_limit("msgsize_max", SIZE);
-    return tg_mq_make(name, o != NULL ? o->mode : 0600, messages, longest < SIZE ? longest : SIZE);
+    return tg_mq_make(name, o != NULL ? o->mode : 0600, TG_MQ_OWN_GROUP, messages,
+                      longest < SIZE ? longest : SIZE);
 }
 
 static int open_queue(const char *name, unsigned flags, const tong_options *o)

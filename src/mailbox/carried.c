@@ -316,17 +316,29 @@ static void consume(struct tg_box *box, struct found *f)
 
 /* ---- bodies */
 
+/* Made by its sender, or for a claim by a receiver: the mailbox's user or root. */
+static bool is_makers(const struct tg_box *box, const struct tg_attached *at, uint32_t uid)
+{
+    return uid == at->reader.uid || uid == box->dir_uid || uid == 0;
+}
+
 /* The body of a message, checked: its descriptor, or -ENOENT, -EPROTO, ... */
-static int open_body(struct tg_box *box, uint64_t link_id, uint32_t number,
+static int open_body(struct tg_box *box, const struct tg_attached *at, uint32_t number,
                      struct tg_carried *ret_head)
 {
     char name[TG_BODY_NAME_SIZE];
+    struct stat st;
+    const uint64_t link_id = at->reader.link_id;
     tg_carry_body_name(link_id, number, name);
     tg_fd fd = tg_sys_open(box->dir, name, O_RDONLY, 0);
     if (fd < 0) {
         return fd == -ELOOP || fd == -EISDIR || fd == -EACCES ? -EPROTO : fd;
     }
-    const int r = tg_sys_pread(fd, ret_head, sizeof *ret_head, 0);
+    int r = tg_sys_fstat(fd, &st);
+    if (r == 0 && !is_makers(box, at, st.st_uid)) {
+        return -EPROTO;
+    }
+    r = r == 0 ? tg_sys_pread(fd, ret_head, sizeof *ret_head, 0) : r;
     if (r == 0 && is_record(box, ret_head) && ret_head->link_id == link_id &&
         ret_head->sequence == number) {
         return tg_steal_fd(&fd);
@@ -362,7 +374,7 @@ int tg_carried_view_entry(struct tg_box *box, struct tg_take *take,
 {
     struct tg_carried head;
     const uint32_t number = tg_load_relaxed(&entry->number);
-    tg_fd fd = open_body(box, take->at->reader.link_id, number, &head);
+    tg_fd fd = open_body(box, take->at, number, &head);
     if (fd < 0) {
         return fd == -ENOENT ? -EPROTO : fd;
     }
@@ -391,7 +403,7 @@ static int write_body(struct tg_box *box, const struct found *f)
     const size_t len = (size_t)head.extension + head.length;
     head.in_body = 1;
     tg_carry_body_name(head.link_id, head.sequence, name);
-    tg_fd fd = tg_sys_open(box->dir, name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    tg_fd fd = tg_carry_make_body(box->dir, name);
     int r = fd < 0 ? fd : tg_sys_allocate(fd, 0, sizeof head + len);
     if (r == 0) {
         r = tg_sys_pwrite(fd, &head, sizeof head, 0);
@@ -421,7 +433,7 @@ static int view(struct tg_box *box, struct tg_take *take, const struct found *f,
         return 0;
     }
     struct tg_carried head;
-    tg_fd fd = open_body(box, f->head.link_id, f->head.sequence, &head);
+    tg_fd fd = open_body(box, f->at, f->head.sequence, &head);
     if (fd < 0) {
         return fd == -ENOENT ? -EPROTO : fd;
     }

@@ -54,10 +54,12 @@ int tg_carry_make(struct tg_box *box, int dir, const tong_options *o)
 {
     char queue[TG_QUEUE_NAME];
     uint32_t record_size = 0;
+    struct stat st;
     box->way->name(box->id, queue);
-    int r = write_queue_file(dir, queue);
+    int r = tg_sys_fstat(dir, &st);
+    r = r == 0 ? write_queue_file(dir, queue) : r;
     if (r == 0) {
-        r = box->way->make(queue, o, &record_size);
+        r = box->way->make(queue, o, st.st_gid, &record_size);
     }
     return r == 0 ? make_stage(box, dir, record_size) : r;
 }
@@ -71,12 +73,26 @@ void tg_carry_unmake(const struct tg_box *box)
     }
 }
 
+static bool is_of(int fd, uid_t uid)
+{
+    struct stat st;
+    return fd >= 0 && tg_sys_fstat(fd, &st) == 0 && st.st_uid == uid;
+}
+
+/* Others may have put the file there, or named a queue in it that is not theirs: who takes it away may
+ * be root, or its user. */
 void tg_carry_forget_queue(int dir)
 {
     char queue[TG_QUEUE_NAME] = "";
+    struct stat folder;
     tg_fd fd = tg_sys_open(dir, TG_QUEUE_FILE, O_RDONLY, 0);
-    if (fd >= 0 && tg_sys_pread_some(fd, queue, sizeof queue - 1, 0) > 0 &&
-        strncmp(queue, QUEUE_PREFIX, strlen(QUEUE_PREFIX)) == 0) {
+    if (fd < 0 || tg_sys_fstat(dir, &folder) < 0 || !is_of(fd, folder.st_uid) ||
+        tg_sys_pread_some(fd, queue, sizeof queue - 1, 0) <= 0 ||
+        strncmp(queue, QUEUE_PREFIX, strlen(QUEUE_PREFIX)) != 0) {
+        return;
+    }
+    tg_fd opened = tg_mq_open(queue, O_RDONLY);
+    if (is_of(opened, folder.st_uid)) {
         (void)tg_mq_unlink(queue);
     }
 }
@@ -98,6 +114,17 @@ bool tg_carry_is_body(const char *name, uint64_t *ret_link_id)
     }
     *ret_link_id = id;
     return true;
+}
+
+/* What stands there is not this message: a member of the group may have been first. */
+int tg_carry_make_body(int dir, const char *name)
+{
+    int fd = tg_sys_open(dir, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd == -EEXIST) {
+        (void)tg_sys_unlink(dir, name);
+        fd = tg_sys_open(dir, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    }
+    return fd == -EEXIST ? -EPROTO : fd;
 }
 
 struct forget {
@@ -250,7 +277,7 @@ static int make_body(struct tg_box *box, const struct tg_carried *head,
 {
     char name[TG_BODY_NAME_SIZE];
     tg_carry_body_name(head->link_id, head->sequence, name);
-    tg_fd fd = tg_sys_open(box->dir, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    tg_fd fd = tg_carry_make_body(box->dir, name);
     int r = fd < 0 ? fd : fill_body(box, fd, head, parts);
     if (r < 0 && fd >= 0) {
         (void)tg_sys_unlink(box->dir, name);

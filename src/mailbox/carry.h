@@ -42,6 +42,8 @@ void tg_carry_forget_bodies(int dir, uint64_t link_id);
 bool tg_carry_is_body(const char *name, uint64_t *ret_link_id);
 #define TG_BODY_NAME_SIZE 32u
 void tg_carry_body_name(uint64_t link_id, uint32_t number, char ret_name[TG_BODY_NAME_SIZE]);
+/* A new file of that name: its descriptor, or -errno; -EPROTO: another user's is in the way. */
+int tg_carry_make_body(int dir, const char *name);
 
 /* The sending side: room is taken and the link there. 0, -EAGAIN: the queue is full, -ENOSPC, ... */
 struct tg_parts {

@@ -26,8 +26,9 @@ struct tg_way {
     void (*defaults)(tong_options *options);
     /* The name of the queue of a mailbox. */
     void (*name)(const uint8_t box_id[16], char ret_name[TG_QUEUE_NAME]);
-    /* Make it, for these options. *ret_size: bytes of the longest record. -ENOSPC: a limit. */
-    int (*make)(const char *queue, const tong_options *options, uint32_t *ret_size);
+    /* Make it, for these options; others who may send are of this group. *ret_size: bytes of the longest
+     * record. -ENOSPC: a limit. */
+    int (*make)(const char *queue, const tong_options *options, gid_t group, uint32_t *ret_size);
     /* A descriptor of it; flags: TONG_SEND, TONG_RECEIVE. -ENOENT. */
     int (*open)(const char *queue, unsigned flags);
     /* 0; -EAGAIN: it is full. */
