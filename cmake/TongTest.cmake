@@ -116,6 +116,11 @@ function(tong_add_carrier_tests)
             set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT "TONG_CARRIER=${carrier}:")
             if(carrier STREQUAL "mq")
                 set_property(TEST ${test} APPEND PROPERTY RESOURCE_LOCK mqueue) # one limit for a user
+            elseif(carrier STREQUAL "nats")
+                add_dependencies(test_conformance_${name} tong_nats) # loaded, not linked
+                # A sanitizer's own dlopen does not look where the program's RUNPATH says.
+                set_property(TEST ${test} APPEND PROPERTY
+                    ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:tong_nats>")
             endif()
         endforeach()
     endforeach()
