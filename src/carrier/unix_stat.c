@@ -171,10 +171,8 @@ int tg_unix_parties(const char *name, tong_parties_fn *each, void *arg)
     struct tg_root *root;
     struct tg_unix_place place;
     int r = tg_name_check(name);
-    if (r == 0) {
-        r = tg_root_get(false, &root);
-    }
-    if (r < 0) {
+    r = r == 0 ? tg_root_get(false, &root) : r;
+    if (r != 0) {
         return r;
     }
     r = tg_unix_place_open(root, name, false, &place);

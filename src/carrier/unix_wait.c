@@ -9,6 +9,7 @@
  * readable for what a client says beside its messages, until a receive call has read that.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -324,9 +325,7 @@ static int set_policy(struct tg_unix_box *box, uint32_t delivery, const char *po
         return box->ended;
     }
     char name[TONG_POLICY_MAX] = { 0 };
-    if (policy != NULL) {
-        memcpy(name, policy, strlen(policy));
-    }
+    (void)snprintf(name, sizeof name, "%s", policy != NULL ? policy : "");
     box->policy = tg_policy_of(delivery);
     box->own = tg_policy_find_own(name);
     box->chosen = 0;

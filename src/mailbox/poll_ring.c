@@ -324,7 +324,7 @@ static bool has_sender(const struct sweep *sweep, uint32_t row, uint32_t number)
     tg_fd fd = row < TG_LINKS_MAX ? tg_sys_open(sweep->view->dir, name, O_RDONLY | O_NONBLOCK, 0)
                                   : -ENOENT;
     if (fd < 0 || tg_sys_fstat(fd, &st) < 0 || tg_sys_pread(fd, &head, sizeof head, 0) < 0) {
-        return fd >= 0 || fd != -ENOENT; /* it cannot be told */
+        return fd != -ENOENT; /* it cannot be told */
     }
     const uint64_t owner = tg_load_relaxed(&head.owner);
     return tg_load_relaxed(&head.polls) == (number << 1 | TG_POLLS) && owner != 0 &&

@@ -408,8 +408,10 @@ int tg_poll_sender_fd(struct tg_box *box)
     if (r < 0) {
         return r == -EAGAIN ? -EBUSY : r;
     }
-    r = box->tx.poll != NULL ? 0 : make(box);
-    const int fd = r == 0 ? box->tx.poll->epoll : r;
+    if (box->tx.poll == NULL) {
+        r = make(box);
+    }
+    const int fd = box->tx.poll != NULL ? box->tx.poll->epoll : r;
     tg_gate_leave(&box->tx.gate);
     return fd;
 }

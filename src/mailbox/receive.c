@@ -168,7 +168,7 @@ static int why_it_ends(const struct tg_call *call)
 
 static bool may_sleep_beside(const struct tg_call *call, struct tg_waitset *set)
 {
-    if (call->where == NULL) {
+    if (call->peer == NULL || call->where == NULL) {
         return tg_from_may_sleep(call->peer, set);
     }
     /* What interrupts it rings no bell of the mailbox for replies. */

@@ -355,7 +355,7 @@ int tg_reply_open(struct tg_box *box, struct tg_box **ret_reply, char ret_name[T
     r = r == 0 && (box->flags & TONG_SEND) == 0 ? -EBADF : r;
     r = r == 0 && box->everyone ? -EOPNOTSUPP : r; /* whose silence would be an answer? */
     r = r == 0 ? tg_sys_random(drawn, sizeof drawn) : r;
-    if (r < 0) {
+    if (r != 0) {
         return r;
     }
     /* Nobody can have such a name by then but by guessing it. */

@@ -574,7 +574,8 @@ static int send_parts(struct tg_box *box, const struct tg_parts *parts, int64_t 
 }
 
 int tg_box_send_said(struct tg_box *box, const struct tg_said *said, const void *data, size_t len,
-                     int64_t timeout_ns, uint64_t *ret_where)
+                     int64_t timeout_ns,
+                     uint64_t *ret_where) /* NOLINT(readability-non-const-parameter) */
 {
     uint8_t extension[TG_EXTENSION_MOST];
     const struct tg_parts parts = { .extension = extension,
