@@ -39,15 +39,8 @@ same 'a message longer than the server takes at once' "$work/long" "$work/back"
 
 t 'options that a stream has not' 1 '' '*this carrier cannot do that*' \
     "$TONG" create nats:links --link-capacity 3
-# say LINE...: to the server, as a client does.
-say() {
-    exec 5<>"/dev/tcp/127.0.0.1/${TONG_NATS_URL##*:}"
-    printf '%s\r\n' "$@" PING >&5
-    grep -qm 1 PONG <&5
-    exec 5>&-
-}
 foreign='{"name":"taken","subjects":["theirs"]}'
-say 'CONNECT {"verbose":false}' "PUB \$JS.API.STREAM.CREATE.taken ${#foreign}" "$foreign"
+nats_say 'CONNECT {"verbose":false}' "PUB \$JS.API.STREAM.CREATE.taken ${#foreign}" "$foreign"
 t 'another program'\''s stream is in the way' 1 '' '*foreign or damaged*' \
     env TONG_NATS_SPACE=taken "$TONG" create nats:a
 nats_end

@@ -32,12 +32,17 @@ int tg_js_errno(const struct tg_js_answer *answer)
     switch (answer->error) {
     case 0:
         return 0;
+    case TG_JS_ACCOUNT_FULL:
+    case TG_JS_MANY_STREAMS:
+    case TG_JS_MANY_CONSUMERS:
+    case TG_JS_NO_MEMORY:
     case TG_JS_NO_RESOURCES:
     case TG_JS_NO_STORAGE:
     case TG_JS_FULL:
         return -ENOSPC;
     case TG_JS_NOT_ENABLED:
     case TG_JS_OFF:
+    case TG_JS_NO_CLUSTER:
         return -EOPNOTSUPP;
     case TG_JS_NO_STREAM:
     case TG_JS_NO_CONSUMER:
@@ -45,6 +50,7 @@ int tg_js_errno(const struct tg_js_answer *answer)
         return -ENOENT;
     case TG_JS_NOBODY:
     case TG_JS_BUSY:
+    case TG_JS_NO_PEERS:
         return -ENOTCONN;
     default:
         return -EPROTO;

@@ -8,9 +8,14 @@
 /* What a server says when it will not. */
 enum {
     TG_JS_NOBODY = 503, /* nobody is there under this subject: no such stream or consumer */
-    TG_JS_BUSY = 10008, /* no leader now */
+    TG_JS_ACCOUNT_FULL = 10002,
+    TG_JS_NO_PEERS = 10005, /* fewer servers of the cluster are there than are to keep it */
+    TG_JS_BUSY = 10008,     /* no leader now */
     TG_JS_NO_CONSUMER = 10014,
     TG_JS_NO_RESOURCES = 10023,
+    TG_JS_MANY_CONSUMERS = 10026,
+    TG_JS_MANY_STREAMS = 10027,
+    TG_JS_NO_MEMORY = 10028,
     TG_JS_NO_MESSAGE = 10037,
     TG_JS_NOT_ENABLED = 10039,
     TG_JS_NO_STORAGE = 10047,
@@ -19,6 +24,7 @@ enum {
     TG_JS_NO_STREAM = 10059,
     TG_JS_OVERLAP = 10065,
     TG_JS_WRONG_LAST = 10071,
+    TG_JS_NO_CLUSTER = 10074, /* a server alone was asked for replicas */
     TG_JS_OFF = 10076,
     TG_JS_FULL = 10077,
 };

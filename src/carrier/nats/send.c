@@ -399,14 +399,11 @@ static int send_one(struct message *m, struct tg_nats_call *call)
     int r = be_a_sender(box);
     r = r < 0 ? r : set_times(m, call);
     r = r < 0 ? r : try_once(m);
-    while (r == -ENOTCONN && call->timeout_ns != 0) {
+    while (r == -ENOTCONN && call->timeout_ns != 0 && !tg_is_over(call->deadline)) {
         r = tg_nats_reconnect(box, &box->tx, call);
         r = r < 0 ? r : be_a_sender(box);
         r = r < 0 ? r : set_times(m, call);
         r = r < 0 ? r : try_once(m);
-        if (r == -ENOTCONN && tg_is_over(call->deadline)) {
-            return r;
-        }
     }
     if (r != FULL) {
         return r;
