@@ -134,9 +134,21 @@ endfunction()
 
 # tong_add_programs(folder): one program, bin/FOLDER/NAME, for each C file of the folder that has a
 # main; the other files are linked into all of them. Examples are compiled as a user would: in the
-# compiler's own dialect and without feature macros.
+# compiler's own dialect and without feature macros; those whose names begin with uv_ need libuv.
 function(tong_add_programs folder)
     tong_glob(sources ${folder})
+    set(uv "${sources}")
+    list(FILTER uv INCLUDE REGEX "/uv_[a-z_]+\\.c$")
+    if(uv)
+        find_package(PkgConfig QUIET)
+        if(PkgConfig_FOUND)
+            pkg_check_modules(LIBUV QUIET IMPORTED_TARGET libuv)
+        endif()
+        if(NOT LIBUV_FOUND)
+            list(REMOVE_ITEM sources ${uv})
+            message(STATUS "libuv was not found: the examples with it are not built")
+        endif()
+    endif()
     set(programs)
     set(shared)
     foreach(source IN LISTS sources)
@@ -161,6 +173,9 @@ function(tong_add_programs folder)
             target_compile_definitions(${target} PRIVATE _GNU_SOURCE=)
         endif()
         target_link_libraries(${target} PRIVATE tong_flags tong_static)
+        if(source IN_LIST uv)
+            target_link_libraries(${target} PRIVATE PkgConfig::LIBUV)
+        endif()
     endforeach()
 endfunction()
 

@@ -244,13 +244,17 @@ function(tong_add_cli_tests)
 endfunction()
 
 # The examples: each prints what tests/examples/NAME.expected says. Of one that takes a word,
-# tests/examples/NAME.words holds it, to make it short.
+# tests/examples/NAME.words holds it, to make it short. One that was not built is skipped with the reason.
 function(tong_add_example_tests)
     set(folder "${PROJECT_SOURCE_DIR}/tests/examples")
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.c")
     foreach(source IN LISTS sources)
         cmake_path(GET source STEM name)
         set(target examples_${name})
+        if(NOT TARGET ${target} AND name MATCHES "^uv_" AND TONG_EXAMPLES)
+            tong_register(examples.${name} LABELS example COMMAND
+                sh -c "echo 'skipped: libuv (libuv1-dev) was not found'; exit 77")
+        endif()
         if(NOT TARGET ${target})
             continue()
         endif()
