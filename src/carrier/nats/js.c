@@ -65,7 +65,8 @@ int tg_js_post(struct tg_nats_conn *conn, const char *subject, const char *head,
     return tg_nats_publish(conn, subject, reply, head, parts, n_parts);
 }
 
-int tg_js_await_message(const struct tg_js *js, uint64_t reply, struct tg_nats_msg *ret_msg)
+int tg_js_await_one_of(const struct tg_js *js, uint64_t first, uint64_t n,
+                       struct tg_nats_msg *ret_msg)
 {
     const struct tg_nats_wait wait = { .deadline = tg_now_ns() + TG_NATS_PATIENCE_NS,
                                        .cancel_fd = -1 };
@@ -80,14 +81,20 @@ int tg_js_await_message(const struct tg_js *js, uint64_t reply, struct tg_nats_m
         if (r < 0 && r != -ETIMEDOUT) {
             return r;
         }
-        if (r == 0 && tg_nats_reply_of(js->conn, &msg) == reply) {
+        const uint64_t nth = r == 0 ? tg_nats_reply_of(js->conn, &msg) - first : n;
+        if (nth < n) {
             *ret_msg = msg;
-            return 0;
+            return (int)nth;
         }
         if (r == 0 && js->other != NULL) {
             js->other(js->arg, &msg);
         }
     }
+}
+
+int tg_js_await_message(const struct tg_js *js, uint64_t reply, struct tg_nats_msg *ret_msg)
+{
+    return tg_js_await_one_of(js, reply, 1, ret_msg);
 }
 
 int tg_js_await(const struct tg_js *js, uint64_t reply, struct tg_js_answer *ret_answer)

@@ -56,6 +56,10 @@ int tg_js_errno(const struct tg_js_answer *answer);
 int tg_js_await(const struct tg_js *js, uint64_t reply, struct tg_js_answer *ret_answer);
 /* The same of a message as it is. */
 int tg_js_await_message(const struct tg_js *js, uint64_t reply, struct tg_nats_msg *ret_msg);
+/* The same of n answers that may come in any order, the first of them with this number: which one it is, from 0
+ * on, or the error. */
+int tg_js_await_one_of(const struct tg_js *js, uint64_t first, uint64_t n,
+                       struct tg_nats_msg *ret_msg);
 
 /* Put a message into the buffer whose answer has this number. */
 int tg_js_post(struct tg_nats_conn *conn, const char *subject, const char *head,

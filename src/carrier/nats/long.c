@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "carrier/nats/net.h"
+
 #define WINDOW 8u /* pieces under way */
 #define BEAT_NS INT64_C(1000000000)
 
@@ -214,7 +216,7 @@ struct reading {
     const char *owner;
     const struct tg_nats_long *its;
     char *to;
-    uint64_t len; /* read so far */
+    uint64_t size; /* of each piece but the last: that of the first one; 0 not known yet */
     int64_t beat_ns;
     const char *ack;
 };
@@ -240,17 +242,26 @@ static int ask_for_piece(const struct reading *reading, uint64_t i, uint64_t *re
     return tg_js_post(box->rx.conn, api.at, NULL, &part, 1, ret_reply);
 }
 
-/* 0, -EAGAIN: a copy of the stream does not have it (yet), -EPROTO: more than was said. */
-static int keep_piece(struct reading *reading, const struct tg_nats_msg *msg)
+/* Piece i. 0, -EAGAIN: a copy of the stream does not have it (yet), -EPROTO: it has not the length it must have. */
+static int keep_piece(struct reading *reading, uint64_t i, const struct tg_nats_msg *msg)
 {
+    const uint64_t len = reading->its->len;
+    const bool is_last = i + 1 == reading->its->n_pieces;
     if (msg->status == 404 || msg->status == TG_JS_NOBODY) {
         return -EAGAIN;
     }
-    if (msg->status != 0 || msg->len > reading->its->len - reading->len) {
+    if (msg->status != 0 || msg->len > len) {
         return -EPROTO;
     }
-    memcpy(reading->to + reading->len, msg->data, msg->len);
-    reading->len += msg->len;
+    reading->size = i == 0 ? msg->len : reading->size;
+    if (i > 0 && (reading->size == 0 || i > (len - msg->len) / reading->size)) {
+        return -EPROTO;
+    }
+    const uint64_t at = i * reading->size;
+    if (msg->len != (is_last ? len - at : reading->size)) {
+        return -EPROTO;
+    }
+    memcpy(reading->to + at, msg->data, msg->len);
     return 0;
 }
 
@@ -265,10 +276,11 @@ static int beat(struct reading *reading)
     return tg_nats_publish_text(reading->box->rx.conn, reading->ack, NULL, "+WPI");
 }
 
-/* Pieces from..to: how many came before one that is missing, or -errno. */
+/* Pieces from..to: how many of the first are there now, or -errno. Several copies answer, in any order. */
 static int read_some(struct reading *reading, uint64_t from, uint64_t to)
 {
     const struct tg_js js = tg_nats_js(&reading->box->rx);
+    bool is_here[WINDOW] = { false };
     uint64_t first = 0;
     int r = beat(reading);
     for (uint64_t i = from; i < to && r == 0; i++) {
@@ -276,17 +288,49 @@ static int read_some(struct reading *reading, uint64_t from, uint64_t to)
         r = ask_for_piece(reading, i, &reply);
         first = i == from ? reply : first;
     }
-    int n = 0;
-    bool is_whole = true;
-    for (uint64_t i = from; i < to && r == 0; i++) {
+    for (uint64_t i = from; i < to && r >= 0; i++) {
         struct tg_nats_msg msg;
-        r = tg_js_await_message(&js, first + (i - from), &msg);
-        const int kept = r == 0 && is_whole ? keep_piece(reading, &msg) : 0;
-        is_whole = is_whole && kept == 0;
-        n += is_whole;
-        r = kept == -EPROTO ? kept : r;
+        r = tg_js_await_one_of(&js, first, to - from, &msg);
+        const int nth = r;
+        r = r < 0 ? r : keep_piece(reading, from + (uint64_t)nth, &msg);
+        if (r == 0) {
+            is_here[nth] = true;
+        }
+        r = r == -EAGAIN ? 0 : r;
+    }
+    int n = 0;
+    while (n < (int)(to - from) && is_here[n]) {
+        n++;
     }
     return r < 0 ? r : n;
+}
+
+static int note_found(void *arg, const char *subject)
+{
+    (void)subject;
+    *(bool *)arg = true;
+    return 0;
+}
+
+/* A copy did not have piece i: does the stream's leader? 0: then it will come; -ENODATA. */
+static int look_for_piece(const struct reading *reading, uint64_t i)
+{
+    struct tg_nats_box *box = reading->box;
+    struct tg_js js;
+    char stream_at[96];
+    char filter_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text stream = TG_TEXT(stream_at);
+    struct tg_text filter = TG_TEXT(filter_at);
+    bool found = false;
+    add_bulk_stream(&stream, box->server, box->record.id);
+    add_piece(&filter, box->server, box->name, box->record.id, reading->owner);
+    tg_text_add_u64(&filter, i);
+    int r = tg_nats_enter(box->server, &js);
+    if (r == 0) {
+        r = tg_js_list_subjects(&js, stream.at, filter.at, note_found, &found);
+        tg_nats_leave(box->server);
+    }
+    return r < 0 ? r : found ? 0 : -ENODATA;
 }
 
 int tg_nats_read_long(struct tg_nats_box *box, const char *owner, const struct tg_nats_long *its,
@@ -301,20 +345,27 @@ int tg_nats_read_long(struct tg_nats_box *box, const char *owner, const struct t
                                .to = ret_data,
                                .beat_ns = tg_now_ns() + BEAT_NS,
                                .ack = copy.at };
-    const int64_t patience = tg_now_ns() + TG_NATS_PATIENCE_NS;
+    int64_t patience = tg_now_ns() + TG_NATS_PATIENCE_NS;
     uint64_t at = 0;
     while (at < its->n_pieces) {
-        const uint64_t to = its->n_pieces - at < WINDOW / 2 ? its->n_pieces : at + WINDOW / 2;
+        /* The first one alone: it says how long they are. */
+        const uint64_t most = at == 0 ? 1 : WINDOW / 2;
+        const uint64_t to = its->n_pieces - at < most ? its->n_pieces : at + most;
         const int n = read_some(&reading, at, to);
         if (n < 0) {
             return n;
         }
         at += (uint64_t)n;
-        if (n == 0 && (at > 0 || tg_now_ns() > patience || tg_nats_replicas() == 1)) {
-            return -ENODATA;
+        patience = n > 0 ? tg_now_ns() + TG_NATS_PATIENCE_NS : patience;
+        const int r = n > 0 ? 0 : look_for_piece(&reading, at);
+        if (r < 0 || tg_is_over(patience)) {
+            return r < 0 ? r : -ENOTCONN;
+        }
+        if (n == 0) {
+            (void)tg_net_wait(-1, 0, -1, tg_now_ns() + TG_NATS_RETRY_NS);
         }
     }
-    return reading.len == its->len ? 0 : -EPROTO;
+    return its->n_pieces > 0 ? 0 : -EPROTO;
 }
 
 int tg_nats_drop_long(struct tg_nats_box *box, const char *owner)
@@ -329,17 +380,6 @@ int tg_nats_drop_long(struct tg_nats_box *box, const char *owner)
 }
 
 /* ---- the dead */
-
-struct search {
-    bool found;
-};
-
-static int note_found(void *arg, const char *subject)
-{
-    (void)subject;
-    ((struct search *)arg)->found = true;
-    return 0;
-}
 
 int tg_nats_bury_long(struct tg_nats_server *server, const struct tg_js *js, const char *name,
                       const char *id, const struct tg_nats_party *party)
@@ -356,7 +396,7 @@ int tg_nats_bury_long(struct tg_nats_server *server, const struct tg_js *js, con
     tg_nats_subject(&filter, server, 'q', name, id);
     tg_text_add(&filter, ".*.");
     tg_text_add(&filter, owner.at);
-    struct search search = { .found = false };
-    const int r = tg_nats_list_subjects(server, js, id, filter.at, note_found, &search);
-    return r < 0 || search.found ? r : purge(server, js, name, id, owner.at);
+    bool found = false;
+    const int r = tg_nats_list_subjects(server, js, id, filter.at, note_found, &found);
+    return r < 0 || found ? r : purge(server, js, name, id, owner.at);
 }
