@@ -19,6 +19,7 @@
 #include "base/uncancelled.h"
 
 #define MOST_AT_ONCE 16
+#define READS_MOST 256 /* a pipe's 64 KiB, once: others may write meanwhile */
 
 static int answer(long r)
 {
@@ -83,11 +84,11 @@ int tg_event_drain(int fd)
     UNCANCELLED;
     char bytes[256];
     int all = 0;
-    int r;
-    do {
+    int r = -EINTR;
+    for (int reads = 0; reads < READS_MOST && (r == -EINTR || r == (int)sizeof bytes); reads++) {
         r = answer(tg_call(read(fd, bytes, sizeof bytes)));
         all += r > 0 ? r : 0;
-    } while (r == -EINTR || r == (int)sizeof bytes);
+    }
     return all;
 }
 

@@ -15,7 +15,7 @@ int tg_event_fifo(int dir, const char *path, mode_t mode);
 /* One byte into it. -EAGAIN: it is full, -EPIPE: nobody reads. guarded: it may be that nobody reads, and
  * the signal for that is held back; a writer that could read, too, needs no guard. */
 int tg_event_push(int fd, bool guarded);
-/* All that is in it, thrown away: how many bytes. */
+/* All that is in it now, thrown away: how many bytes. */
 int tg_event_drain(int fd);
 
 int tg_event_epoll(void);

@@ -286,6 +286,8 @@ static inline bool tg_box_may_receive(const struct tg_box *box)
 }
 /* The set is full of bells read before: whether to sleep on it. The owner's life is added. */
 bool tg_box_may_sleep(struct tg_box *box, struct tg_waitset *set);
+/* The same of who sleeps on descriptors, which were emptied before, and watches the life of that owner. */
+bool tg_box_may_poll(struct tg_box *box, uint64_t owner);
 /* A receiver's handle was opened: if it is the first one of a new owner, its close is the end. */
 void tg_box_accept(struct tg_box *box);
 

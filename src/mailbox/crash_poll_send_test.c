@@ -269,6 +269,53 @@ static void one_that_takes_over(void)
     crash_all(&scene);
 }
 
+/* ---- room that is given back */
+
+static tong_slot held;
+
+static void hold_while_one_waits(struct crash_stage *s)
+{
+    held = (tong_slot)TONG_SLOT_INIT;
+    crash_open_sender(s);
+    kit_ok(tong_reserve(s->mine, 32, 0, &held));
+    kit_event_set(&s->world->event[2]);
+    kit_event_wait(&s->world->event[3]);
+}
+
+/* It has sent three, and waits: the fourth room is the victim's. */
+static void one_waits_for_it(struct crash_stage *s, struct kit_child *victim)
+{
+    (void)victim;
+    kit_event_wait(&s->world->event[2]);
+    s->helper[1] = kit_spawn(poller, s);
+    kit_until(atomic_load(&s->world->message[18].promised) != 0 && kit_sleeps(s->helper[1].pid));
+    kit_event_set(&s->world->event[3]);
+}
+
+static void give_it_back(struct crash_stage *s)
+{
+    kit_ok(tong_abort(s->mine, &held));
+}
+
+/* Nobody receives: the room alone that came back is what it hears of. (A second one may have taken it.) */
+static void the_fourth_gets_in(struct crash_stage *s)
+{
+    kit_until(s->m != 0 || atomic_load(&s->world->message[19].promised) != 0);
+    all_get_in(s);
+}
+
+static void an_abort(void)
+{
+    const struct crash_scene scene = { .operation = "tong_reserve tong_abort",
+                                       .role = "room holder, a sender in an event loop",
+                                       .options = crash_bounded,
+                                       .ready = hold_while_one_waits,
+                                       .act = give_it_back,
+                                       .meanwhile = one_waits_for_it,
+                                       .finish = the_fourth_gets_in };
+    crash_all(&scene);
+}
+
 /* ---- its end */
 
 static void remove_it(struct crash_stage *s)
@@ -321,7 +368,7 @@ static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_done, 240),         KIT_TEST_LONG(a_close, 240),
     KIT_TEST_LONG(a_rendezvous, 240),   KIT_TEST_LONG(a_sender_in_a_loop, 240),
     KIT_TEST_LONG(one_that_waits, 240), KIT_TEST_LONG(one_that_takes_over, 240),
-    KIT_TEST_LONG(a_remove, 240),
+    KIT_TEST_LONG(a_remove, 240),       KIT_TEST_LONG(an_abort, 240),
 };
 
 KIT_MAIN(tests)

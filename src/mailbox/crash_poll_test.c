@@ -237,10 +237,62 @@ static void a_remove(void)
     crash_all(&scene);
 }
 
+/* ---- it becomes another's */
+
+#define PROCESS kit_name("process")
+
+static void process_and_poller(struct crash_stage *s)
+{
+    tong_options options = kit_options();
+    options.owner = TONG_PROCESS;
+    s->extra = kit_create(PROCESS, &options);
+    start_poller(s);
+}
+
+static void give_to_the_process(struct crash_stage *s)
+{
+    kit_ok(tong_give(s->mine, PROCESS));
+}
+
+/* It receives on, or it knows whose the mailbox is. */
+static void loop_knows_its_owner(struct crash_stage *s)
+{
+    if (s->box == NULL) {
+        s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
+    }
+    const bool given = kit_stat(CRASH_BOX).owner == TONG_PROCESS;
+    kit_true(given || s->killed);
+    if (!given) {
+        crash_end_receiver(s);
+        kit_equal(atomic_load(&s->world->answer[0]), (int)CRASH_END);
+        return;
+    }
+    kit_join(&s->helper[0]);
+    kit_gives(atomic_load(&s->world->answer[0]), -EPERM);
+    crash_drain(s, s->box);
+    kit_ok(tong_give(s->box, NULL));
+}
+
+static void a_give(void)
+{
+    const struct crash_scene scene = { .operation = "tong_give",
+                                       .role = "giver to a process, a receiver in an event loop",
+                                       .options = crash_bounded,
+                                       .before = process_and_poller,
+                                       .ready = crash_own_link,
+                                       .act = give_to_the_process,
+                                       .finish = loop_knows_its_owner };
+    crash_all(&scene);
+}
+
 static const struct kit_test tests[] = {
-    KIT_TEST_LONG(a_send, 240),       KIT_TEST_LONG(a_rendezvous_send, 240),
-    KIT_TEST_LONG(a_return, 240),     KIT_TEST_LONG(a_receiver_in_an_event_loop, 240),
-    KIT_TEST_LONG(a_first_call, 240), KIT_TEST_LONG(a_remove, 240),
+    KIT_TEST_LONG(a_give, 240),
+    KIT_TEST_LONG(a_send, 240),
+    KIT_TEST_LONG(a_rendezvous_send, 240),
+    KIT_TEST_LONG(a_return, 240),
+    KIT_TEST_LONG(a_receiver_in_an_event_loop, 240),
+    KIT_TEST_LONG(a_first_call, 240),
+    KIT_TEST_LONG(a_remove, 240),
 };
 
 KIT_MAIN(tests)

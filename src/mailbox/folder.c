@@ -339,19 +339,11 @@ static void ring_queue_for_user(const struct tg_box_view *view)
     tg_sys_unmap(p, TG_ROOM_SIZE);
 }
 
-static int wake_sender(const char *name, unsigned char type, void *arg)
-{
-    const struct tg_box_view *view = arg;
-    (void)type;
-    tg_poll_wake_sender(view->dir, name);
-    return 0;
-}
-
 static void ring_all_for_user(const struct tg_box_view *view, uint8_t *box)
 {
     ring_receivers_for_user(view);
     tg_poll_wake_all(view);
-    (void)tg_sys_list(view->dir, wake_sender, (void *)(uintptr_t)view);
+    tg_poll_wake_senders(view->dir);
     const uint32_t n = tg_load_acquire(&view->head->n_rows);
     for (uint32_t i = 0; i < n && i < TG_LINKS_MAX; i++) {
         tg_sys_futex_ring_foreign(word_at(box, TG_BOX_ROWS_OFF + i * sizeof(struct tg_box_row) +

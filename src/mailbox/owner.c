@@ -179,6 +179,17 @@ bool tg_box_may_sleep(struct tg_box *box, struct tg_waitset *set)
     return alive || set->soon;
 }
 
+bool tg_box_may_poll(struct tg_box *box, uint64_t owner)
+{
+    uint32_t word;
+    if (check(box, &word) < 0 || word == 0 || tg_sight_fetch_head(&box->sight) < 0) {
+        return false;
+    }
+    /* The owner first: with the same state behind it, it is the one of this state. */
+    return TG_OWNER(tg_load_acquire(&box->main.head->owner)) == owner &&
+           tg_load_acquire(&box->main.head->state) == word;
+}
+
 void tg_box_accept(struct tg_box *box)
 {
     uint64_t mine = box->me;

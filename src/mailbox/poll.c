@@ -17,7 +17,10 @@
  *     the death, that told of it stays, and the descriptor is readable for ever.
  * I3  Every receiver that is not reaped is watched (its claims come back), and the owner. Who joins
  *     behind the look rings; so does everything that rings the first sleeper (tg_queue_nudge_first).
- * I4  An armed receiver stands outside of the queue: it takes when its policy lets one that just came
+ * I4  A byte need not be a ring of the epoch: who ends the mailbox, gives it away or renames it puts one into
+ *     every FIFO. It is emptied as one of a ring; but while such a change goes on, or if it gave the mailbox to
+ *     another owner than the one that is watched, a byte is left in it (tg_box_may_poll).
+ * I5  An armed receiver stands outside of the queue: it takes when its policy lets one that just came
  *     take. Several armed ones are rung all; who finds nothing is armed again.
  */
 #include "mailbox/poll.h"
@@ -135,8 +138,8 @@ static int watch_who_is_there(struct tg_box *box)
 
 /* ---- emptying */
 
-/* I1. */
-static void empty(struct tg_box *box)
+/* I1. is_told: there may be a byte of nobody's ring (I4). */
+static void empty(struct tg_box *box, bool is_told)
 {
     struct tg_poll *p = box->poll;
     const uint32_t e = tg_load_relaxed(&own_slot(box)->armed);
@@ -145,7 +148,7 @@ static void empty(struct tg_box *box)
         /* Partner: the fence of ring_slot. It sees the 0, or what it has begun is seen. */
         tg_fence();
     }
-    const bool known_empty = e != 0 && p->own == 0 && !is_ringing(box, TG_BEGUN(e)) &&
+    const bool known_empty = e != 0 && p->own == 0 && !is_told && !is_ringing(box, TG_BEGUN(e)) &&
                              !is_ringing(box, TG_ENDED(e)) && !has_foreign_users(box);
     if (known_empty) {
         return;
@@ -206,7 +209,7 @@ static bool is_as_left(struct tg_box *box)
     const uint32_t e = tg_load_relaxed(&own_slot(box)->armed);
     return e != 0 && p->own == 0 && !is_ringing(box, TG_BEGUN(e)) &&
            !is_ringing(box, TG_ENDED(e)) && !has_foreign_users(box) && !tg_poll_is_timer_due(p) &&
-           !tg_poll_look_at_lives(p);
+           !tg_poll_is_told(p);
 }
 
 /* Behind what was just taken: the next one of its link is there, and nobody else could take it. */
@@ -249,18 +252,19 @@ bool tg_poll_settle(struct tg_box *box, int r)
     }
     bool found = r == 1 && is_more(box);
     if (!found) {
-        (void)tg_poll_look_at_lives(p);
+        const uint64_t owner = TG_OWNER(tg_load_acquire(&box->main.head->owner));
+        const bool is_told = tg_poll_is_told(p);
         if (tg_poll_is_timer_due(p)) {
             tg_poll_next_timer(p);
         }
-        empty(box);
+        empty(box, is_told);
         if (tg_box_lock(box, 0) < 0) {
             tg_poll_raise(box->poll); /* its holder is stopped: look again */
             return false;
         }
         found = arm(box);
         tg_box_unlock(box);
-        found = found || tg_receive_check(box) < 0;
+        found = found || !tg_box_may_poll(box, owner) || tg_receive_check(box) < 0;
     }
     if (found && !is_up(box)) {
         tg_poll_raise(box->poll);
@@ -278,7 +282,7 @@ void tg_poll_begin(struct tg_box *box)
     box->rx.polls |= 63;
     const uint32_t e = tg_load_relaxed(&own_slot(box)->armed);
     if (e != 0 && p->own == 0 && !is_ringing(box, TG_BEGUN(e)) && !is_ringing(box, TG_ENDED(e)) &&
-        !has_foreign_users(box) && !tg_poll_look_at_lives(p) && tg_receive_hint(box)) {
+        !has_foreign_users(box) && !tg_poll_is_told(p) && tg_receive_hint(box)) {
         (void)tg_add(&box->head->finds, 1);
         p->timer_nth = 0;
     }

@@ -57,6 +57,7 @@ void tg_poll_nudge(struct tg_box *box);
  * if this is the name of one's FIFO. */
 void tg_poll_wake_all(const struct tg_box_view *view);
 void tg_poll_wake_sender(int dir, const char *name);
+void tg_poll_wake_senders(int dir);
 
 /* The FIFO of a slot that is given up: token held. */
 void tg_poll_clear_slot(struct tg_box *box, uint32_t slot);
@@ -108,7 +109,8 @@ bool tg_poll_is_timer_due(const struct tg_poll *p);
 /* Watch for the death of a process, once; no more; which were told? */
 int tg_poll_watch_life(struct tg_box *box, struct tg_poll *p, uint64_t id);
 void tg_poll_stop_watching(struct tg_poll *p, struct tg_poll_life *life);
-bool tg_poll_look_at_lives(struct tg_poll *p);
+/* Whether something tells of itself: a death, noted in `lives`, or a byte in the FIFO. */
+bool tg_poll_is_told(struct tg_poll *p);
 
 /* ---- poll_send.c: a sender */
 

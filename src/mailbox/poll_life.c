@@ -96,13 +96,13 @@ int tg_poll_watch_life(struct tg_box *box, struct tg_poll *p, uint64_t id)
     return 0;
 }
 
-/* Which deaths were told. */
-bool tg_poll_look_at_lives(struct tg_poll *p)
+bool tg_poll_is_told(struct tg_poll *p)
 {
     uint64_t marks[READY_MOST];
-    const int n = p->n_lives != 0 ? tg_event_ready(p->epoll, marks, READY_MOST) : 0;
+    const int n = tg_event_ready(p->epoll, marks, READY_MOST);
     bool any = false;
     for (int k = 0; k < n; k++) {
+        any = any || marks[k] == TG_POLL_MARK_FIFO;
         for (uint32_t i = 0; i < p->n_lives && (marks[k] & TG_POLL_MARK_LIFE) != 0; i++) {
             if (p->lives[i].id == (marks[k] & ~TG_POLL_MARK_LIFE)) {
                 p->lives[i].over = true;
@@ -139,8 +139,10 @@ int tg_poll_make(struct tg_poll **ret_poll)
 
 void tg_poll_free(struct tg_poll *p)
 {
+    /* By closing alone: a forked child has the same epoll, and its parent goes on with it. The one's last close
+     * ends all; what a child keeps open tells nobody anything, for its epoll is asked no more. */
     for (uint32_t i = 0; i < p->n_lives; i++) {
-        tg_poll_stop_watching(p, &p->lives[i]);
+        tg_sys_close(p->lives[i].fd);
     }
     tg_sys_close(p->fifo);
     tg_sys_close(p->timer);

@@ -275,6 +275,18 @@ void tg_poll_wake_sender(int dir, const char *name)
     }
 }
 
+static int wake_one_sender(const char *name, unsigned char type, void *arg)
+{
+    (void)type;
+    tg_poll_wake_sender(*(const int *)arg, name);
+    return 0;
+}
+
+void tg_poll_wake_senders(int dir)
+{
+    (void)tg_sys_list(dir, wake_one_sender, &dir);
+}
+
 void tg_poll_wake_all(const struct tg_box_view *view)
 {
     /* Nobody was ever armed: nothing is looked for. (To everyone, the books would say so.) */

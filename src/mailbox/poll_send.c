@@ -10,9 +10,9 @@
  *     room, and a byte is in: nothing to do       done, fence
  *     armed already, nobody rang: the same        waits (or `arms` of the room) new to me?
  *     armed = 0, fence                              e = armed; 0, or row.rung {e, ended}: done
- *     row.rung {armed, begun}? wait for its byte    row.rung = {e, begun}, fence
- *     empty the FIFO                                armed no longer e: ended, once more
- *     watch who is there                            no room for it: not rung
+ *     row.rung {armed, begun}? wait for its byte    no room for it: not rung
+ *     empty the FIFO                                row.rung = {e, begun}, fence
+ *     watch who is there                            armed no longer e: ended, once more
  *     armed = the next epoch                        a byte into the FIFO; row.rung = {e, ended}
  *     waits + 1, fence
  *     look for room; there is: a byte of one's own
@@ -20,12 +20,15 @@
  * I1  Of the two fences one comes first: who freed room sees the new `waits`, or the sender the room.
  * I2  Nobody believes a ring that has only begun: its ringer may be dead, and the next holder rings.
  * I3  In a mailbox that is bounded as a whole the room that comes free is anybody's, so all that are armed are
- *     rung (`arms` of the room), and one that finds it taken is armed anew.
+ *     rung (`arms` of the room), and one that finds it taken is armed anew. So they are where somebody else holds it
+ *     unused: who comes then watches that one. A sender that gives room back unused rings them by their names
+ *     (tg_poll_wake_senders).
  * I4  At capacity 0 it is a receiver that begins to wait who rings: it looks at `waits` behind its own
  *     `waiting` and a fence.
  * I5  Watched are all receivers, whoever has the token, senders that hold room they have not used, and the owner:
  *     what they had comes free by their death, or by a repair, whose holder rings always.
- * I6  An end settles nothing: what told of it stays, and the descriptor is readable for good.
+ * I6  An end settles nothing: what told of it stays, and the descriptor is readable for good. A change of the
+ *     owner, or of a name, is told by a byte as well: see poll.c, I4.
  *
  * The number of a FIFO is never used twice in a link. One that a dead sender left is cleared away by its
  * successor, or with the link.
@@ -38,7 +41,8 @@
 #include "base/event.h"
 #include "mailbox/box.h"
 
-#define TRIES 16u /* names that another user may have taken */
+#define TRIES                                                                                      \
+    16u /* names that another user may have taken; epochs that a sender may be through meanwhile */
 
 static void fifo_name(uint32_t row, uint32_t number, char ret_name[TG_POLL_NAME_SIZE])
 {
@@ -57,11 +61,17 @@ bool tg_poll_is_send_name(const char *name, uint32_t *ret_row, uint32_t *ret_num
 
 /* ---- who rings; token held */
 
+/* Numbers begin at 1; any other word may be another user's. */
+static bool has_fifo(uint32_t polls)
+{
+    return (polls & TG_POLLS) != 0 && polls >> 1 != 0;
+}
+
 /* A byte into its FIFO. False: no descriptor is left, try again. */
 static bool push(struct tg_box *box, struct tg_attached *at, uint32_t number)
 {
     struct tg_poll_out *out = &at->out;
-    if (out->number != number || out->number == 0) {
+    if (out->number != number) {
         char name[TG_POLL_NAME_SIZE];
         tg_poll_out_close(out);
         fifo_name(at->reader.row, number, name);
@@ -75,6 +85,15 @@ static bool push(struct tg_box *box, struct tg_attached *at, uint32_t number)
     return true;
 }
 
+/* I3. */
+static bool has_shared_room(struct tg_box *box)
+{
+    uint64_t holder;
+    uint32_t row = 0;
+    return box->capacity == TONG_UNBOUNDED || tg_room_left(box) > 0 ||
+           tg_room_holder(box, &row, &holder);
+}
+
 /* What its sender would find. */
 static bool has_room_for(struct tg_box *box, const struct tg_attached *at)
 {
@@ -84,17 +103,17 @@ static bool has_room_for(struct tg_box *box, const struct tg_attached *at)
     const uint32_t tail = tg_place_sequence(tg_load_acquire(&at->reader.head->tail));
     const uint32_t used = tail - tg_load_relaxed(&at->row->done);
     return (box->link_capacity == TONG_UNBOUNDED || (int32_t)(box->link_capacity - used) > 0) &&
-           (box->capacity == TONG_UNBOUNDED || tg_room_left(box) > 0);
+           has_shared_room(box);
 }
 
 bool tg_poll_ring_sender(struct tg_box *box, struct tg_attached *at, bool always)
 {
     const struct tg_link_head *head = at->reader.head;
     tg_a32 *rung = &at->row->rung;
-    for (;;) {
+    for (uint32_t tries = 0; tries < TRIES; tries++) {
         const uint32_t polls = tg_load_acquire(&head->polls);
         const uint32_t e = tg_load_acquire(&head->armed) & TG_EPOCHS;
-        if ((polls & TG_POLLS) == 0 || e == 0 || tg_load_relaxed(rung) == TG_ENDED(e)) {
+        if (!has_fifo(polls) || e == 0 || tg_load_relaxed(rung) == TG_ENDED(e)) {
             return true;
         }
         /* Behind the epoch: it was given when there was none. */
@@ -116,6 +135,7 @@ bool tg_poll_ring_sender(struct tg_box *box, struct tg_attached *at, bool always
         }
         tg_store_release(rung, TG_ENDED(e));
     }
+    return true; /* it is no sender's: nobody is armed anew so often while one looks */
 }
 
 bool tg_poll_ring_senders(struct tg_box *box)
@@ -229,7 +249,7 @@ static void watch_who_is_there(struct tg_box *box)
     if (tg_sight_fetch_slots(&box->sight) < 0) {
         return;
     }
-    (void)tg_poll_look_at_lives(p);
+    (void)tg_poll_is_told(p);
     for (uint32_t i = p->n_lives; i-- > 0;) {
         if (p->lives[i].over || !is_wanted(box, p->lives[i].id)) {
             tg_poll_stop_watching(p, &p->lives[i]);
@@ -276,7 +296,7 @@ static bool is_as_left(struct tg_box *box)
     struct tg_poll *p = box->tx.poll;
     const uint32_t e = armed(box);
     return e != 0 && p->own == 0 && !is_ringing(box, TG_BEGUN(e)) &&
-           !is_ringing(box, TG_ENDED(e)) && !tg_poll_is_timer_due(p) && !tg_poll_look_at_lives(p);
+           !is_ringing(box, TG_ENDED(e)) && !tg_poll_is_timer_due(p) && !tg_poll_is_told(p);
 }
 
 /* The back-stop: it must not have been needed. */
@@ -288,7 +308,7 @@ static void note_timer(struct tg_box *box, bool ready)
     }
     const uint32_t e = armed(box);
     if (ready && e != 0 && p->own == 0 && !is_ringing(box, TG_BEGUN(e)) &&
-        !is_ringing(box, TG_ENDED(e)) && !tg_poll_look_at_lives(p)) {
+        !is_ringing(box, TG_ENDED(e)) && !tg_poll_is_told(p)) {
         (void)tg_add(&box->tx.writer.head->finds, 1);
         p->timer_nth = 0;
     }
@@ -311,9 +331,10 @@ void tg_poll_settle_sender(struct tg_box *box, int r)
     if (is_as_left(box)) {
         return;
     }
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&box->main.head->owner));
     note_timer(box, false);
     empty(box);
-    if (arm(box) || tg_box_check(box) < 0) {
+    if (arm(box) || !tg_box_may_poll(box, owner)) {
         tg_poll_raise(p);
     }
 }

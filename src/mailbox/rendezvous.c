@@ -26,6 +26,7 @@
 #include "mailbox/select.h"
 
 #define LONG_COPY 65536u
+#define OFFERS_MOST 16 /* that a sender may withdraw while one looks */
 #define TRY_NS 1000000 /* a send that must not wait offers for this long */
 
 static uint32_t number_of(uint64_t word)
@@ -326,7 +327,7 @@ static int consume(struct tg_box *box, struct tg_attached *at, struct tg_take *t
 static int see_offer(const struct tg_attached *at, struct offer *ret_offer)
 {
     const struct tg_link_head *head = at->reader.head;
-    for (;;) {
+    for (int tries = 0; tries < OFFERS_MOST; tries++) {
         int r = tg_reader_refresh(&at->reader);
         /* acquire: length and record are those of this offer, or of a later one. */
         const uint64_t offer = tg_load_acquire(&head->offer);
@@ -359,6 +360,7 @@ static int see_offer(const struct tg_attached *at, struct offer *ret_offer)
             return 0;
         }
     }
+    return 0; /* no sender withdraws so often while one looks, unless it wants to keep a receiver busy */
 }
 
 /* All that can fail comes before the verdict: what was taken is this receiver's. */

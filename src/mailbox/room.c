@@ -320,8 +320,12 @@ void tg_room_give_back(struct tg_box *box)
 {
     box->tx.holds_room = false;
     give_unused_back(box, box->tx.writer.sequence);
+    /* Partners: the fence of tg_room_queue, and the one behind `arms` in poll_send.c. */
     tg_fence();
     nudge_front(box);
+    if (tg_load_relaxed(&box->room->arms) != 0) {
+        tg_poll_wake_senders(box->dir);
+    }
 }
 
 static void take_ticket(struct tg_box *box)

@@ -132,9 +132,6 @@ void tg_sender_watch_receivers(struct tg_box *box, struct tg_waitset *set)
     if (tg_sight_fetch_slots(&box->sight) < 0) {
         return;
     }
-    if (tg_sight_fetch_slots(&box->sight) < 0) {
-        return;
-    }
     /* Who repairs on its way to a slot frees room, too. Partner: tg_box_announce. */
     uint64_t holder = tg_load_acquire(&box->head->token) & ~TG_TOKEN_FLAGS;
     const uint32_t n = tg_load_acquire(&box->head->n_slots);

@@ -1,8 +1,9 @@
 /*
  * A sender stopped at any point of a send: what it promised before is received, by now or when it goes on, and
- * nothing comes twice.
+ * nothing comes twice. And a receiver stopped at any point, while another one takes the room that it freed.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -107,7 +108,103 @@ static void over_queues_of_the_kernel(void)
     stop_everywhere("mq:stopped");
 }
 
+/* ---- room that another one takes before who freed it has rung */
+
+struct room {
+    unsigned long n;
+    kit_event opened;
+    kit_event go;
+    kit_event tried;
+    _Atomic int holds;
+};
+
+#define ROOM "room"
+
+static int receive_one(void *arg)
+{
+    struct room *room = arg;
+    uint64_t value = 0;
+    tong_mailbox *box = NULL;
+    kit_ok(tong_open(ROOM, TONG_RECEIVE, NULL, &box));
+    tg_point_stop(room->n);
+    kit_gives(tong_receive(box, &value, sizeof(value), 0), sizeof(value));
+    tg_point_stop(0);
+    kit_event_set(&room->opened);
+    kit_await_death();
+}
+
+static int hold(void *arg)
+{
+    struct room *room = arg;
+    tong_mailbox *box = NULL;
+    tong_slot slot = TONG_SLOT_INIT;
+    kit_ok(tong_open(ROOM, TONG_SEND, NULL, &box));
+    kit_gives(tong_reserve(box, 8, 0, &slot), -EAGAIN); /* it has a link */
+    kit_event_set(&room->opened);
+    kit_event_wait(&room->go);
+    atomic_store(&room->holds, tong_reserve(box, 8, 0, &slot) == 0);
+    kit_event_set(&room->tried);
+    kit_await_death();
+}
+
+static bool is_readable(int fd, int64_t timeout_ns)
+{
+    struct pollfd ready = { .fd = fd, .events = POLLIN };
+    return poll(&ready, 1, (int)(timeout_ns / 1000000)) == 1;
+}
+
+/* One is stopped at the n-th point of a receive; another takes what room there is then, and dies with it when the first
+ * has gone on. The sender in a loop hears of it. */
+static bool room_at(unsigned long n)
+{
+    const tong_options options = kit_capacity(1);
+    struct room *receiver = kit_shared(sizeof(*receiver));
+    struct room *holder = kit_shared(sizeof(*holder));
+    tong_mailbox *box = NULL;
+    siginfo_t info = { 0 };
+    kit_ok(tong_open(ROOM, TONG_SEND | TONG_CREATE | TONG_EXCL, &options, &box));
+    const int fd = tong_fd(box, TONG_SEND);
+    kit_ok(kit_send_u64(box, 1, 0));
+    struct kit_child holds = kit_spawn(hold, holder);
+    kit_event_wait(&holder->opened);
+    kit_gives(kit_send_u64(box, 2, 0), -EAGAIN);
+    receiver->n = n;
+    struct kit_child receives = kit_spawn(receive_one, receiver);
+    kit_until(atomic_load(&receiver->opened) != 0 ||
+              (waitid(P_PID, (id_t)receives.pid, &info, WSTOPPED | WNOWAIT | WNOHANG) == 0 &&
+               info.si_pid == receives.pid));
+    const bool stopped = atomic_load(&receiver->opened) == 0;
+    kit_event_set(&holder->go);
+    kit_event_wait(&holder->tried);
+    kit_ok(kill(receives.pid, SIGCONT));
+    kit_event_wait(&receiver->opened);
+    /* It may have been told already, and found nothing. */
+    int r = is_readable(fd, 0) ? kit_send_u64(box, 2, 0) : -EAGAIN;
+    kit_true(r == 0 || r == -EAGAIN);
+    kit_kill(&holds);
+    while (r == -EAGAIN) {
+        kit_true(is_readable(fd, KIT_PATIENCE));
+        r = kit_send_u64(box, 2, 0);
+    }
+    kit_ok(r);
+    kit_equal(kit_stat(ROOM).backstop_finds, 0);
+    kit_kill(&receives);
+    kit_ok(tong_close(box));
+    kit_ok(tong_remove(ROOM));
+    return stopped;
+}
+
+static void room_taken_before_it_was_told_of_is_told_of_when_its_taker_dies(void)
+{
+    unsigned long n = 1;
+    while (room_at(n)) {
+        n++;
+    }
+    kit_true(n > 5);
+}
+
 static const struct kit_test tests[] = {
+    KIT_TEST_LONG(room_taken_before_it_was_told_of_is_told_of_when_its_taker_dies, 120),
     KIT_TEST_LONG(in_shared_memory, 120),
     KIT_TEST_LONG(over_queues_of_the_kernel, 120),
 };

@@ -476,7 +476,8 @@ bool tg_root_temp_is_dead(struct tg_root *root, const char *name, uint32_t uid)
     return !tg_life_is_alive_of(root, id, uid);
 }
 
-/* What tmpfs says of a folder without an entry. Elsewhere it is another number, and the folder is looked at. */
+/* What tmpfs says of a folder without an entry. Elsewhere an empty one has another number and is looked at; one that
+ * has this number by chance is passed by, until the next visit that finds another. */
 #define TMPFS_EMPTY 40
 
 bool tg_root_temp_is_empty(const struct tg_root *root)

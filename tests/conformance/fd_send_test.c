@@ -421,6 +421,47 @@ static void fd_is_readable_when_room_comes_back_by_a_death(void)
     kit_end(box, BOX);
 }
 
+static void fd_is_readable_when_room_is_given_back(void)
+{
+    needs_it();
+    tong_slot slot = TONG_SLOT_INIT;
+    tong_mailbox *box = create(1);
+    tong_mailbox *sender = kit_open(BOX, TONG_SEND, NULL);
+    tong_mailbox *holder = kit_open(BOX, TONG_SEND, NULL);
+    const int fd = fd_of(sender);
+    for (int closes = 0; closes < 2; closes++) {
+        kit_ok(tong_reserve(holder, 8, 0, &slot));
+        kit_gives(kit_send_u64(sender, 1, 0), -EAGAIN);
+        kit_true(!is_readable(fd));
+        kit_ok(closes ? tong_close(holder) : tong_abort(holder, &slot));
+        kit_true(is_readable(fd));
+        kit_ok(kit_send_u64(sender, 2, 0));
+        kit_true(!is_readable(fd));
+        kit_equal(kit_receive_u64(box), 2);
+    }
+    kit_ok(tong_close(sender));
+    kit_end(box, BOX);
+}
+
+/* Of a change it is told as receivers are. */
+static void fd_falls_when_it_was_told_of_a_change(void)
+{
+    needs_it();
+    tong_options options = kit_options();
+    tong_mailbox *box = create(1);
+    const int fd = fd_of(box);
+    kit_equal(fill(box, fd), 1);
+    for (int i = 0; i < 3; i++) {
+        options.delivery = i % 2 == 0 ? TONG_ANY : TONG_FIRST_COME;
+        kit_ok(tong_set(box, &options, TONG_SET_DELIVERY));
+        kit_gives(kit_send_u64(box, 2, 0), -EAGAIN);
+        kit_true(!is_readable(fd));
+    }
+    (void)kit_receive_u64(box);
+    kit_true(is_readable(fd));
+    kit_end(box, BOX);
+}
+
 static void a_dead_receivers_claims_are_room_when_they_are_done(void)
 {
     needs_it();
@@ -588,6 +629,8 @@ static const struct kit_test tests[] = {
     KIT_TEST(fd_is_readable_while_a_receiver_waits),
     KIT_TEST(both_sides_may_be_in_loops),
     KIT_TEST(fd_is_readable_when_room_comes_back_by_a_death),
+    KIT_TEST(fd_is_readable_when_room_is_given_back),
+    KIT_TEST(fd_falls_when_it_was_told_of_a_change),
     KIT_TEST(a_dead_receivers_claims_are_room_when_they_are_done),
     KIT_TEST(fd_stays_readable_when_the_mailbox_is_removed),
     KIT_TEST(fd_is_readable_when_the_owner_dies),

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -412,6 +413,75 @@ static void fd_is_readable_for_the_claim_of_a_dead_one(void)
     kit_end(box, kit_name("loop"));
 }
 
+static int close_the_parents(void *arg)
+{
+    kit_gives(tong_close(arg), -ECHILD);
+    return 0;
+}
+
+/* How many descriptors stand behind this one. */
+static int behind(int fd)
+{
+    char name[64];
+    char line[256];
+    int n = 0;
+    (void)snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+    FILE *file = fopen(name, "re");
+    kit_true(file != NULL);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        n += strncmp(line, "tfd:", 4) == 0;
+    }
+    (void)fclose(file);
+    return n;
+}
+
+static void a_childs_close_takes_nothing_from_its_parents_descriptor(void)
+{
+    kit_needs(KIT_OTHERS_RECEIVE);
+    tong_mailbox *box = create(4);
+    const int fd = fd_of(box);
+    char byte;
+    kit_ok(kit_send_u64(box, 6, 0));
+    struct kit_child dies = kit_spawn(claim_and_stay, NULL);
+    kit_read_report(&dies, &byte, 1);
+    kit_gives(try_receive(box), -EAGAIN);
+    const int before = behind(fd);
+    struct kit_child closes = kit_spawn(close_the_parents, box);
+    kit_join(&closes);
+    kit_equal(behind(fd), before);
+    kit_true(!is_readable(fd));
+    kit_kill(&dies);
+    wait_readable(fd);
+    kit_gives(try_receive(box), 6);
+    kit_true(!is_readable(fd));
+    kit_end(box, kit_name("loop"));
+}
+
+/* What it is told beside messages: there is nothing, and it is calm again. */
+static void fd_falls_when_it_was_told_of_a_change(void)
+{
+    tong_options options = kit_options();
+    tong_mailbox *box = create(4);
+    const int fd = fd_of(box);
+    for (int i = 0; i < 3; i++) {
+        kit_true(!is_readable(fd));
+        options.delivery = i % 2 == 0 ? TONG_ANY : TONG_FIRST_COME;
+        const int r = tong_set(box, &options, TONG_SET_DELIVERY);
+        if (r == -EOPNOTSUPP) {
+            kit_ok(tong_close(box));
+            (void)tong_remove(kit_name("loop"));
+            kit_skip("%s: a mailbox stays what it is", kit_carrier());
+        }
+        kit_ok(r);
+        kit_gives(try_receive(box), -EAGAIN);
+        is_calm(box, fd);
+        kit_ok(kit_send_u64(box, 6, 0));
+        kit_true(is_readable(fd));
+        kit_gives(try_receive(box), 6);
+    }
+    kit_end(box, kit_name("loop"));
+}
+
 /* ------------------------------------------------------------------ the end */
 
 static void fd_stays_readable_when_the_mailbox_is_removed(void)
@@ -513,6 +583,8 @@ int main(int argc, char **argv)
         KIT_TEST(sleeper_comes_before_one_in_a_loop),
         KIT_TEST(fd_is_readable_when_the_sleeper_before_it_dies),
         KIT_TEST(fd_is_readable_for_the_claim_of_a_dead_one),
+        KIT_TEST(a_childs_close_takes_nothing_from_its_parents_descriptor),
+        KIT_TEST(fd_falls_when_it_was_told_of_a_change),
         KIT_TEST(fd_stays_readable_when_the_mailbox_is_removed),
         KIT_TEST(fd_is_readable_when_it_belongs_to_another_and_when_that_one_dies),
         KIT_TEST(close_takes_the_descriptor_away),

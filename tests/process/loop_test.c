@@ -1,11 +1,13 @@
 /* One event loop with a thousand mailboxes: no edge is lost, and none is false. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kit.h"
@@ -233,9 +235,49 @@ static void sender_makes_no_call_while_nobody_polls(void)
     kit_end(box, kit_name("quiet"));
 }
 
+static void write_word(int fd, off_t at, uint32_t word)
+{
+    kit_equal(pwrite(fd, &word, sizeof(word), at), sizeof(word));
+}
+
+/* docs/format.md: in the head of a link. */
+enum {
+    WAITS = 256,
+    POLLS = 576,
+    ARMED = 580,
+};
+
+/* Its link says that it waits in a loop, with a FIFO of a number that none has. */
+static void a_sender_that_lies_about_its_fifo_costs_no_descriptor(void)
+{
+    char path[4096];
+    tong_options options = kit_options();
+    options.link_capacity = 2;
+    tong_mailbox *box = kit_create(kit_name("lies"), &options);
+    kit_ok(kit_send_u64(box, 0, 0));
+    (void)kit_receive_u64(box);
+    (void)snprintf(path, sizeof(path), "%s/send.0.0", kit_path("lies"));
+    kit_ok(mkfifo(path, 0600));
+    (void)snprintf(path, sizeof(path), "%s/link.0", kit_path("lies"));
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    kit_true(fd >= 0);
+    write_word(fd, POLLS, 1);
+    const size_t before = strlen(kit_entries("/proc/self/fd"));
+    for (uint32_t i = 1; i <= 100; i++) {
+        write_word(fd, ARMED, i);
+        write_word(fd, WAITS, i);
+        kit_ok(kit_send_u64(box, i, 0));
+        kit_equal(kit_receive_u64(box), i);
+    }
+    kit_equal(strlen(kit_entries("/proc/self/fd")), before);
+    (void)close(fd);
+    kit_end(box, kit_name("lies"));
+}
+
 static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_thousand_mailboxes_lose_no_edge_and_have_no_false_one, 300),
     KIT_TEST_LONG(sender_makes_no_call_while_nobody_polls, 120),
+    KIT_TEST(a_sender_that_lies_about_its_fifo_costs_no_descriptor),
 };
 
 KIT_MAIN(tests)
