@@ -23,12 +23,24 @@ if(TONG_SANITIZE)
     target_link_options(tong_flags INTERFACE -fsanitize=${TONG_SANITIZE})
 endif()
 
+# See src/base/probe.h.
+set(TONG_PROBES_BUILT 0)
+if(TONG_PROBES)
+    check_include_file(sys/sdt.h TONG_HAVE_SDT)
+    if(TONG_HAVE_SDT)
+        set(TONG_PROBES_BUILT 1)
+    else()
+        message(STATUS "sys/sdt.h was not found: the library is built without probes for tracing")
+    endif()
+endif()
+
 # tong_objects(target points): the sources of src/, compiled with or without crash points.
 function(tong_objects target points)
     add_library(${target} OBJECT ${TONG_SOURCES})
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     # Empty value: a source that says `#define _GNU_SOURCE` itself says the same thing.
-    target_compile_definitions(${target} PRIVATE _GNU_SOURCE= TONG_POINTS=${points})
+    target_compile_definitions(${target} PRIVATE _GNU_SOURCE= TONG_POINTS=${points}
+        TONG_PROBES=${TONG_PROBES_BUILT})
     target_include_directories(${target} PRIVATE
         "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src")
     target_link_libraries(${target} PRIVATE tong_flags)
@@ -177,6 +189,17 @@ function(tong_add_programs folder)
             target_link_libraries(${target} PRIVATE PkgConfig::LIBUV)
         endif()
     endforeach()
+endfunction()
+
+# bin/examples/mq_on_tong: mq_program.c as it stands, its queues on tong.
+function(tong_add_drop_in)
+    set(folder "${PROJECT_SOURCE_DIR}/examples")
+    add_executable(examples_mq_on_tong "${folder}/mq_program.c")
+    set_target_properties(examples_mq_on_tong PROPERTIES OUTPUT_NAME mq_on_tong C_EXTENSIONS ON
+        RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/examples")
+    set_source_files_properties("${folder}/mq_program.c" PROPERTIES OBJECT_DEPENDS "${folder}/mqueue_tong.h")
+    target_compile_options(examples_mq_on_tong PRIVATE "SHELL:-include ${folder}/mqueue_tong.h")
+    target_link_libraries(examples_mq_on_tong PRIVATE tong_flags tong_static)
 endfunction()
 
 # bin/examples/NAME for each C++ file of examples/, where there is a C++ compiler.

@@ -175,7 +175,7 @@ function(tong_add_abi_tests)
         return()
     endif()
     set(folder "${PROJECT_SOURCE_DIR}/tests/abi")
-    foreach(name exports header cpp install documents hello languages table validation abigail)
+    foreach(name exports header cpp install documents hello languages probes table validation abigail)
         tong_register(abi.${name} LABELS abi TIMEOUT 300 COMMAND "${folder}/${name}.sh")
         set_property(TEST abi.${name} APPEND PROPERTY ENVIRONMENT
             "ABI_SOURCE=${PROJECT_SOURCE_DIR}" "ABI_BUILD=${PROJECT_BINARY_DIR}"
@@ -265,6 +265,11 @@ function(tong_add_example_tests)
         tong_register(examples.${name} LABELS example COMMAND
             "${folder}/run" "${folder}/${name}.expected" $<TARGET_FILE:${target}> ${words})
     endforeach()
+    if(TARGET examples_mq_on_tong)
+        set_property(TEST examples.mq_program APPEND PROPERTY RESOURCE_LOCK mqueue)
+        tong_register(examples.mq_on_tong LABELS example COMMAND
+            "${folder}/run" "${folder}/mq_program.expected" $<TARGET_FILE:examples_mq_on_tong>)
+    endif()
     tong_register(examples.documents LABELS example COMMAND
         "${folder}/documents.sh" "${PROJECT_SOURCE_DIR}")
 endfunction()
