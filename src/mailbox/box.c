@@ -17,6 +17,7 @@
 
 #include "base/arguments.h"
 #include "base/name.h"
+#include "base/probe.h"
 
 /* ---- attaching */
 
@@ -708,6 +709,7 @@ void tg_box_ring_slot(struct tg_box *box, uint32_t slot)
     if (box->ring == UINT32_MAX || slot >= TG_SLOTS_MAX) {
         return;
     }
+    TG_PROBE(wake, box->name, TONG_RECEIVE);
     tg_a32 *bell = &box->users[box->ring].bells->slot[slot].bell;
     /* Sequentially consistent: a sleeper that read the old value does not fall asleep on it. */
     (void)tg_add(bell, 1);

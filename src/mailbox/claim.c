@@ -26,6 +26,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "base/probe.h"
 #include "mailbox/box.h"
 
 struct tg_box_entry *tg_claims_of(struct tg_box *box, uint32_t slot)
@@ -82,6 +83,7 @@ static __attribute__((noinline)) void ring_link_slow(struct tg_box *box, struct 
     const uint32_t wanted = tg_load_relaxed(&head->want);
     if (always || box->link_capacity == TONG_UNBOUNDED || used > box->link_capacity ||
         box->link_capacity - used >= wanted) {
+        TG_PROBE(wake, box->name, TONG_SEND);
         (void)tg_add(&at->row->bell, 1);
         tg_sys_futex_wake(&at->row->bell, INT_MAX);
         if (tg_poll_ring_sender(box, at, always)) {
@@ -117,6 +119,7 @@ void tg_claims_ring(struct tg_box *box)
     const uint32_t want = tg_load_acquire(&box->room->want);
     if (rx->ring_always || (want != rx->want_note && tg_room_is_enough(box))) {
         rx->want_note = want;
+        TG_PROBE(wake, box->name, TONG_SEND);
         (void)tg_add(&box->main.head->room, 1);
         tg_sys_futex_wake(&box->main.head->room, INT_MAX);
     }

@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 
+#include "base/probe.h"
 #include "mailbox/box.h"
 
 /* A call with time-out 0 waits this long for a holder that is about to leave. */
@@ -25,6 +26,7 @@ void tg_box_announce(struct tg_box *box)
 
 static void repair_all(struct tg_box *box)
 {
+    TG_PROBE(recover, box->name, TG_RECOVERED_TOKEN);
     tg_carried_repair(box);
     (void)tg_links_refresh(box);
     tg_box_announce(box);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/name.h"
+#include "base/probe.h"
 #include "mailbox/select.h"
 
 #define TRIES 3 /* others may be faster */
@@ -146,6 +147,7 @@ static int sleep_once(struct tg_box *box, struct tg_call *call, const struct tg_
 {
     const int64_t piece = tg_now_ns() + tg_backstop_ns(call->sleeps);
     const bool is_backstop = piece < call->deadline;
+    TG_PROBE(wait, box->name, TONG_RECEIVE);
     tg_gate_set_asleep(&box->rx.gate, true);
     const int r = tg_waitset_sleep(set, is_backstop ? piece : call->deadline);
     tg_gate_set_asleep(&box->rx.gate, false);
@@ -448,6 +450,9 @@ int tg_receive_wish(struct tg_box *box, struct tg_take *take, int64_t timeout_ns
     if (r == 1) {
         r = finish_copy(box, take);
     }
+    if (r == 1) {
+        TG_PROBE(receive, box->name, take->len);
+    }
     tg_gate_leave(&box->rx.gate);
     return r;
 }
@@ -459,6 +464,7 @@ ssize_t tg_box_receive(struct tg_box *box, void *buf, size_t size, int64_t timeo
     /* With one thread nobody else is inside: the gate is free. */
     if (__libc_single_threaded && box->rx.has_slot && tg_box_is_simple(box) &&
         tg_receive_short(box, &take, timeout_ns != 0, &spun)) {
+        TG_PROBE(receive, box->name, take.len);
         return (ssize_t)take.len;
     }
     const int r = receive(box, &take, timeout_ns, spun);
@@ -586,6 +592,7 @@ static size_t take_more(struct tg_box *box, const struct iovec *buffers, size_t 
                 break;
             }
         }
+        TG_PROBE(receive, box->name, take.len);
         ret_lens[taken++] = take.len;
     }
     return taken;
@@ -602,6 +609,7 @@ static int take_first(struct tg_box *box, const struct iovec *buffer, struct tg_
         r = finish_copy(box, &take);
     }
     if (r == 1) {
+        TG_PROBE(receive, box->name, take.len);
         *ret_len = take.len;
     }
     return r;

@@ -6,6 +6,7 @@
  * after a success and at every 16th sleep. Where messages are long the next one takes long to be copied:
  * as many pauses more as that takes, or an answer would always come just after the sleep had begun.
  */
+#include "base/probe.h"
 #include "mailbox/receive.h"
 
 #define SPIN_MOST 1024u
@@ -203,6 +204,7 @@ static size_t consume_some(struct tg_box *box, struct tg_attached *at, const str
            view_short(r, buffers[taken].iov_len, &view)) {
         tg_box_copy(buffers[taken].iov_base, view.data, view.len);
         ret_lens[taken++] = view.len;
+        TG_PROBE(receive, box->name, view.len);
         tg_reader_advance(r, &view);
         last = view;
     }

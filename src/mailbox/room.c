@@ -25,6 +25,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "base/probe.h"
 #include "mailbox/box.h"
 
 #define MASK ((UINT32_C(1) << TG_ROOM_COUNT) - 1)
@@ -261,6 +262,7 @@ static void give_unused_back(struct tg_box *box, uint32_t used)
 static void nudge(struct tg_box *box, uint32_t link)
 {
     tg_a32 *bell = &box->room_rows[link].nudge;
+    TG_PROBE(wake, box->name, TONG_SEND);
     (void)tg_add(bell, 1);
     tg_sys_futex_wake(bell, INT_MAX);
 }

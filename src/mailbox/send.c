@@ -24,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/probe.h"
 #include "mailbox/box.h"
 
 #define WANT_NS 2000000 /* how long a sender waits for more room than one message */
@@ -175,6 +176,7 @@ static int sleep_in_pieces(struct tg_box *box, const struct tg_waitset *set, int
     const int64_t now = tg_now_ns();
     const int64_t piece = tx->want > 1 ? now + WANT_NS : now + tg_backstop_ns(tx->sleeps);
     const bool is_piece = piece < deadline;
+    TG_PROBE(wait, box->name, TONG_SEND);
     tg_gate_set_asleep(&tx->gate, true);
     const int r = tg_waitset_sleep(set, is_piece ? piece : deadline);
     tg_gate_set_asleep(&tx->gate, false);
@@ -562,6 +564,9 @@ static int send_parts(struct tg_box *box, const struct tg_parts *parts, int64_t 
     if (r == 0 && parts->ret_where != NULL) {
         tell_where(box, parts->ret_where);
     }
+    if (r == 0) {
+        TG_PROBE(send, box->name, parts->len);
+    }
     if (r == 0 && box->capacity != 0) {
         tell(box);
         r = parts->is_kept || parts->ret_where != NULL ? 0 : answer(box);
@@ -613,6 +618,7 @@ int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeou
     /* With one thread nobody else is inside: the gate is free. */
     if (__libc_single_threaded && r == 0 && !box->tx.has_reservation && tg_box_begin(box) == 0 &&
         send_short(box, data, len, true)) {
+        TG_PROBE(send, box->name, len);
         tell(box);
         return 0;
     }
@@ -641,7 +647,10 @@ ssize_t tg_box_send_many(struct tg_box *box, const struct iovec *messages, size_
                                             .len = messages[i].iov_len };
             r = send_or_drop(box, &parts, &call);
         }
-        sent += r == 0;
+        if (r == 0) {
+            TG_PROBE(send, box->name, messages[i].iov_len);
+            sent++;
+        }
         call.deadline = 0;
     }
     if (sent != 0 && box->capacity != 0) {
@@ -766,6 +775,9 @@ int tg_box_commit(struct tg_box *box, tong_slot *slot, size_t len)
         commit(box, len, 0);
         tell(box);
         r = answer(box);
+    }
+    if (r >= 0) {
+        TG_PROBE(send, box->name, len);
     }
     end_reservation(box, slot);
     leave_reservation(box, r);

@@ -24,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/probe.h"
 #include "mailbox/box.h"
 
 /* The head's words that a look needs, as one piece of the file. */
@@ -266,6 +267,9 @@ static int try_left(struct tg_box *box, struct search *search, uint32_t row)
         return 0; /* of a dead one: carried.c, I6 */
     }
     const int r = take_over(box, fd, name, &brief);
+    if (r == 0 && brief.owner != 0) {
+        TG_PROBE(recover, box->name, TG_RECOVERED_LINK);
+    }
     /* The mapping keeps the description, and so the lock, alive: give it up by name. */
     tg_sys_unlock(fd);
     return r == -EPROTO || r == -EIDRM ? 0 : r < 0 ? r : 1;
@@ -522,6 +526,7 @@ static int may_grow(void *arg, uint64_t bytes)
     if (tx->max_sum + bytes > box->max_bytes) {
         return -ENOSPC;
     }
+    TG_PROBE(grow, box->name, bytes);
     tx->added += bytes;
     return 0;
 }

@@ -18,6 +18,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "base/probe.h"
 #include "mailbox/select.h"
 
 static uint32_t n_slots(const struct tg_box *box)
@@ -130,6 +131,7 @@ static void count_taken(struct tg_box *box)
 
 static void reap(struct tg_box *box, uint32_t slot, uint64_t owner)
 {
+    TG_PROBE(recover, box->name, TG_RECOVERED_RECEIVER);
     (void)give_all_back(box, slot);
     tg_keys_give_up(box, slot);
     /* Whatever it was doing with the queue when it died. */

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "base/probe.h"
 #include "mailbox/receive.h"
 
 #define WAIT_ANY_MOST 64
@@ -93,6 +94,7 @@ static int sleep_on_all(struct tg_box *const boxes[], size_t n, struct tg_call c
     }
     const int64_t piece = tg_now_ns() + tg_backstop_ns(calls[0].sleeps++);
     for (size_t i = 0; i < n; i++) {
+        TG_PROBE(wait, boxes[i]->name, TONG_RECEIVE);
         tg_gate_set_asleep(&boxes[i]->rx.gate, true);
     }
     const int r = tg_waitset_sleep(all, piece < calls[0].deadline ? piece : calls[0].deadline);

@@ -28,6 +28,7 @@
 
 #include "base/clock.h"
 #include "base/name.h"
+#include "base/probe.h"
 #include "region/region_layout.h"
 
 #define FILE_NAME_MAX (TONG_NAME_MAX + 1)
@@ -440,6 +441,9 @@ int tg_region_lock(tong_region *region, int64_t timeout_ns)
         return alive;
     }
     region->holds = true;
+    if (r == 1) {
+        TG_PROBE(recover, region->name + 1, TG_RECOVERED_REGION);
+    }
     return r == 1 ? TONG_RECOVERED : 0;
 }
 

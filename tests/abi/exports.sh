@@ -21,10 +21,11 @@ every_symbol_has_the_version_of_the_script() {
             END { exit bad }'
 }
 
-# A program linked with the archive has one name space for all it holds.
+# A program linked with the archive has one name space for all it holds. (What begins with "_." is none that a
+# program could have: the probes' own, weak and hidden.)
 the_archive_has_no_name_outside_tong() {
     nm -g --defined-only "$archive" |
-        awk 'NF == 3 && $3 !~ /^(tong|tg)_/ { print "unexpected: " $0; bad = 1 } END { exit bad }'
+        awk 'NF == 3 && $3 !~ /^(tong|tg)_/ && $3 != "_.stapsdt.base" { print "unexpected: " $0; bad = 1 } END { exit bad }'
 }
 
 soname_is_the_major_version() {
