@@ -25,8 +25,8 @@ examples() {
     rm -f "$scratch"/example.*
     awk -v out="$scratch/example." '
         /^\.Sh / { inside = $2 == "EXAMPLES" }
-        inside && /^\.Bd / { n++; block = 1; next }
+        inside && /^\.Bd / { n++; file = out sprintf("%03d", n); block = 1; next }
         /^\.Ed/ { block = 0 }
-        inside && block { gsub(/\\e/, "\\"); gsub(/\\&/, ""); print > (out n) }' "$1"
+        inside && block { gsub(/\\e/, "\\"); gsub(/\\&/, ""); print > file }' "$1"
     ls "$scratch"/example.* 2>/dev/null
 }
