@@ -180,9 +180,24 @@ int tg_socket_send(int fd, const struct iovec *parts, size_t n, const int passed
     return r < 0 ? (r == -ENOBUFS ? -EAGAIN : r) : 0;
 }
 
+#define SCM_PIDFD_ 0x04 /* SCM_PIDFD, Linux 6.5, which older headers do not have */
+
+static void close_pidfd(struct cmsghdr *c)
+{
+    int fd;
+    if (c->cmsg_len == CMSG_LEN(sizeof fd)) {
+        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+        tg_sys_close(fd);
+    }
+}
+
 static void take_fds(struct msghdr *msg, struct tg_socket_got *got)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_PIDFD_) {
+            close_pidfd(c); /* a socket that another process gave may be set so */
+            continue;
+        }
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
             continue;
         }

@@ -190,7 +190,8 @@ struct tg_unix_box {
     struct tg_unix_link *links;
     struct tg_unix_link **rows; /* those with a row, by it */
     uint32_t n_rows;
-    uint32_t reads; /* since the sockets were asked who is ready */
+    uint32_t reads;  /* since the sockets were asked who is ready */
+    bool is_reading; /* a packet is being read: see unix_drive.c, I6 */
     struct tg_unix_channel **by_fd;
     uint32_t n_by_fd;
     uint32_t n_channels;

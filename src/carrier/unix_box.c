@@ -5,7 +5,8 @@
  *   open       listed; its files are locked, its socket listens  the close of the handle that made it; removal
  *   ended      calls answer with how; no connection is left      the last handle's close: freed
  *
- * I1  A box is listed from before its folder has a name that others find until it is freed; a forked child
+ * I1  A box is listed, once it is made, until its last handle is closed: that close and the end of the listing are
+ *     one step, under the lock of the list, so that nobody finds one that is being freed. A forked child
  *     does not see its parent's.
  * I2  The list's lock comes before a box's lock. The root's lock comes before both.
  */
@@ -75,17 +76,22 @@ static void enlist(struct tg_unix_box *box)
     (void)pthread_mutex_unlock(&list_lock);
 }
 
-static void delist(const struct tg_unix_box *box)
+/* One handle less; true: it was the last, and nobody finds the box any more. */
+static bool let_go(struct tg_unix_box *box)
 {
     (void)pthread_mutex_lock(&list_lock);
+    (void)pthread_mutex_lock(&box->lock);
+    const bool last = --box->refs == 0;
     struct tg_unix_box **at = &boxes;
-    while (*at != NULL && *at != box) {
+    while (last && *at != NULL && *at != box) {
         at = &(*at)->next;
     }
-    if (*at == box) {
+    if (last && *at == box) {
         *at = box->next;
     }
+    (void)pthread_mutex_unlock(&box->lock);
     (void)pthread_mutex_unlock(&list_lock);
+    return last;
 }
 
 /* ---- the box */
@@ -120,7 +126,6 @@ static void free_memory(struct tg_unix_box *box)
 
 static void free_box(struct tg_unix_box *box)
 {
-    delist(box);
     if (box->head != NULL) {
         tg_unix_drive_fini(box);
     }
@@ -327,12 +332,11 @@ int tg_unix_close(tg_handle handle)
     } else if (box != NULL) {
         (void)pthread_mutex_lock(&box->lock);
         leave_box(h);
-        const bool last = --box->refs == 0;
         tg_unix_box_unlock(box);
         if (h->owns) {
             (void)tg_unix_place_take_away(box->root, box->name, box->made.id, false);
         }
-        if (last) {
+        if (let_go(box)) {
             free_box(box);
         }
     }

@@ -184,18 +184,19 @@ static struct tg_unix_message *find_in(struct tg_unix_box *box, struct tg_unix_l
 {
     struct tg_unix_message *m = list->first;
     while (m != NULL) {
-        struct tg_unix_message *next = m->next;
         if (is_over(m)) {
             throw_away(box, list, m);
         } else if (!want->skip && tg_unix_is_spent(box, m)) {
             tg_unix_list_remove(list, m);
             tg_unix_count_waiting(box, m, -1);
             tg_unix_letter(box, m);
-            next = list->first; /* others may have taken some meanwhile */
         } else if (is_wanted(m, want->from)) {
             return m;
+        } else {
+            m = m->next;
+            continue;
         }
-        m = next;
+        m = list->first; /* others may have gone meanwhile: what is finished lets others be read */
     }
     return NULL;
 }

@@ -21,6 +21,8 @@
  * I4  At most LINKS_MOST connections are held, and of one process an eighth of them, so that no client
  *     takes all descriptors; one more is told so and closed. What a client has not read is not kept for
  *     it: a CREDIT that does not fit is left out, the next one says more.
+ * I6  While a packet is read no other one is, but those of a link that HELLO lets go first: its bytes lie in
+ *     the scratch memory, and its link stays as long as it is looked at.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -387,7 +389,10 @@ void tg_unix_drive_drain(struct tg_unix_box *box, struct tg_unix_link *link)
 
 static int read_channel(struct tg_unix_box *box, struct tg_unix_channel *channel)
 {
+    const bool outer = box->is_reading;
+    box->is_reading = true; /* I6 */
     const int r = tg_unix_packet_read(box, channel);
+    box->is_reading = outer;
     if (r > 0) {
         after_message(box, channel);
     } else if (r == -EAGAIN) {
@@ -665,7 +670,8 @@ static void look_for_wants(struct tg_unix_box *box)
     if (box->ended != 0) {
         return;
     }
-    if (++box->freed > enough || box->waiting.n + box->returned.n == 0) {
+    box->freed++;
+    if (!box->is_reading && (box->freed > enough || box->waiting.n + box->returned.n == 0)) {
         box->freed = 0;
         tg_unix_drive_all(box);
     }

@@ -301,8 +301,12 @@ static int read_name(struct tg_unix_box *box, struct tg_unix_link *link, const s
     return r;
 }
 
-static int read_look(struct tg_unix_box *box)
+/* Who removed it comes for this alone: the end of the mailbox frees links, that of this packet, too. */
+static int read_look(struct tg_unix_box *box, const struct tg_unix_link *link)
 {
+    if (link->greeted) {
+        return -EPROTO;
+    }
     if (tg_load_acquire(&box->head->state) == TG_UNIX_REMOVED) {
         tg_unix_box_end(box, -EIDRM);
     }
@@ -341,7 +345,7 @@ static int read_packet(struct tg_unix_box *box, struct tg_unix_channel *channel,
         link->said_bye = true;
         return 0;
     case TG_UNIX_LOOK:
-        return read_look(box);
+        return read_look(box, link);
     default:
         return -EPROTO;
     }

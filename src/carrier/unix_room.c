@@ -10,6 +10,7 @@
  *
  *   killed behind                     what is there              made good by
  *   a row TAKEN, no HELLO             a row without a lock       the next one that wants a row
+ *   a row LINKED, no HELLO            a row that nobody uses     nobody, until the mailbox ends
  *   rooms taken, not all used         taken is too high          the owner, at the end of the connection
  *   a room taken for a message that   `spare` says so          the next one that finds no room
  *     is written in place
@@ -299,8 +300,9 @@ static bool is_not_free(uint32_t row, const struct tg_unix_row *r, const struct 
 {
     struct find *find = arg;
     find->row = row + 1;
+    /* A lock is kept on a free one, too: by a sender that was refused, or by whoever likes to. */
     if (row == TG_UNIX_OWN_ROW || r->state == TG_UNIX_ROW_LINKED ||
-        (r->state != TG_UNIX_ROW_FREE && tg_sys_locked_at(find->room, LIFE(row)) != 0)) {
+        tg_sys_locked_at(find->room, LIFE(row)) != 0) {
         return true;
     }
     find->row = row;

@@ -15,79 +15,11 @@
 #include <unistd.h>
 
 #include "kit.h"
+#include "plain_client.h"
 
 #define BOX "unix:box"
 
 /* ------------------------------------------------------------------ a plain client */
-
-struct packet {
-    uint8_t kind;
-    uint8_t flags;
-    uint16_t extension;
-    uint32_t length;
-    uint64_t number;
-};
-
-struct hello {
-    uint64_t magic;
-    uint32_t version;
-    uint32_t flags;
-    uint32_t row;
-    uint32_t reserved;
-    char name[128];
-};
-
-enum {
-    HELLO = 1,
-    MESSAGE = 2,
-    WANT = 3,
-    CREDIT = 16,
-    REFUSED = 17,
-    TAKEN = 18
-};
-
-static int plain_connect(void)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    kit_true(fd >= 0);
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", kit_path("@box/socket"));
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static ssize_t plain_send(int fd, uint8_t kind, uint64_t number, const void *data, uint32_t len)
-{
-    const struct packet packet = { .kind = kind, .length = len, .number = number };
-    struct iovec parts[] = { { (void *)(uintptr_t)&packet, sizeof packet },
-                             { (void *)(uintptr_t)data, len } };
-    const struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2 };
-    return sendmsg(fd, &msg, MSG_NOSIGNAL);
-}
-
-static ssize_t plain_hello(int fd)
-{
-    const struct hello hello = { .magic = UINT64_C(0x31786e75676e6f74), .version = 1 };
-    return plain_send(fd, HELLO, 0, &hello, sizeof hello);
-}
-
-/* The next packet: its kind, the number behind the last message that may be sent, of a CREDIT. */
-static int plain_read(int fd, uint64_t *ret_number, uint64_t *ret_room)
-{
-    struct {
-        struct packet packet;
-        uint64_t room;
-    } got = { .room = 0 };
-    if (recv(fd, &got, sizeof got, 0) < (ssize_t)sizeof got.packet) {
-        return -1;
-    }
-    *ret_number = got.packet.number;
-    *ret_room = got.room;
-    return got.packet.kind;
-}
 
 struct plain {
     uint64_t n;
@@ -185,15 +117,6 @@ static void a_plain_client_meets_at_capacity_0(void)
 }
 
 /* ------------------------------------------------------------------ hostile clients */
-
-static unsigned open_descriptors(void)
-{
-    unsigned n = 0;
-    for (int fd = 0; fd < 4096; fd++) {
-        n += fcntl(fd, F_GETFD) >= 0;
-    }
-    return n;
-}
 
 static uint64_t memory_kib(void)
 {
