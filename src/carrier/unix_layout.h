@@ -97,8 +97,8 @@ struct tg_unix_told {
 #define TG_UNIX_BOX_SIZE (TG_UNIX_TOLD_OFF + 32u * TG_UNIX_ROWS)
 
 /*
- * A row of the room file. FREE; TAKEN by a sender that has not sent its HELLO; LINKED from before its
- * first message on, until the owner has read the end of the connection and all messages are finished.
+ * A row of the room file. FREE; TAKEN by a sender that sends no HELLO yet; LINKED from before its HELLO
+ * on, until the owner has read the end of the connection and all messages are finished.
  */
 enum tg_unix_row_state {
     TG_UNIX_ROW_FREE = 0,

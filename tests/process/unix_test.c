@@ -259,7 +259,57 @@ static void room_goes_to_who_waits(void)
     kit_ok(tong_close(box));
 }
 
+/* ------------------------------------------------------------------ the oldest is dropped */
+
+struct dropping {
+    kit_event two;
+    kit_event read;
+};
+
+static int send_six(void *arg)
+{
+    struct dropping *d = arg;
+    tong_mailbox *box = open_to_send();
+    kit_ok(kit_send_u64(box, 1, 0));
+    kit_ok(kit_send_u64(box, 2, 0));
+    kit_event_set(&d->two);
+    kit_event_wait(&d->read);
+    for (uint64_t i = 3; i <= 6; i++) {
+        kit_gives(kit_send_u64(box, i, 0), TONG_DROPPED);
+    }
+    return tong_close(box);
+}
+
+/* The third asks for room that the owner makes; the fourth takes its place, and still has to ask for it. */
+static void what_takes_the_place_of_one_that_asked_for_room_asks_for_it(const tong_options *options)
+{
+    struct dropping *d = kit_shared(sizeof *d);
+    tong_mailbox *box = make(options);
+    struct kit_child child = kit_spawn(send_six, d);
+    kit_event_wait(&d->two);
+    kit_equal(kit_stat(BOX).waiting, 2); /* it has read them */
+    kit_event_set(&d->read);
+    kit_join(&child);
+    kit_equal(kit_stat(BOX).waiting, 2);
+    kit_equal(kit_receive_u64(box), 2);
+    kit_equal(kit_receive_u64(box), 6);
+    kit_is_empty(box);
+    kit_equal(kit_stat(BOX).dropped, 4);
+    kit_ok(tong_close(box));
+}
+
+static void a_sender_that_replaces_its_oldest_twice_is_served_on(void)
+{
+    tong_options options = bounded(2);
+    options.full = TONG_DROP_OLDEST;
+    what_takes_the_place_of_one_that_asked_for_room_asks_for_it(&options);
+    options.capacity = TONG_UNBOUNDED;
+    options.link_capacity = 2;
+    what_takes_the_place_of_one_that_asked_for_room_asks_for_it(&options);
+}
+
 static const struct kit_test tests[] = {
+    KIT_TEST(a_sender_that_replaces_its_oldest_twice_is_served_on),
     KIT_TEST(messages_of_any_length_arrive_whole_and_in_order),
     KIT_TEST(the_same_through_little_room),
     KIT_TEST(the_socket_lies_in_the_folder_with_its_permissions),
