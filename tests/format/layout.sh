@@ -4,18 +4,14 @@
 # else stands there. The fields are read from the layout headers, so a new one cannot be forgotten.
 #
 #   layout.sh SOURCE [CC]
-set -u
-export LC_ALL=C
-
 source=${1:?the source tree}
+. "$source/tests/kit/check.sh"
+
 cc=${2:-${CC:-cc}}
 document=$source/docs/format.md
 headers=(region/region_layout.h link/link_layout.h mailbox/box_layout.h)
 # Parts of the format that other headers hold.
 others=(TG_LINKS_MAX TG_TOKEN_WAITERS TG_TOKEN_PENDING TG_TOKEN_FLAGS)
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/tong-format.XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
-failed=0
 
 # The layout headers without their comments.
 bare_headers() {
@@ -120,18 +116,6 @@ padding() {
         /^struct / { if (name != "") { gap(at, size) }; name = substr($1, 8); size = $2; at = 0; next }
         NF == 4 && $4 !~ /\./ { gap(at, $2); at = $2 + $3 }
         END { gap(at, size) }' "$scratch/headers"
-}
-
-check() {
-    local name=$1
-    shift
-    if "$@" >"$scratch/output" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/    /' "$scratch/output"
-        failed=1
-    fi
 }
 
 the_program_builds() {

@@ -1,24 +1,8 @@
 # Shared by the scripts of this folder; sourced. MAN_SOURCE is the source tree.
-set -u
-export LC_ALL=C
+# shellcheck source=tests/kit/check.sh
+. "$MAN_SOURCE/tests/kit/check.sh"
 header=$MAN_SOURCE/include/tong/tong.h
 pages=$MAN_SOURCE/man
-failed=0
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/tong-man.XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
-
-# check NAME COMMAND WORD...: a named case; what the command says is shown when it fails.
-check() {
-    local name=$1
-    shift
-    if "$@" >"$scratch/output" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/    /' "$scratch/output"
-        failed=1
-    fi
-}
 
 # examples PAGE: each literal block under EXAMPLES, into $scratch/example.N; prints their names.
 examples() {
