@@ -43,5 +43,13 @@ foreign='{"name":"taken","subjects":["theirs"]}'
 nats_say 'CONNECT {"verbose":false}' "PUB \$JS.API.STREAM.CREATE.taken ${#foreign}" "$foreign"
 t 'another program'\''s stream is in the way' 1 '' '*foreign or damaged*' \
     env TONG_NATS_SPACE=taken "$TONG" create nats:a
+
+# What a server wrote down of the receiver may be newer than what it wrote down of the messages.
+"$TONG" send nats:again first && "$TONG" receive nats:again >/dev/null
+nats_end
+nats_begin || finish
+"$TONG" send nats:again second
+t 'behind the server'\''s kill the next message is handed out' 0 second '' \
+    "$TONG" receive nats:again --timeout 20
 nats_end
 finish

@@ -27,6 +27,23 @@ t 'the right password' 0 'hi' '' env TONG_NATS_URL="nats://ann:secret@127.0.0.1:
 t 'a wrong password' 1 '' '*: no permission*' \
     env TONG_NATS_URL="nats://ann:guess@127.0.0.1:$port" "$TONG" create nats:b
 t 'none' 1 '' '*: no permission*' env TONG_NATS_URL="nats://127.0.0.1:$port" "$TONG" create nats:b
+t 'who has a certificate to show talks to nobody without TLS' 1 '' '*' \
+    env TONG_NATS_URL="nats://ann:secret@127.0.0.1:$port" TONG_NATS_CERT="$work/none.pem" "$TONG" create nats:b
+nats_end
+
+# Two teams on one server, with the subjects that docs/network.md names.
+team() {
+    printf '{ user: %s, password: secret, permissions: { publish: ["%s.>", "$JS.API.>", "$JS.ACK.>", "_INBOX.>"], ' \
+        "$1" "$1"
+    printf 'subscribe: ["%s.>", "_INBOX.>"] } }' "$1"
+}
+nats_begin "authorization { users: [ $(team red), $(team blue) ] }" || finish
+port=${TONG_NATS_URL##*:}
+as() {
+    TONG_NATS_URL="nats://$1:secret@127.0.0.1:$port" TONG_NATS_SPACE=$2 "${@:3}"
+}
+t 'a team in its space' 0 'hi' '' as red red sh -c '"$TONG" send nats:team hi && "$TONG" receive nats:team --timeout 20'
+t 'and not in the other one' 1 '' '*: no permission*' as blue red "$TONG" send nats:team hi
 nats_end
 
 certificates IP:127.0.0.1

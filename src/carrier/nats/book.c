@@ -91,6 +91,13 @@ static uint32_t u32_of(struct tg_json json, const char *key)
     return (uint32_t)tg_json_u64(tg_json_get(json, key));
 }
 
+/* What others write becomes part of subjects: size - 1 hex digits, or it is nobody's of ours. */
+static bool read_hex(struct tg_json json, const char *key, char *ret_text, size_t size)
+{
+    const size_t len = tg_json_string(tg_json_get(json, key), ret_text, size);
+    return len == size - 1 && strspn(ret_text, "0123456789abcdef") == len;
+}
+
 int tg_nats_read_record(struct tg_nats_server *server, const struct tg_js *js, const char *name,
                         struct tg_nats_record *ret_record)
 {
@@ -109,8 +116,7 @@ int tg_nats_read_record(struct tg_nats_server *server, const struct tg_js *js, c
     }
     const struct tg_json json = { line.text, line.len };
     if (u32_of(json, "version") != 1 ||
-        tg_json_string(tg_json_get(json, "id"), ret_record->id, sizeof ret_record->id) !=
-            TG_NATS_ID_SIZE - 1) {
+        !read_hex(json, "id", ret_record->id, sizeof ret_record->id)) {
         return -EPROTO;
     }
     tong_options *o = &ret_record->options;
@@ -128,7 +134,10 @@ int tg_nats_read_record(struct tg_nats_server *server, const struct tg_js *js, c
                          sizeof ret_record->dead_letter);
     (void)tg_json_string(tg_json_get(json, "policy"), ret_record->policy,
                          sizeof ret_record->policy);
-    (void)tg_json_string(tg_json_get(json, "proc"), ret_record->proc, sizeof ret_record->proc);
+    if (o->owner == TONG_PROCESS &&
+        !read_hex(json, "proc", ret_record->proc, sizeof ret_record->proc)) {
+        return -EPROTO;
+    }
     ret_record->handle = u32_of(json, "handle");
     ret_record->pid = (int32_t)u32_of(json, "pid");
     ret_record->uid = u32_of(json, "uid");
@@ -156,7 +165,9 @@ static void add_stream_config(struct tg_text *body, const struct tg_nats_server 
     tg_text_add_i64(body, o->max_bytes == standard.max_bytes || o->max_bytes > INT64_MAX
                               ? -1
                               : (int64_t)o->max_bytes);
-    tg_text_add(body, ",\"max_consumers\":-1,\"duplicate_window\":30000000000,\"storage\":\"");
+    tg_text_add(body, ",\"max_consumers\":-1,\"duplicate_window\":");
+    tg_text_add_i64(body, TG_NATS_DUPLICATES_NS);
+    tg_text_add(body, ",\"storage\":\"");
     tg_text_add(body, o->owner == TONG_PROCESS ? "memory" : "file");
     tg_text_add(body, "\",\"num_replicas\":");
     tg_text_add_u64(body, o->owner == TONG_PROCESS ? 1 : tg_nats_replicas());

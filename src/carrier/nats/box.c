@@ -8,6 +8,8 @@
 #include "carrier/nats/net.h"
 #include "carrier/nats/owner.h"
 
+#define IDLE_MOST 4096u /* messages that came between two calls and are looked at */
+
 /* ---- lines of this handle in the book */
 
 int tg_nats_write_line(struct tg_nats_box *box, char kind, const char *more, const char *text,
@@ -70,6 +72,21 @@ static int ended(struct tg_nats_box *box)
     return -(int)tg_load_acquire(&box->ended);
 }
 
+/* A server ends a connection that nobody answers on; between two calls nobody does. That is found out here, and is no
+ * reason for a call to fail. */
+static void look_at_idle(struct tg_nats_side *side)
+{
+    const struct tg_nats_wait now = { .deadline = 0, .cancel_fd = -1 };
+    struct tg_nats_msg msg;
+    if (side->conn == NULL || side->conn->is_lost ||
+        tg_now_ns() - side->used_ns < TG_NATS_IDLE_NS) {
+        return;
+    }
+    for (unsigned i = 0; i < IDLE_MOST && tg_nats_next(side->conn, &now, &msg) == 0; i++) {
+        tg_nats_note(side, &msg);
+    }
+}
+
 int tg_nats_begin(struct tg_nats_box *box, struct tg_nats_side *side, unsigned way,
                   int64_t timeout_ns, struct tg_nats_call *ret_call)
 {
@@ -87,11 +104,15 @@ int tg_nats_begin(struct tg_nats_box *box, struct tg_nats_side *side, unsigned w
     if (r == -ECANCELED) {
         (void)tg_nats_is_interrupted(box, ret_call->interrupts);
     }
+    if (r == 0) {
+        look_at_idle(side);
+    }
     return r;
 }
 
 void tg_nats_finish(struct tg_nats_side *side)
 {
+    side->used_ns = tg_now_ns();
     tg_gate_leave(&side->gate);
 }
 
@@ -144,7 +165,9 @@ int tg_nats_reconnect(struct tg_nats_box *box, struct tg_nats_side *side,
 {
     const int64_t none = tg_now_ns() + TG_NATS_PATIENCE_NS;
     const int64_t end = call->timeout_ns == 0 || call->deadline < none ? none : call->deadline;
-    int r = tg_nats_connect_side(box, side);
+    /* One that is connected, and yet has to try again, waits for a moment: a cluster without a leader, say. */
+    const bool is_connected = side->conn != NULL && !side->conn->is_lost;
+    int r = is_connected ? -ENOTCONN : tg_nats_connect_side(box, side);
     while (is_worth_a_try(r) && tg_now_ns() < end) {
         tg_gate_set_asleep(&side->gate, true);
         const int slept = tg_net_wait(-1, 0, side->bell, tg_now_ns() + TG_NATS_RETRY_NS);
@@ -191,12 +214,13 @@ static int note_end(struct tg_nats_box *box, const struct tg_js *js)
     return r;
 }
 
-/* Its stream is gone: a server lost its memory, or somebody deleted it. One makes it, the others wait. */
+/* Its stream is gone, or the consumer: a server lost its memory, or somebody deleted it. One makes it, the others wait. */
 static int mend(struct tg_nats_box *box, const struct tg_js *js,
                 const struct tg_nats_record *record)
 {
     struct tg_js_answer answer;
     int r = tg_nats_stream_info(box->server, js, record->id, &answer);
+    r = r < 0 ? r : tg_nats_consumer_info(box->server, js, record->id, &answer);
     if (r != -ENOENT) {
         return r;
     }

@@ -31,6 +31,10 @@
 #define TG_NATS_TICK_NS INT64_C(250000000)
 #define TG_NATS_TURMOIL_NS INT64_C(3000000000) /* after a loss nobody is declared dead */
 #define TG_NATS_RETRY_NS INT64_C(20000000)     /* before a server that was lost is tried again */
+#define TG_NATS_DUPLICATES_NS                                                                      \
+    INT64_C(30000000000) /* so long a stream knows the ids of its messages */
+#define TG_NATS_IDLE_NS                                                                            \
+    INT64_C(1000000000) /* behind it a connection is looked at before it is used */
 
 /* The line d.NAME. */
 struct tg_nats_record {
@@ -48,12 +52,14 @@ struct tg_nats_record {
 struct tg_nats_side {
     struct tg_gate gate;
     struct tg_nats_conn *conn;
-    int bell; /* readable: an interrupt */
+    int bell;        /* readable: an interrupt */
+    int64_t used_ns; /* when a call ended last */
     uint64_t end_sid;
     uint64_t room_sid;  /* sending, blocked */
     uint64_t fetch_sid; /* receiving */
     char fetch_subject[96];
     bool is_fetching;    /* a request stands at the server */
+    bool is_passed_over; /* messages are there, and the request was not served */
     bool is_closing;     /* it was taken back, and the word of the server is awaited */
     uint64_t told;       /* the number of the subject that tells of an offer */
     uint64_t told_token; /* it was taken: the next token */
@@ -228,6 +234,8 @@ int tg_nats_acknowledge(struct tg_nats_box *box, const char *ack);
 /* The same, and the pieces of a long one go. */
 int tg_nats_acknowledge_taken(struct tg_nats_box *box, const struct tg_nats_taken *taken);
 int tg_nats_give_back(struct tg_nats_box *box, const char *ack);
+/* It was not received, for this reason: it is gone as it is (-ENODATA), or goes back. 0, or the reason. */
+int tg_nats_refuse(struct tg_nats_box *box, const struct tg_nats_taken *taken, int reason);
 /* All that was said so far has reached the server. */
 int tg_nats_settle(struct tg_nats_side *side);
 /* Who sent it, and what was said with it. */
@@ -246,8 +254,8 @@ int tg_nats_done(struct tg_nats_box *box, tong_message *message);
 int tg_nats_return(struct tg_nats_box *box, tong_message *message);
 /* All claims go back: the handle is being closed. */
 void tg_nats_return_all(struct tg_nats_box *box);
-/* What the dead hold is given back on their behalf. */
-int tg_nats_relieve(struct tg_nats_box *box);
+/* What the dead hold is given back on their behalf, and their lines go. only_claims: if messages are in hand at all. */
+int tg_nats_relieve(struct tg_nats_box *box, bool only_claims);
 
 /* ---- look.c */
 

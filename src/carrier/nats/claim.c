@@ -82,10 +82,9 @@ static int take_one(struct tg_nats_box *box, struct tg_nats_call *call, struct t
             return r;
         }
         r = keep(box, taken, claim);
-        if (r == -ENODATA) {
-            (void)tg_nats_acknowledge(box, taken->ack);
-        } else if (r < 0) {
-            (void)tg_nats_give_back(box, taken->ack);
+        if (r < 0) {
+            const int refused = tg_nats_refuse(box, taken, r);
+            r = refused < 0 ? refused : r;
         }
     }
     return r;

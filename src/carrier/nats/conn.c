@@ -119,7 +119,9 @@ static int push(struct tg_nats_conn *conn)
         }
         conn->out_at += (size_t)n;
     }
-    return 0;
+    /* What TLS has taken may not have gone yet. */
+    const int r = conn->tls != NULL ? tg_nats_tls_flush(conn->tls) : 0;
+    return r < 0 && r != -EAGAIN ? lose(conn) : r;
 }
 
 /* Read what is there: 0, -EAGAIN, -ENOTCONN, -ENOMEM. */
@@ -162,10 +164,22 @@ int tg_nats_flush(struct tg_nats_conn *conn, int64_t deadline)
 
 size_t tg_nats_unsent(const struct tg_nats_conn *conn)
 {
-    return conn->out_end - conn->out_at;
+    return conn->out_end - conn->out_at + (conn->tls != NULL ? tg_nats_tls_unsent(conn->tls) : 0);
 }
 
 /* ---- what is sent */
+
+/* Of a subject that somebody else has written nothing becomes a line of its own, or an answer of JSON. */
+static bool is_subject(const char *subject)
+{
+    for (const char *at = subject; *at != '\0'; at++) {
+        const unsigned char c = (unsigned char)*at;
+        if (c <= ' ' || c >= 127 || *at == '*' || *at == '>' || *at == '"' || *at == '\\') {
+            return false;
+        }
+    }
+    return subject[0] != '\0';
+}
 
 static int publish(struct tg_nats_conn *conn, const char *subject, const char *reply,
                    const char *head, const struct iovec *parts, size_t n_parts)
@@ -214,8 +228,11 @@ int tg_nats_publish(struct tg_nats_conn *conn, const char *subject, const char *
     if (conn->is_lost) {
         return -ENOTCONN;
     }
+    if (!is_subject(subject) || (reply != NULL && reply[0] != '\0' && !is_subject(reply))) {
+        return -EPROTO;
+    }
     int r = publish(conn, subject, reply, head, parts, n_parts);
-    if (r == 0 && conn->out_end - conn->out_at > OUT_MOST) {
+    if (r == 0 && tg_nats_unsent(conn) > OUT_MOST) {
         r = push(conn);
         r = r == -EAGAIN ? 0 : r;
     }
@@ -544,9 +561,8 @@ static struct tg_nats_conn *new_conn(void)
 void tg_nats_disconnect(struct tg_nats_conn *conn)
 {
     if (conn != NULL) {
-        tg_nats_unlist_conn(conn);
         tg_nats_tls_end(conn->tls);
-        tg_sys_close(conn->fd);
+        tg_nats_unlist_conn(conn); /* closes it */
         free(conn->in);
         free(conn->out);
         free(conn);
@@ -585,23 +601,18 @@ static int make_inbox(struct tg_nats_conn *conn)
 static int greet(const struct tg_nats_url *url, const struct tg_nats_place *place, int64_t deadline,
                  struct tg_nats_conn *conn)
 {
-    conn->fd = tg_net_connect(place->host, place->port, deadline);
-    if (conn->fd < 0) {
-        return conn->fd;
-    }
-    int r = tg_nats_login(conn, url, place, deadline);
-    if (r == 0) {
-        r = make_inbox(conn);
-    }
-    if (r == 0) {
-        r = tg_nats_ping(conn);
-    }
+    int r = tg_net_connect(place->host, place->port, deadline, &conn->fd);
+    r = r < 0 ? r : tg_nats_login(conn, url, place, deadline);
+    r = r < 0 ? r : make_inbox(conn);
+    r = r < 0 ? r : tg_nats_ping(conn);
+    const int64_t asked_ns = tg_now_ns();
     const struct tg_nats_wait wait = { .deadline = deadline, .cancel_fd = -1 };
     struct tg_nats_msg msg;
     while (r == 0 && !tg_nats_is_answered(conn)) {
         r = tg_nats_next(conn, &wait, &msg);
         r = r == -ETIMEDOUT && tg_nats_is_answered(conn) ? 0 : r;
     }
+    conn->way_ns = tg_now_ns() - asked_ns;
     return r;
 }
 
@@ -613,7 +624,10 @@ int tg_nats_connect(const struct tg_nats_url *url, int64_t deadline, struct tg_n
         if (conn == NULL) {
             return -ENOMEM;
         }
-        const int r = greet(url, &url->places[i], deadline, conn);
+        /* One that hangs leaves the others their part of the time. */
+        const int64_t now = tg_now_ns();
+        const int64_t part = deadline > now ? (deadline - now) / (url->n_places - i) : 0;
+        const int r = greet(url, &url->places[i], now + part, conn);
         if (r == 0) {
             *ret_conn = conn;
             return 0;

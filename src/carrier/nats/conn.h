@@ -50,6 +50,7 @@ struct tg_nats_conn {
     int refused;  /* a refusal that the server has told and no call has taken: a negative errno */
     uint32_t max_payload;
     bool is_clustered;
+    int64_t way_ns; /* to the server and back, when it was connected */
     char inbox[48]; /* "_INBOX.RANDOM" */
     uint64_t next_reply;
     uint64_t next_sid;

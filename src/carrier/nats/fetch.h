@@ -14,6 +14,8 @@ enum {
 int tg_nats_ask(struct tg_nats_box *box, unsigned n, int64_t for_ns);
 /* Take a request back. 1: its message has come meanwhile; 0, -errno. */
 int tg_nats_take_back(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
+/* A tick is over: if messages are there that the request was not served with, take it back. As tg_nats_take_back(). */
+int tg_nats_renew(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
 /* One that is there now: 1, TG_NATS_NOTHING, -errno. */
 int tg_nats_try_once(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
 /* The next of a batch of those that are there now: the same. */

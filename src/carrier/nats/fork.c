@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/gate.h"
+#include "base/sys.h"
 #include "carrier/nats/conn.h"
 
 static tg_a32 forks;
@@ -38,6 +39,18 @@ void tg_nats_unlist_conn(struct tg_nats_conn *conn)
         }
         conn->before = NULL;
     }
+    tg_sys_close(conn->fd); /* no child has it and does not know it */
+    conn->fd = -1;
+    tg_gate_leave(&gate);
+}
+
+void tg_nats_hold_forks(void)
+{
+    enter();
+}
+
+void tg_nats_release_forks(void)
+{
     tg_gate_leave(&gate);
 }
 

@@ -16,7 +16,10 @@ uint32_t tg_nats_forks(void);
 
 /* A connection, from its making to its end. */
 void tg_nats_list_conn(struct tg_nats_conn *conn);
-void tg_nats_unlist_conn(struct tg_nats_conn *conn);
+void tg_nats_unlist_conn(struct tg_nats_conn *conn); /* and close it */
+/* No fork comes between: a descriptor that is made meanwhile is noted before a child can have it. For a moment. */
+void tg_nats_hold_forks(void);
+void tg_nats_release_forks(void);
 
 /* server.c and keeper.c: what a child must not find half changed. */
 void tg_nats_servers_before_fork(void);

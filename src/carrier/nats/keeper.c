@@ -111,33 +111,46 @@ static bool has_claims(struct tg_nats_keeper *keeper)
     return has;
 }
 
+static void pause_a_moment(struct tg_nats_keeper *keeper)
+{
+    if (tg_net_wait(-1, 0, keeper->bell, tg_now_ns() + RETRY_NS) > 0) {
+        tg_net_silence(keeper->bell); /* it stays rung otherwise, and ends each pause */
+    }
+}
+
 /* Read what comes until the time for a beat, or until something has changed. */
 static void listen_until(struct tg_nats_keeper *keeper, int64_t deadline)
 {
     const struct tg_nats_wait wait = { .deadline = deadline, .cancel_fd = keeper->bell };
     struct tg_nats_msg msg;
     int r = 0;
-    while (r == 0) {
+    while (r == 0 && tg_now_ns() < deadline) {
         r = tg_nats_next(keeper->conn, &wait, &msg);
+        /* What the server refuses is refused again: nothing is tried sooner for it. */
+        r = r == -EACCES ? 0 : r;
     }
     if (r == -ECANCELED) {
         tg_net_silence(keeper->bell);
+    } else if (r < 0 && r != -ETIMEDOUT && r != -ENOTCONN) {
+        pause_a_moment(keeper);
     }
 }
 
 static void *be_keeper(void *arg)
 {
     struct tg_nats_keeper *keeper = arg;
+    int64_t next_beat = 0;
     while (tg_load_acquire(&keeper->stop) == 0) {
         if (be_there(keeper) < 0) {
-            (void)tg_net_wait(-1, 0, keeper->bell, tg_now_ns() + RETRY_NS);
+            pause_a_moment(keeper);
             continue;
         }
         const bool beats = has_claims(keeper);
-        if (beats) {
+        if (beats && tg_now_ns() >= next_beat) {
             beat(keeper);
+            next_beat = tg_now_ns() + BEAT_NS;
         }
-        listen_until(keeper, tg_now_ns() + (beats ? BEAT_NS : LONG_NS));
+        listen_until(keeper, beats ? next_beat : tg_now_ns() + LONG_NS);
     }
     return NULL;
 }

@@ -202,12 +202,19 @@ static int put_connect(struct tg_nats_conn *conn, const struct tg_nats_url *url,
     return r;
 }
 
+/* Who says whose certificate counts, or has one to show, talks to nobody without TLS. */
+static bool insists_on_tls(const struct tg_nats_place *place)
+{
+    return place->tls || secure_getenv("TONG_NATS_CA") != NULL ||
+           secure_getenv("TONG_NATS_CERT") != NULL || secure_getenv("TONG_NATS_KEY") != NULL;
+}
+
 int tg_nats_login(struct tg_nats_conn *conn, const struct tg_nats_url *url,
                   const struct tg_nats_place *place, int64_t deadline)
 {
     struct info info = { .wants_tls = false };
     int r = await_info(conn, deadline, &info);
-    if (r == 0 && (info.wants_tls || place->tls || secure_getenv("TONG_NATS_CA") != NULL)) {
+    if (r == 0 && (info.wants_tls || insists_on_tls(place))) {
         r = tg_nats_tls_begin(conn->fd, place->host, deadline, &conn->tls);
     }
     return r < 0 ? r : put_connect(conn, url, &info);

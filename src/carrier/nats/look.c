@@ -10,6 +10,16 @@
 
 /* ---- a receiver comes */
 
+static bool has_absent(const struct tg_nats_parties *parties)
+{
+    for (size_t i = 0; i < parties->n; i++) {
+        if (!parties->all[i].is_there) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static size_t count_receivers(const struct tg_nats_parties *parties)
 {
     size_t n = 0;
@@ -34,13 +44,15 @@ int tg_nats_come(struct tg_nats_box *box)
         return r;
     }
     struct tg_nats_parties parties;
+    bool buries = false;
     r = tg_nats_find_parties(box->server, &js, box->name, box->record.id, &parties);
     if (r == 0) {
         r = count_receivers(&parties) > TG_NATS_RECEIVERS ? -EUSERS : 0;
+        buries = has_absent(&parties) && tg_nats_is_calm(box->server);
         tg_nats_free_parties(&parties);
     }
     tg_nats_leave(box->server);
-    return r;
+    return r == 0 && buries ? tg_nats_relieve(box, false) : r;
 }
 
 /* ---- stat */

@@ -25,7 +25,8 @@ struct row {
     size_t n;
     size_t *lens;
     size_t got;
-    bool is_over;   /* one did not fit */
+    bool is_over;   /* one did not fit, or could not be received */
+    int error;      /* why, of the latter */
     bool gave_back; /* some are at the server again */
     bool has_long;
     struct tg_nats_taken long_one;
@@ -50,8 +51,14 @@ static int keep_one(struct row *row, struct tg_nats_taken *taken)
         return 0;
     }
     const int r = tg_nats_accept(row->box, taken);
+    if (r == -ENODATA) {
+        return put_word(row, taken->ack, "+ACK");
+    }
     if (r < 0) {
-        return r == -ENODATA ? put_word(row, taken->ack, "+ACK") : r;
+        row->is_over = true;
+        row->error = r;
+        row->gave_back = true;
+        return put_word(row, taken->ack, "-NAK");
     }
     if (taken->len > 0) {
         memcpy(buffer->iov_base, taken->msg.data, taken->len);
@@ -67,10 +74,11 @@ static int keep_long(struct row *row)
     row->has_long = false;
     int r = tg_nats_accept(row->box, taken);
     r = r < 0 ? r : tg_nats_copy(row->box, taken, row->buffers[row->got].iov_base);
-    if (r == 0) {
-        row->lens[row->got++] = taken->len;
+    if (r < 0) {
+        return tg_nats_refuse(row->box, taken, r);
     }
-    return r == 0 || r == -ENODATA ? tg_nats_acknowledge_taken(row->box, taken) : r;
+    row->lens[row->got++] = taken->len;
+    return tg_nats_acknowledge_taken(row->box, taken);
 }
 
 /* Those that are there now, with one request: 1 there may be more, 0, -errno. */
@@ -82,7 +90,7 @@ static int receive_some(struct row *row)
     unsigned came = 0;
     int r = tg_nats_ask(box, asked, 0);
     while (r >= 0 && came < asked) {
-        struct tg_nats_taken taken;
+        struct tg_nats_taken taken = { .is_pocketed = false };
         r = tg_nats_await_batch(box, &taken.msg);
         if (r == 1) {
             came++;
@@ -91,6 +99,9 @@ static int receive_some(struct row *row)
         }
     }
     box->rx.is_fetching = false;
+    if (r < 0 && r != TG_NATS_NOTHING && box->rx.conn != NULL) {
+        box->rx.conn->is_lost = true; /* what else was asked for is not this handle's any more */
+    }
     const bool was_long = row->has_long;
     if ((r == TG_NATS_NOTHING || r >= 0) && was_long) {
         r = keep_long(row);
@@ -99,24 +110,38 @@ static int receive_some(struct row *row)
     return r < 0 ? r : !row->is_over && row->got < row->n && (was_long || came == asked);
 }
 
+/* 1: it was gone as it is. */
+static int take_first(struct row *row, struct tg_nats_call *call, struct tg_nats_taken *first)
+{
+    struct tg_nats_box *box = row->box;
+    int r = tg_nats_take(box, call, first);
+    if (r < 0) {
+        return r;
+    }
+    if (first->len > row->buffers[0].iov_len) {
+        r = tg_nats_pocket(box, first);
+        return r < 0 ? r : -EMSGSIZE;
+    }
+    r = tg_nats_accept(box, first);
+    r = r == 0 && first->len > 0 ? tg_nats_copy(box, first, row->buffers[0].iov_base) : r;
+    if (r < 0) {
+        r = tg_nats_refuse(box, first, r);
+        return r < 0 ? r : 1;
+    }
+    return 0;
+}
+
 /* The first one's acknowledgement is the last word: when the server has carried it out, it has all others. */
 static int receive_row(struct row *row, struct tg_nats_call *call)
 {
     struct tg_nats_box *box = row->box;
     struct tg_nats_taken first;
-    int r = tg_nats_take(box, call, &first);
+    int r;
+    do {
+        r = take_first(row, call, &first);
+    } while (r == 1);
     if (r < 0) {
         return r;
-    }
-    if (first.len > row->buffers[0].iov_len) {
-        r = tg_nats_pocket(box, &first);
-        return r < 0 ? r : -EMSGSIZE;
-    }
-    r = tg_nats_accept(box, &first);
-    r = r == 0 && first.len > 0 ? tg_nats_copy(box, &first, row->buffers[0].iov_base) : r;
-    if (r < 0) {
-        (void)tg_nats_acknowledge(box, first.ack);
-        return r == -ENODATA ? receive_row(row, call) : r;
     }
     row->lens[row->got++] = first.len;
     int more = row->n > 1;
@@ -186,6 +211,16 @@ static int enter_all(struct any *any, int64_t timeout_ns)
     return -EAGAIN;
 }
 
+/* It was fetched to see whether there is one. */
+static int put_back(struct tg_nats_box *box, const struct tg_nats_msg *msg)
+{
+    /* The connection may be lost by now, and be freed for another one. */
+    char ack_at[TG_NATS_ACK_SIZE];
+    struct tg_text ack = TG_TEXT(ack_at);
+    tg_text_add(&ack, msg->reply);
+    return tg_nats_give_back(box, ack.at);
+}
+
 /* The requests that stand are taken back; what came meanwhile is given back. */
 static void leave_all(struct any *any)
 {
@@ -193,17 +228,30 @@ static void leave_all(struct any *any)
         struct tg_nats_box *box = any->boxes[any->order[i]];
         struct tg_nats_msg msg;
         if (box->rx.is_fetching && tg_nats_take_back(box, &msg) == 1) {
-            (void)tg_nats_give_back(box, msg.reply);
+            (void)put_back(box, &msg);
         }
         tg_nats_finish(&box->rx);
     }
+}
+
+/* A tick is over: 1 it has something, 0, -errno. */
+static int relieve(struct tg_nats_box *box)
+{
+    struct tg_nats_msg msg;
+    int r = tg_nats_relieve(box, true);
+    r = r < 0 ? r : tg_nats_renew(box, &msg);
+    if (r == 1) {
+        r = put_back(box, &msg);
+        r = r < 0 ? r : 1;
+    }
+    return r;
 }
 
 /* Whether this one has something: 1, 0, -errno. for_ns 0: ask for what is there now. */
 static int look_at(struct tg_nats_box *box, int64_t for_ns)
 {
     struct tg_nats_side *side = &box->rx;
-    struct tg_nats_taken taken;
+    struct tg_nats_taken taken = { .is_pocketed = false };
     if (box->has_pocket && tg_now_ns() < box->pocket_until_ns) {
         return 1;
     }
@@ -297,8 +345,8 @@ static int wait_for_any(struct any *any, int64_t timeout_ns)
             return -ETIMEDOUT;
         }
         for (size_t i = 0; r == -EAGAIN && slept == -ETIMEDOUT && i < any->n; i++) {
-            const int relieved = tg_nats_relieve(any->boxes[i]);
-            r = relieved < 0 ? (int)i : r;
+            const int relieved = relieve(any->boxes[i]);
+            r = relieved != 0 ? (int)i : r;
         }
     }
     return r;
@@ -308,6 +356,11 @@ int tg_nats_wait_any(struct tg_nats_box *const boxes[], size_t n, int64_t timeou
 {
     struct any any = { .boxes = boxes, .n = n };
     sort(&any);
+    for (size_t i = 1; i < n; i++) {
+        if (boxes[any.order[i]] == boxes[any.order[i - 1]]) {
+            return -EINVAL;
+        }
+    }
     int r = enter_all(&any, timeout_ns);
     if (r == -EAGAIN) {
         r = wait_for_any(&any, timeout_ns);

@@ -15,6 +15,9 @@
 #include "base/point.h"
 #include "base/sys.h"
 #include "base/uncancelled.h"
+#include "carrier/nats/fork.h"
+
+#define SILENT_S 10 /* a connection that is silent for so long is asked whether it is there */
 
 static int answer(long r)
 {
@@ -96,25 +99,55 @@ static int finish_connecting(int fd, int64_t deadline)
     return r < 0 ? r : -error;
 }
 
-static int connect_one(const struct addrinfo *to, int64_t deadline)
+/* A link that is cut tells nobody: the kernel asks, and gives up what is not answered. */
+static int be_alert(int fd)
 {
-    tg_fd fd = answer(tg_call(
-        socket(to->ai_family, to->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->ai_protocol)));
-    if (fd < 0) {
-        return fd;
+    static const struct {
+        int level;
+        int name;
+        int value;
+    } options[] = {
+        { IPPROTO_TCP, TCP_NODELAY, 1 },
+        { SOL_SOCKET, SO_KEEPALIVE, 1 },
+        { IPPROTO_TCP, TCP_KEEPIDLE, SILENT_S },
+        { IPPROTO_TCP, TCP_KEEPINTVL, SILENT_S / 5 },
+        { IPPROTO_TCP, TCP_KEEPCNT, 5 },
+        { IPPROTO_TCP, TCP_USER_TIMEOUT, 2 * SILENT_S * 1000 },
+    };
+    int r = 0;
+    for (size_t i = 0; i < sizeof options / sizeof options[0] && r == 0; i++) {
+        r = answer(tg_call(setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+                                      sizeof options[i].value)));
     }
-    int r = answer(tg_call(connect(fd, to->ai_addr, to->ai_addrlen)));
-    if (r == -EINPROGRESS || r == -EINTR) {
-        r = finish_connecting(fd, deadline);
-    }
-    const int yes = 1;
-    if (r == 0) {
-        r = answer(tg_call(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes)));
-    }
-    return r < 0 ? r : tg_steal_fd(&fd);
+    return r;
 }
 
-int tg_net_connect(const char *host, const char *port, int64_t deadline)
+/* With forks held: a new socket in the place of the old one. */
+static int renew(const struct addrinfo *to, int *fd)
+{
+    tg_nats_hold_forks();
+    tg_sys_close(*fd);
+    const int r = answer(tg_call(
+        socket(to->ai_family, to->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->ai_protocol)));
+    *fd = r < 0 ? -1 : r;
+    tg_nats_release_forks();
+    return r < 0 ? r : 0;
+}
+
+static int connect_one(const struct addrinfo *to, int64_t deadline, int *fd)
+{
+    int r = renew(to, fd);
+    if (r < 0) {
+        return r;
+    }
+    r = answer(tg_call(connect(*fd, to->ai_addr, to->ai_addrlen)));
+    if (r == -EINPROGRESS || r == -EINTR) {
+        r = finish_connecting(*fd, deadline);
+    }
+    return r < 0 ? r : be_alert(*fd);
+}
+
+int tg_net_connect(const char *host, const char *port, int64_t deadline, int *fd)
 {
     UNCANCELLED;
     const struct addrinfo hints = { .ai_family = AF_UNSPEC,
@@ -124,9 +157,14 @@ int tg_net_connect(const char *host, const char *port, int64_t deadline)
     if (tg_call(getaddrinfo(host, port, &hints, &found)) != 0) {
         return -EHOSTUNREACH;
     }
+    int64_t left = 0;
+    for (const struct addrinfo *to = found; to != NULL; to = to->ai_next) {
+        left++;
+    }
     int r = -EHOSTUNREACH;
     for (const struct addrinfo *to = found; to != NULL && r < 0; to = to->ai_next) {
-        r = connect_one(to, deadline);
+        const int64_t now = tg_now_ns();
+        r = connect_one(to, now + (deadline > now ? (deadline - now) / left-- : 0), fd);
     }
     freeaddrinfo(found);
     return r < 0 ? as_unreachable(r) : r;

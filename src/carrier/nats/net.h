@@ -6,8 +6,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Connected and not blocking; -EHOSTUNREACH: nobody answers there; -ETIMEDOUT. */
-int tg_net_connect(const char *host, const char *port, int64_t deadline);
+/* Connected and not blocking; -EHOSTUNREACH: nobody answers there; -ETIMEDOUT. *fd is what a child has to close, at
+ * any moment; it stays also when the call fails, -1 none. */
+int tg_net_connect(const char *host, const char *port, int64_t deadline, int *fd);
 /* As much as goes at once; -EAGAIN, -ENOTCONN. */
 ssize_t tg_net_send(int fd, const void *data, size_t len);
 /* As much as is there; -EAGAIN, -ENOTCONN: also when the other side has ended it. */

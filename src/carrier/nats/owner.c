@@ -11,6 +11,11 @@
 
 /* ---- deaths */
 
+bool tg_nats_is_calm(const struct tg_nats_server *server)
+{
+    return tg_now_ns() - server->lost_ns > TG_NATS_TURMOIL_NS;
+}
+
 int tg_nats_is_dead(struct tg_nats_server *server, const struct tg_js *js, const char *proc,
                     bool *ret_dead)
 {
@@ -18,8 +23,8 @@ int tg_nats_is_dead(struct tg_nats_server *server, const struct tg_js *js, const
     bool there = strcmp(proc, server->proc) == 0;
     int r = 0;
     memcpy(procs[0], proc, TG_NATS_PROC_SIZE);
-    const bool is_calm = tg_now_ns() - server->lost_ns > TG_NATS_TURMOIL_NS;
-    const unsigned looks = is_calm ? LOOKS : (unsigned)(TG_NATS_TURMOIL_NS / PAUSE_NS);
+    const unsigned looks =
+        tg_nats_is_calm(server) ? LOOKS : (unsigned)(TG_NATS_TURMOIL_NS / PAUSE_NS);
     for (unsigned i = 0; i < looks && !there && r == 0; i++) {
         if (i > 0) {
             (void)tg_net_wait(-1, 0, -1, tg_now_ns() + PAUSE_NS);

@@ -15,6 +15,8 @@
 
 #include "carrier/nats/box.h"
 
+/* No connection of our own was lost a moment ago. */
+bool tg_nats_is_calm(const struct tg_nats_server *server);
 /* Between enter and leave. */
 int tg_nats_is_dead(struct tg_nats_server *server, const struct tg_js *js, const char *proc,
                     bool *ret_dead);

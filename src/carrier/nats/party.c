@@ -40,7 +40,7 @@ static bool read_party(const char *subject, struct tg_nats_party *ret_party)
     }
     ret_party->number = n == 7 ? number_of(words[6]) : 0;
     return ((ret_party->kind == 'b' || ret_party->kind == 'v') && n == 6) ||
-           (ret_party->kind == 'c' && n == 7);
+           ((ret_party->kind == 'c' || ret_party->kind == 'w') && n == 7);
 }
 
 static int add_party(void *arg, const char *subject)
@@ -157,6 +157,17 @@ static int take_line(struct tg_nats_server *server, const struct tg_js *js, cons
     return r == -ESTALE ? 0 : r < 0 ? r : 1;
 }
 
+/* What stands in a line anybody may have written: no other message than one of this mailbox. */
+static bool is_ack_of(const struct tg_nats_box *box, const char *text)
+{
+    char stream_at[96];
+    struct tg_text stream = TG_TEXT(stream_at);
+    tg_text_add(&stream, ".");
+    tg_nats_stream(&stream, box->server, box->record.id);
+    tg_text_add(&stream, ".r.");
+    return strncmp(text, "$JS.ACK.", 8) == 0 && strstr(text, stream.at) != NULL;
+}
+
 static int bury(struct tg_nats_box *box, const struct tg_js *js, const struct tg_nats_party *party,
                 uint64_t counts[TG_NATS_COUNTS])
 {
@@ -170,7 +181,7 @@ static int bury(struct tg_nats_box *box, const struct tg_js *js, const struct tg
     }
     if (party->kind == 'c') {
         counts[TG_NATS_REDELIVERED]++;
-        return tg_nats_say_of(js, line.text, "-NAK");
+        return is_ack_of(box, line.text) ? tg_nats_say_of(js, line.text, "-NAK") : 0;
     }
     counts[TG_NATS_DEATHS] += party->role == 'r';
     return 0;
@@ -207,18 +218,23 @@ static int relieve(struct tg_nats_box *box, const struct tg_js *js, uint64_t cou
     return r;
 }
 
-/* Messages that are handed out and not acknowledged. */
+/* Messages that are handed out and not acknowledged; and whether there are some for who waits. */
 static int count_pending(struct tg_nats_box *box, const struct tg_js *js, uint64_t *ret_n)
 {
     struct tg_js_answer answer;
     const int r = tg_nats_consumer_info(box->server, js, box->record.id, &answer);
     if (r == 0) {
         *ret_n = tg_json_u64(tg_json_get(answer.json, "num_ack_pending"));
+        box->rx.is_passed_over = tg_json_u64(tg_json_get(answer.json, "num_pending")) > 0;
+    } else if (r == -ENOENT) {
+        /* A request to a consumer that is not there is answered by nobody. */
+        box->rx.must_look = true;
+        box->rx.is_passed_over = true;
     }
     return r;
 }
 
-int tg_nats_relieve(struct tg_nats_box *box)
+int tg_nats_relieve(struct tg_nats_box *box, bool only_claims)
 {
     struct tg_js js;
     uint64_t counts[TG_NATS_COUNTS] = { 0 };
@@ -227,8 +243,8 @@ int tg_nats_relieve(struct tg_nats_box *box)
     if (r < 0) {
         return r == -EACCES ? r : 0; /* the next tick will do */
     }
-    r = count_pending(box, &js, &pending);
-    if (r == 0 && pending > 0) {
+    r = only_claims ? count_pending(box, &js, &pending) : 0;
+    if (r == 0 && (!only_claims || pending > 0)) {
         r = relieve(box, &js, counts);
     }
     tg_nats_leave(box->server);

@@ -6,6 +6,8 @@
  *     word awaited. A message that was on its way comes before that word, and is this call's.
  * I2  While a receiver waits it looks, tick by tick, whether messages are in the hands of the dead, and gives
  *     them back on their behalf (claim.c).
+ * I3  A server (2.9.10 at least) that was killed and comes back may have written down as handed out what is
+ *     not there any more; it stops at that, and goes on with the next request. So who is passed over asks again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@
 #include "carrier/nats/party.h"
 #include "carrier/nats/rendezvous.h"
 
-#define MOMENT_NS INT64_C(20000000)
+#define MOMENT_NS INT64_C(20000000) /* besides the way to the server and back */
 #define SHORT_NS INT64_C(10000000)
 #define SPARE_NS INT64_C(2000000000)
 
@@ -83,14 +85,34 @@ static void read_owner(struct tg_nats_taken *taken)
     tg_text_add(&owner, at != NULL ? at : "");
 }
 
+/* "LEN PIECES SEQ": what cannot be is no long message. */
+static void read_long(struct tg_nats_taken *taken, const char *at)
+{
+    const uint64_t len = number_at(&at);
+    taken->n_pieces = number_at(&at);
+    taken->first_seq = number_at(&at);
+    taken->is_long = len <= TONG_MESSAGE_MAX && taken->n_pieces > 0 && taken->n_pieces <= len;
+    taken->len = taken->is_long ? (size_t)len : taken->len;
+}
+
+/* "TOKEN SUBJECT": who sends says whom to tell. That is an inbox, and nothing of the server or of a space. */
+static void read_offer(struct tg_nats_box *box, struct tg_nats_taken *taken, const char *at)
+{
+    const uint64_t token = number_at(&at);
+    const size_t len = strlen(box->server->space);
+    if (at[0] == '$' || (strncmp(at, box->server->space, len) == 0 && at[len] == '.')) {
+        return;
+    }
+    taken->token = token;
+    struct tg_text tell = TG_TEXT(taken->tell);
+    tg_text_add(&tell, at);
+}
+
 /* Of a message that no tong has sent nothing is known. */
-static void read_head(struct tg_nats_taken *taken)
+static void read_head(struct tg_nats_box *box, struct tg_nats_taken *taken)
 {
     char text[512];
     taken->len = taken->msg.len;
-    taken->is_long = false;
-    taken->token = 0;
-    taken->owner[0] = '\0';
     taken->said = (tong_send_options)TONG_SEND_OPTIONS_INIT;
     if (!find_header(&taken->msg, "\nTong: 1 ", text, sizeof text)) {
         return;
@@ -109,17 +131,10 @@ static void read_head(struct tg_nats_taken *taken)
     taken->sent_ns = number_at(&at);
     (void)find_header(&taken->msg, "\nTong-Reply-To: ", taken->reply_to, sizeof taken->reply_to);
     if (find_header(&taken->msg, "\nTong-Long: ", text, sizeof text)) {
-        at = text;
-        taken->len = number_at(&at);
-        taken->n_pieces = number_at(&at);
-        taken->first_seq = number_at(&at);
-        taken->is_long = true;
+        read_long(taken, text);
     }
     if (find_header(&taken->msg, "\nTong-Offer: ", text, sizeof text)) {
-        at = text;
-        taken->token = number_at(&at);
-        struct tg_text tell = TG_TEXT(taken->tell);
-        tg_text_add(&tell, at);
+        read_offer(box, taken, text);
     }
     read_owner(taken);
 }
@@ -228,8 +243,11 @@ static int judge(struct tg_nats_box *box, const struct tg_nats_msg *msg)
     if (msg->status == 404 || msg->status == 408) {
         return TG_NATS_NOTHING;
     }
-    /* 409: consumer or leader gone; 503: nobody is there. */
+    /* 409: consumer or leader gone; 503: nobody is there. It is made, or comes back: then not at once. */
     const int r = tg_nats_look(box);
+    if (r == 0) {
+        (void)tg_net_wait(-1, 0, -1, tg_now_ns() + TG_NATS_RETRY_NS);
+    }
     return r < 0 ? r : TG_NATS_NOTHING;
 }
 
@@ -251,6 +269,9 @@ static int await_until(struct tg_nats_box *box, const struct tg_nats_wait *wait,
         }
         if (side->must_look) {
             return 0;
+        }
+        if (tg_is_over(wait->deadline)) {
+            return -ETIMEDOUT; /* however much comes that is nothing */
         }
     }
 }
@@ -278,10 +299,15 @@ static int count_messages(struct tg_nats_box *box, uint64_t *ret_n)
     return r == -ENOENT ? 0 : r;
 }
 
+static int64_t end_of_moment(const struct tg_nats_side *side)
+{
+    return tg_now_ns() + MOMENT_NS + 2 * side->conn->way_ns;
+}
+
 /* Let a request stand for a moment. */
 static int ask_for_a_moment(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
 {
-    const struct tg_nats_wait wait = { .deadline = tg_now_ns() + MOMENT_NS, .cancel_fd = -1 };
+    const struct tg_nats_wait wait = { .deadline = end_of_moment(&box->rx), .cancel_fd = -1 };
     int r = tg_nats_ask(box, 1, SPARE_NS);
     while (r == 0) {
         r = await_until(box, &wait, ret_msg);
@@ -334,7 +360,7 @@ static int end_of_closed(struct tg_nats_side *side)
 int tg_nats_await_batch(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
 {
     struct tg_nats_side *side = &box->rx;
-    struct tg_nats_wait wait = { .deadline = tg_now_ns() + MOMENT_NS, .cancel_fd = -1 };
+    struct tg_nats_wait wait = { .deadline = end_of_moment(side), .cancel_fd = -1 };
     int r = 0;
     while (r == 0) {
         r = await_until(box, &wait, ret_msg);
@@ -370,6 +396,16 @@ static int give_up(struct tg_nats_box *box, int reason, struct tg_nats_msg *ret_
     return r == 1 ? 1 : reason;
 }
 
+int tg_nats_renew(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
+{
+    struct tg_nats_side *side = &box->rx;
+    if (!side->is_passed_over || !side->is_fetching) {
+        return 0;
+    }
+    side->is_passed_over = false;
+    return tg_nats_take_back(box, ret_msg);
+}
+
 /* Sleep: as await_until(), with the call's end. */
 static int sleep_once(struct tg_nats_box *box, struct tg_nats_call *call,
                       struct tg_nats_msg *ret_msg)
@@ -378,6 +414,9 @@ static int sleep_once(struct tg_nats_box *box, struct tg_nats_call *call,
     if (tg_nats_is_interrupted(box, call->interrupts)) {
         tg_net_silence(side->bell);
         return give_up(box, -ECANCELED, ret_msg);
+    }
+    if (tg_is_over(call->deadline) && call->ticks > 0) {
+        return give_up(box, -ETIMEDOUT, ret_msg); /* however often it is told to look */
     }
     const int64_t tick = tg_nats_tick(call->ticks++);
     const struct tg_nats_wait wait = { .deadline = call->deadline < tick ? call->deadline : tick,
@@ -399,7 +438,8 @@ static int sleep_once(struct tg_nats_box *box, struct tg_nats_call *call,
         if (tg_is_over(call->deadline)) {
             return give_up(box, -ETIMEDOUT, ret_msg);
         }
-        return tg_nats_relieve(box);
+        const int relieved = tg_nats_relieve(box, true);
+        return relieved < 0 ? relieved : tg_nats_renew(box, ret_msg);
     }
     return r;
 }
@@ -485,14 +525,18 @@ static int put_ack(struct tg_nats_box *box, const char *ack);
 /* What it says: 1; 0: it was not sent in time, or has expired; -errno. */
 static int read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken)
 {
-    memset(taken->reply_to, 0, sizeof taken->reply_to);
+    const struct tg_nats_msg msg = taken->msg;
+    const bool is_pocketed = taken->is_pocketed;
+    memset(taken, 0, sizeof *taken);
+    taken->msg = msg;
+    taken->is_pocketed = is_pocketed;
     int r = read_ack(taken->msg.reply, taken);
     if (r < 0) {
         return r;
     }
     struct tg_text ack = TG_TEXT(taken->ack);
     tg_text_add(&ack, taken->msg.reply);
-    read_head(taken);
+    read_head(box, taken);
     return is_good(box, taken);
 }
 
@@ -603,36 +647,52 @@ int tg_nats_copy(struct tg_nats_box *box, const struct tg_nats_taken *taken, voi
     return tg_nats_read_long(box, taken->owner, &its, taken->ack, ret_data);
 }
 
+int tg_nats_refuse(struct tg_nats_box *box, const struct tg_nats_taken *taken, int reason)
+{
+    if (reason == -ENODATA) {
+        return tg_nats_acknowledge(box, taken->ack);
+    }
+    (void)tg_nats_give_back(box, taken->ack);
+    return reason;
+}
+
+/* 1: it was gone as it is. */
+static ssize_t receive_next(struct tg_nats_box *box, void *buf, size_t size,
+                            struct tg_nats_call *call, struct tg_nats_taken *taken)
+{
+    int r = tg_nats_take(box, call, taken);
+    if (r < 0) {
+        return r;
+    }
+    if (taken->len > size) {
+        r = tg_nats_pocket(box, taken);
+        return r < 0 ? r : -EMSGSIZE;
+    }
+    r = tg_nats_accept(box, taken);
+    r = r < 0 ? r : tg_nats_copy(box, taken, buf);
+    if (r < 0) {
+        r = tg_nats_refuse(box, taken, r);
+        return r < 0 ? r : 1;
+    }
+    /* It is in the caller's hands: an acknowledgement that is lost makes it come again, marked. */
+    (void)tg_nats_acknowledge_taken(box, taken);
+    return 0;
+}
+
 static ssize_t receive_one(struct tg_nats_box *box, void *buf, size_t size,
                            struct tg_nats_call *call, tong_message *ret_info)
 {
     struct tg_nats_taken taken;
-    int r = tg_nats_take(box, call, &taken);
-    if (r < 0) {
-        return r;
-    }
-    const size_t len = taken.len;
-    if (ret_info != NULL) {
+    ssize_t r;
+    do {
+        r = receive_next(box, buf, size, call, &taken);
+    } while (r == 1);
+    if (ret_info != NULL && (r == 0 || r == -EMSGSIZE)) {
         tg_nats_tell(&taken, ret_info);
-        ret_info->len = len;
-        ret_info->data = len > size ? NULL : buf;
+        ret_info->len = taken.len;
+        ret_info->data = r < 0 ? NULL : buf;
     }
-    if (len > size) {
-        r = tg_nats_pocket(box, &taken);
-        return r < 0 ? r : -EMSGSIZE;
-    }
-    r = tg_nats_accept(box, &taken);
-    r = r < 0 ? r : tg_nats_copy(box, &taken, buf);
-    if (r == -ENODATA) {
-        r = tg_nats_acknowledge(box, taken.ack);
-        return r < 0 ? r : receive_one(box, buf, size, call, ret_info);
-    }
-    if (r < 0) {
-        return r;
-    }
-    /* It is in the caller's hands: an acknowledgement that is lost makes it come again, marked. */
-    (void)tg_nats_acknowledge_taken(box, &taken);
-    return (ssize_t)len;
+    return r < 0 ? r : (ssize_t)taken.len;
 }
 
 ssize_t tg_nats_receive(struct tg_nats_box *box, void *buf, size_t size,
@@ -659,9 +719,12 @@ ssize_t tg_nats_skip(struct tg_nats_box *box)
     if (r == 0) {
         do {
             r = tg_nats_take(box, &call, &taken);
-            r = r < 0 ? r : tg_nats_accept(box, &taken);
-            if (r == 0 || r == -ENODATA) {
+            const int accepted = r < 0 ? 0 : tg_nats_accept(box, &taken);
+            if (r == 0 && accepted == 0) {
                 (void)tg_nats_acknowledge_taken(box, &taken);
+            } else if (r == 0) {
+                r = tg_nats_refuse(box, &taken, accepted);
+                r = r == 0 ? -ENODATA : r;
             }
         } while (r == -ENODATA);
         if (r == 0) {

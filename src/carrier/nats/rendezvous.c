@@ -187,6 +187,10 @@ int tg_nats_await_taking(struct tg_nats_box *box, uint64_t number, uint64_t seq,
         r = sleep_once(box, &until);
         if (r == -ENOTCONN) {
             r = tg_nats_reconnect(box, side, call);
+            if (r < 0) {
+                r = withdraw(box, number, seq, r);
+                break;
+            }
         } else if (r == -EINTR) {
             const bool by_handler = tg_nats_is_interrupted(box, call->interrupts);
             r = withdraw(box, number, seq, by_handler ? -ECANCELED : -EINTR);

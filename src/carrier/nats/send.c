@@ -2,12 +2,14 @@
  * Sending: a message is published to its mailbox's stream, and the stream's acknowledgement is the promise.
  *
  * I1  A message has an id, its handle's and its number. Published again because no answer came, it is known by it and
- *     stored once.
+ *     stored once: until the server forgets ids; then it is not published again. A number that was published and
+ *     not answered is no other message's.
  * I2  A message of a call with a time-out says until when it may be stored, in the server's time. One that is
  *     stored later (it was on its way while a link was cut) was not sent: who fetches it throws it away.
  * I3  A full mailbox refuses at once; who is to wait for room listens first, then tries again, then sleeps. One
  *     of those who listen is told of each acknowledgement, by the server that has carried it out. A
  *     try every tick makes good what is lost when that one has no use for it.
+ * I4  While a message is open (published, and no answer came) nobody says that it was not sent: -ENOTCONN.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -34,7 +36,9 @@ struct message {
     int64_t expiry_ns; /* in the server's time */
     uint64_t sent_ns;
     uint64_t number;
-    bool is_long; /* its pieces are written */
+    bool is_open;      /* published, and no answer came: it may be stored */
+    int64_t posted_ns; /* when it was published first, of those that are open */
+    bool is_long;      /* its pieces are written */
     struct tg_nats_long pieces;
     const char *tell; /* of an offer; NULL none */
     uint64_t seq;     /* in the stream */
@@ -186,26 +190,54 @@ static int write_pieces(struct message *m)
     return r;
 }
 
-static int try_once(struct message *m)
+/* It may be stored, and soon the server will not know its id any more (I1). */
+static bool is_too_old(const struct message *m)
+{
+    return m->is_open && tg_now_ns() - m->posted_ns > TG_NATS_DUPLICATES_NS * 2 / 3;
+}
+
+static int post_and_await(struct message *m)
 {
     struct tg_nats_side *side = &m->box->tx;
-    struct tg_js js = tg_nats_js(side);
+    const struct tg_js js = tg_nats_js(side);
+    const bool was_open = m->is_open;
     struct tg_js_answer answer;
+    uint64_t reply;
+    if (is_too_old(m)) {
+        return -ENOTCONN;
+    }
+    int r = post(m, &reply);
+    if (r < 0) {
+        return r;
+    }
+    m->posted_ns = was_open ? m->posted_ns : tg_now_ns();
+    m->is_open = true;
+    r = tg_js_await(&js, reply, &answer);
+    if (r < 0) {
+        return r;
+    }
+    /* One that was stored before is known by its id, full or not; other refusals say nothing of earlier tries. */
+    m->is_open = was_open && answer.error != 0 && answer.error != TG_JS_FULL;
+    m->seq = answer.seq;
+    return judge(m->box, &answer);
+}
+
+static int try_once(struct message *m)
+{
     int r = -EAGAIN;
     for (unsigned tries = 0; r == -EAGAIN && tries < 4; tries++) {
-        uint64_t reply;
-        r = tg_nats_connect_side(m->box, side);
+        r = tg_nats_connect_side(m->box, &m->box->tx);
         r = r < 0 ? r : write_pieces(m);
-        if (r == FULL) {
-            break;
-        }
-        js.conn = side->conn;
-        r = r < 0 ? r : post(m, &reply);
-        r = r < 0 ? r : tg_js_await(&js, reply, &answer);
-        m->seq = r == 0 ? answer.seq : 0;
-        r = r < 0 ? r : judge(m->box, &answer);
+        r = r == 0 ? post_and_await(m) : r;
     }
     return tg_nats_why_lost(m->box, r == -EAGAIN ? -ENOTCONN : r);
+}
+
+/* The connection was lost: have it again, and time left. */
+static int try_again(struct message *m, struct tg_nats_call *call)
+{
+    const int r = tg_nats_reconnect(m->box, &m->box->tx, call);
+    return r == 0 && tg_is_over(call->deadline) ? -ENOTCONN : r;
 }
 
 /* ---- waiting for room */
@@ -244,6 +276,9 @@ static int sleep_for_room(struct tg_nats_box *box, struct tg_nats_call *call)
         tg_net_silence(side->bell);
         return -ECANCELED;
     }
+    if (tg_is_over(call->deadline)) {
+        return -ETIMEDOUT; /* however often it is told of room that others take */
+    }
     int r = 0;
     tg_gate_set_asleep(&side->gate, true);
     while (r == 0 && !side->is_rung && !side->must_look) {
@@ -272,11 +307,14 @@ static int send_when_there_is_room(struct message *m, struct tg_nats_call *call)
     uint64_t line = 0;
     int64_t known_at = tg_now_ns() + TG_NATS_TICK_NS / 8;
     int r = FULL;
-    while (r == FULL || r == -ENOTCONN) {
+    while (r == FULL || (r == -ENOTCONN && !is_too_old(m))) {
         if (r == -ENOTCONN) {
-            r = tg_nats_reconnect(box, side, call);
+            r = try_again(m, call);
+            if (r < 0) {
+                break;
+            }
         }
-        r = r < 0 ? r : listen_for_room(box);
+        r = listen_for_room(box);
         side->is_rung = false;
         r = r < 0 ? r : try_once(m);
         if (r == FULL) {
@@ -327,10 +365,12 @@ static int set_times(struct message *m, struct tg_nats_call *call)
     }
     /* What is on its way when the time is over is waited for. */
     const int64_t late = now + TG_NATS_PATIENCE_NS;
-    if (ends && call->timeout_ns < TG_NEVER - late) {
-        m->until_ns = late + call->timeout_ns;
+    const int64_t here = tg_now_ns();
+    const int64_t rest = call->deadline > here ? call->deadline - here : 0;
+    if (ends && rest < TG_NEVER - late) {
+        m->until_ns = late + rest;
     }
-    if (expires && m->with->expiry_ns < TG_NEVER - now) {
+    if (expires && m->expiry_ns == 0 && m->with->expiry_ns < TG_NEVER - now) {
         m->expiry_ns = now + m->with->expiry_ns;
     }
     return 0;
@@ -381,6 +421,10 @@ static int meet(struct message *m, struct tg_nats_call *call)
     r = r < 0 ? r : tg_nats_prepare_offer(box, tell, sizeof tell);
     m->tell = tell;
     r = r < 0 ? r : try_once(m);
+    if (m->is_open) {
+        box->token =
+            0; /* the next offer's line has another version: nobody takes this one in its place */
+    }
     r = r < 0 ? r : tg_nats_await_taking(box, m->number, m->seq, &until);
     m->tell = NULL;
     box->n_sent++; /* its number is not used again, taken or not */
@@ -399,9 +443,13 @@ static int send_one(struct message *m, struct tg_nats_call *call)
     int r = be_a_sender(box);
     r = r < 0 ? r : set_times(m, call);
     r = r < 0 ? r : try_once(m);
-    while (r == -ENOTCONN && call->timeout_ns != 0 && !tg_is_over(call->deadline)) {
-        r = tg_nats_reconnect(box, &box->tx, call);
-        r = r < 0 ? r : be_a_sender(box);
+    while (r == -ENOTCONN && call->timeout_ns != 0 && !tg_is_over(call->deadline) &&
+           !is_too_old(m)) {
+        r = try_again(m, call);
+        if (r < 0) {
+            return r;
+        }
+        r = be_a_sender(box);
         r = r < 0 ? r : set_times(m, call);
         r = r < 0 ? r : try_once(m);
     }
@@ -412,6 +460,24 @@ static int send_one(struct message *m, struct tg_nats_call *call)
         return drop(box);
     }
     return call->timeout_ns == 0 ? -EAGAIN : send_when_there_is_room(m, call);
+}
+
+/* One message, from check to end: its number is used up if it is sent, or may be. */
+static int send_whole(struct message *m, struct tg_nats_call *call)
+{
+    struct tg_nats_box *box = m->box;
+    m->number = box->n_sent;
+    int r = check_length(box, m->len);
+    r = r < 0 ? r : send_one(m, call);
+    if (m->is_long) {
+        tg_nats_end_long(box, m->number, &m->pieces, r == 0);
+    }
+    if (box->record.options.capacity != 0 && (r == 0 || m->is_open)) {
+        box->n_sent++;
+    }
+    const bool is_over =
+        r == -EIDRM || r == -EOWNERDEAD; /* and with the mailbox all that was in it */
+    return r < 0 && m->is_open && !is_over ? -ENOTCONN : r; /* I4 */
 }
 
 int tg_nats_send(struct tg_nats_box *box, const void *data, size_t len,
@@ -427,20 +493,18 @@ int tg_nats_send(struct tg_nats_box *box, const void *data, size_t len,
         return r;
     }
     struct message m = { .box = box, .data = data, .len = len, .with = with };
-    m.number = box->n_sent;
-    r = check_length(box, len);
-    r = r < 0 ? r : send_one(&m, &call);
-    if (m.is_long) {
-        tg_nats_end_long(box, m.number, &m.pieces, r == 0);
-    }
-    if (r == 0 && box->record.options.capacity != 0) {
-        box->n_sent++;
-    }
+    r = send_whole(&m, &call);
     tg_nats_finish(&box->tx);
     return r;
 }
 
-/* ---- several: as many as the window holds are under way at once */
+/*
+ * ---- several: as many as the window holds are under way at once
+ *
+ * Where the connection is lost those that were published and not answered are sent again, one by one, under their
+ * numbers: what is stored is known by its id. Where one is refused (the server has no storage left) those behind it that
+ * were stored are deleted, for the row ends before it.
+ */
 
 struct row {
     struct tg_nats_box *box;
@@ -448,7 +512,9 @@ struct row {
     size_t n;
     size_t posted;
     size_t answered;
+    size_t good;  /* stored, and all before it */
     size_t bytes; /* posted and not answered */
+    bool is_refused;
     uint64_t first_reply;
 };
 
@@ -478,31 +544,84 @@ static int post_some(struct row *row)
     return r;
 }
 
-/* All that can be sent at once, where nothing can be refused but for want of memory. */
-static int send_row(struct row *row)
+/* It stands behind one that was refused. */
+static void take_away(struct tg_nats_box *box, uint64_t seq)
+{
+    struct tg_js js;
+    if (tg_nats_enter(box->server, &js) == 0) {
+        (void)tg_nats_delete_message(box->server, &js, box->record.id, seq);
+        tg_nats_leave(box->server);
+    }
+}
+
+static int await_one(struct row *row)
 {
     const struct tg_js js = tg_nats_js(&row->box->tx);
+    struct tg_js_answer answer;
+    const int r = tg_js_await(&js, row->first_reply + row->answered, &answer);
+    if (r < 0) {
+        return r;
+    }
+    row->bytes -= row->messages[row->answered].iov_len;
+    row->answered++;
+    if (row->is_refused && answer.error == 0) {
+        take_away(row->box, answer.seq);
+    }
+    row->is_refused = row->is_refused || answer.error != 0;
+    row->good += !row->is_refused;
+    return 0;
+}
+
+/* All that can be sent at once. Whatever ends it early, who goes on behind the good ones finds out. */
+static void send_row(struct row *row)
+{
     int r = 0;
-    bool is_over = false;
-    size_t good = 0;
-    while (r == 0 && (row->answered < row->posted || (!is_over && row->posted < row->n))) {
-        r = is_over ? 0 : post_some(row);
-        if (r == 0 && row->answered < row->posted) {
-            struct tg_js_answer answer;
-            r = tg_js_await(&js, row->first_reply + row->answered, &answer);
-            if (r == 0) {
-                row->bytes -= row->messages[row->answered].iov_len;
-                row->answered++;
-                is_over = is_over || answer.error != 0;
-                good += !is_over;
-            }
-        }
-        if (row->posted == row->n && row->answered == row->posted) {
-            break;
+    while (r == 0 && (row->answered < row->posted || (!row->is_refused && row->posted < row->n))) {
+        r = row->is_refused ? 0 : post_some(row);
+        r = r == 0 && row->answered < row->posted ? await_one(row) : r;
+    }
+    /* A number that was used for a message that is not to be there is not used again. */
+    row->box->n_sent += row->is_refused ? row->posted : row->good;
+}
+
+/* Nothing is refused but for want of storage. */
+static bool goes_in_rows(const struct tg_nats_box *box)
+{
+    const tong_options standard = TONG_OPTIONS_INIT;
+    const tong_options *o = &box->record.options;
+    return o->capacity == TONG_UNBOUNDED && o->max_bytes == standard.max_bytes;
+}
+
+/* The messages in their order: how many were sent, *ret_error why not all. */
+static size_t send_all(struct tg_nats_box *box, const struct iovec *messages, size_t n,
+                       struct tg_nats_call *call, int *ret_error)
+{
+    struct tg_nats_call now = { .interrupts = call->interrupts };
+    size_t sent = 0;
+    size_t open = 0; /* so many are published and not answered */
+    size_t i = 0;
+    int r = 0;
+    while (i < n && r >= 0) {
+        struct message m = { .box = box,
+                             .data = messages[i].iov_base,
+                             .len = messages[i].iov_len,
+                             .is_open = open > 0,
+                             .posted_ns = tg_now_ns() };
+        r = send_whole(&m, i == 0 || open > 0 ? call : &now);
+        open -= open > 0;
+        sent += r == 0;
+        i += r >= 0;
+        if (r == 0 && open == 0 && i < n && goes_in_rows(box)) {
+            struct row row = { .box = box, .messages = messages + i, .n = n - i };
+            send_row(&row);
+            sent += row.good;
+            i += row.good;
+            open = row.is_refused ? 0 : row.posted - row.good;
         }
     }
-    row->answered = good;
-    return r;
+    box->n_sent += open;
+    *ret_error = r;
+    return sent;
 }
 
 ssize_t tg_nats_send_many(struct tg_nats_box *box, const struct iovec *messages, size_t n,
@@ -510,41 +629,10 @@ ssize_t tg_nats_send_many(struct tg_nats_box *box, const struct iovec *messages,
 {
     struct tg_nats_call call;
     int r = tg_nats_begin(box, &box->tx, TONG_SEND, timeout_ns, &call);
-    if (r < 0 || n == 0) {
-        if (r == 0) {
-            tg_nats_finish(&box->tx);
-        }
+    if (r < 0) {
         return r;
     }
-    const bool can_be_full = box->record.options.capacity != TONG_UNBOUNDED;
-    size_t sent = 0;
-    size_t i = 0;
-    for (; i < n && r >= 0; i++) {
-        struct message m = { .box = box,
-                             .data = messages[i].iov_base,
-                             .len = messages[i].iov_len,
-                             .number = box->n_sent };
-        r = check_length(box, m.len);
-        struct tg_nats_call now = { .interrupts = call.interrupts };
-        r = r < 0 ? r : send_one(&m, i == 0 ? &call : &now);
-        if (m.is_long) {
-            tg_nats_end_long(box, m.number, &m.pieces, r == 0);
-        }
-        if (r == 0) {
-            box->n_sent += box->record.options.capacity != 0;
-            sent++;
-        }
-        if (r == 0 && !can_be_full && i + 1 < n) {
-            struct row row = { .box = box, .messages = messages + i + 1, .n = n - i - 1 };
-            (void)send_row(&row);
-            box->n_sent += row.posted; /* a number that was used is not used again */
-            sent += row.answered;
-            i += row.answered;
-            if (row.answered < row.posted) {
-                break;
-            }
-        }
-    }
+    const size_t sent = send_all(box, messages, n, &call, &r);
     tg_nats_finish(&box->tx);
     return sent > 0 || r == TONG_DROPPED ? (ssize_t)sent : r;
 }

@@ -6,12 +6,15 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/name.h"
 #include "base/sys.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/keeper.h"
 #include "carrier/nats/net.h"
 
 #define MAKING_NS INT64_C(3000000)
+#define CLOCK_NS INT64_C(10000000000) /* a clock is looked at again: somebody may have set it */
+#define FLOOD_MOST 4096u              /* messages that are thrown away in a row */
 
 /* All servers of this process; guards uses, too. */
 static struct tg_gate all_gate;
@@ -47,8 +50,8 @@ static const char *space_name(void)
 static int make(const struct tg_nats_url *url, const char *space,
                 struct tg_nats_server **ret_server)
 {
-    if (strlen(space) >= sizeof((struct tg_nats_server *)0)->space ||
-        strpbrk(space, ". *>\t/\\") != NULL) {
+    if (strlen(space) >= sizeof((struct tg_nats_server *)0)->space || tg_name_check(space) < 0 ||
+        strchr(space, '.') != NULL) {
         return -EINVAL;
     }
     struct tg_nats_server *server = calloc(1, sizeof *server);
@@ -139,6 +142,7 @@ static int connect_to(struct tg_nats_server *server)
     }
     tg_nats_disconnect(server->conn);
     server->conn = NULL;
+    server->clock_seen_ns = 0; /* another server may have another one */
     return tg_nats_connect(&server->url, tg_now_ns() + TG_NATS_PATIENCE_NS, &server->conn);
 }
 
@@ -147,7 +151,7 @@ static void drain(struct tg_nats_conn *conn)
 {
     const struct tg_nats_wait now = { .deadline = 0, .cancel_fd = -1 };
     struct tg_nats_msg msg;
-    while (tg_nats_next(conn, &now, &msg) == 0) {
+    for (unsigned i = 0; i < FLOOD_MOST && tg_nats_next(conn, &now, &msg) == 0; i++) {
     }
 }
 
@@ -494,6 +498,31 @@ int tg_nats_probe(const struct tg_nats_server *server, const struct tg_js *js,
 
 /* ---- the clock: what the server wrote beside a line that was sent between two looks at the own one */
 
+static int look_at_clock(struct tg_nats_server *server, const struct tg_js *js)
+{
+    char subject_at[128];
+    struct tg_text subject = TG_TEXT(subject_at);
+    struct tg_nats_line line;
+    uint64_t seq = 0;
+    tg_text_add(&subject, server->space);
+    tg_text_add(&subject, ".v.clock.");
+    tg_text_add(&subject, server->proc);
+    const int64_t before = tg_boot_ns();
+    int r = tg_book_put(server, js, subject.at, "", TG_BOOK_ANY, &seq);
+    const int64_t after = tg_boot_ns();
+    r = r < 0 ? r : tg_book_get(server, js, subject.at, &line);
+    r = r < 0 ? r : tg_book_delete(server, js, seq);
+    if (r < 0 && r != -ESTALE) {
+        return r;
+    }
+    if (line.seq != seq || line.time_ns == 0) {
+        return -EPROTO;
+    }
+    server->clock_ns = line.time_ns - (before + (after - before) / 2);
+    server->clock_seen_ns = after;
+    return 0;
+}
+
 int tg_nats_time(struct tg_nats_server *server, int64_t *ret_ns)
 {
     struct tg_js js;
@@ -501,26 +530,12 @@ int tg_nats_time(struct tg_nats_server *server, int64_t *ret_ns)
     if (r < 0) {
         return r;
     }
-    if (!server->knows_clock) {
-        char subject_at[128];
-        struct tg_text subject = TG_TEXT(subject_at);
-        struct tg_nats_line line;
-        uint64_t seq = 0;
-        tg_text_add(&subject, server->space);
-        tg_text_add(&subject, ".v.clock.");
-        tg_text_add(&subject, server->proc);
-        const int64_t before = tg_boot_ns();
-        r = tg_book_put(server, &js, subject.at, "", TG_BOOK_ANY, &seq);
-        const int64_t after = tg_boot_ns();
-        r = r < 0 ? r : tg_book_get(server, &js, subject.at, &line);
-        r = r < 0 ? r : tg_book_delete(server, &js, seq);
-        if (r == 0 || r == -ESTALE) {
-            r = 0;
-            server->clock_ns = line.time_ns - (before + (after - before) / 2);
-            server->knows_clock = true;
-        }
+    if (server->clock_seen_ns == 0 || tg_boot_ns() - server->clock_seen_ns > CLOCK_NS) {
+        r = look_at_clock(server, &js);
     }
-    *ret_ns = tg_boot_ns() + server->clock_ns;
+    if (r == 0) {
+        *ret_ns = tg_boot_ns() + server->clock_ns;
+    }
     tg_nats_leave(server);
     return r;
 }

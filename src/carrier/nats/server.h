@@ -39,10 +39,10 @@ struct tg_nats_server {
     struct tg_gate gate; /* guards what stands below */
     struct tg_nats_conn *conn;
     struct tg_nats_keeper *keeper;
-    int64_t lost_ns;  /* when a connection was lost last */
-    int64_t clock_ns; /* what to add to tg_boot_ns() to have the server's time */
-    bool knows_clock;
-    bool knows_book; /* it is there */
+    int64_t lost_ns;       /* when a connection was lost last */
+    int64_t clock_ns;      /* what to add to tg_boot_ns() to have the server's time */
+    int64_t clock_seen_ns; /* when that was looked at, 0 never */
+    bool knows_book;       /* it is there */
 };
 
 /* One more use of the server. Connects if nobody has yet. */

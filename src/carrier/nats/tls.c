@@ -72,17 +72,30 @@ ssize_t tg_nats_tls_send(struct tg_nats_tls *tls, const void *data, size_t len)
     if (r < 0) {
         return r;
     }
+    ERR_clear_error(); /* what others left in this thread's queue is no error of this call */
     const int n = SSL_write(tls->ssl, data, (int)(len < PIECE ? len : PIECE));
     if (n <= 0) {
+        ERR_clear_error();
         return -ENOTCONN;
     }
     r = push(tls);
     return r < 0 && r != -EAGAIN ? r : n;
 }
 
+size_t tg_nats_tls_unsent(const struct tg_nats_tls *tls)
+{
+    return tls->piece_end - tls->piece_at + BIO_ctrl_pending(tls->out);
+}
+
+int tg_nats_tls_flush(struct tg_nats_tls *tls)
+{
+    return push(tls);
+}
+
 ssize_t tg_nats_tls_receive(struct tg_nats_tls *tls, void *ret_data, size_t size)
 {
     for (;;) {
+        ERR_clear_error();
         const int n = SSL_read(tls->ssl, ret_data, (int)(size < PIECE ? size : PIECE));
         if (n > 0) {
             return n;
@@ -173,6 +186,7 @@ static int wait_for_more(struct tg_nats_tls *tls, int64_t deadline)
 static int shake_hands(struct tg_nats_tls *tls, int64_t deadline)
 {
     for (;;) {
+        ERR_clear_error();
         const int done = SSL_do_handshake(tls->ssl);
         const int error = SSL_get_error(tls->ssl, done);
         int r = push(tls); /* an alert, too */
@@ -363,6 +377,18 @@ ssize_t tg_nats_tls_send(struct tg_nats_tls *tls, const void *data, size_t len)
     (void)data;
     (void)len;
     return -ENOTCONN;
+}
+
+size_t tg_nats_tls_unsent(const struct tg_nats_tls *tls)
+{
+    (void)tls;
+    return 0;
+}
+
+int tg_nats_tls_flush(struct tg_nats_tls *tls)
+{
+    (void)tls;
+    return 0;
 }
 
 ssize_t tg_nats_tls_receive(struct tg_nats_tls *tls, void *ret_data, size_t size)

@@ -20,6 +20,9 @@ void tg_nats_tls_end(struct tg_nats_tls *tls);
 /* As tg_net_send() and tg_net_receive(). */
 ssize_t tg_nats_tls_send(struct tg_nats_tls *tls, const void *data, size_t len);
 ssize_t tg_nats_tls_receive(struct tg_nats_tls *tls, void *ret_data, size_t size);
+/* What was taken by tg_nats_tls_send() and has not gone: how much, and send it: 0, -EAGAIN, -ENOTCONN. */
+size_t tg_nats_tls_unsent(const struct tg_nats_tls *tls);
+int tg_nats_tls_flush(struct tg_nats_tls *tls);
 /* The public key of an nkey's seed, as text. -EACCES: it is no seed; -EOPNOTSUPP. */
 int tg_nats_public_key(const char *seed, char *ret_text, size_t size);
 /* The signature of a server's nonce by an nkey's seed: base64url text. -EACCES: it is no seed. */

@@ -1,0 +1,159 @@
+/* What is promised of messages whose answers are lost on the way. */
+#include <pthread.h>
+
+#include "link.h"
+
+static struct kit_child child;
+static struct link_orders *orders;
+
+static tong_mailbox *begin(const tong_options *options)
+{
+    orders = link_begin(&child);
+    return kit_create(kit_name("box"), options);
+}
+
+static void finish(tong_mailbox *box)
+{
+    kit_ok(tong_close(box));
+    kit_ok(tong_remove(kit_name("box")));
+    link_end(orders, &child);
+}
+
+/* From here on: the answers behind so many are lost, and the connection. */
+static void lose_answers(uint32_t skip)
+{
+    orders->skip = skip;
+    orders->swallow = 1;
+}
+
+/* ------------------------------------------------------------------ sending */
+
+static void one_that_was_not_answered_does_not_swallow_the_next(void)
+{
+    tong_mailbox *box = begin(NULL);
+    lose_answers(0);
+    kit_gives(kit_send_u64(box, 1, 0), -ENOTCONN);
+    kit_equal(orders->swallowed, 1);
+    kit_ok(kit_send_u64(box, 2, KIT_PATIENCE));
+    kit_equal(kit_receive_u64(box), 1); /* it had arrived */
+    kit_equal(kit_receive_u64(box), 2);
+    kit_is_empty(box);
+    finish(box);
+}
+
+static void within_a_call_it_is_sent_again_and_stored_once(void)
+{
+    tong_mailbox *box = begin(NULL);
+    lose_answers(0);
+    kit_ok(kit_send_u64(box, 1, KIT_PATIENCE));
+    kit_equal(orders->swallowed, 1);
+    kit_ok(kit_send_u64(box, 2, KIT_PATIENCE));
+    kit_equal(kit_receive_u64(box), 1);
+    kit_equal(kit_receive_u64(box), 2);
+    kit_is_empty(box);
+    finish(box);
+}
+
+static void *interrupt_when_lost(void *box)
+{
+    kit_until(orders->swallowed == 1);
+    kit_ok(tong_interrupt(box));
+    return NULL;
+}
+
+/* Refused connections: the call waits for one, and may not say that nothing was sent. */
+static void an_interrupt_does_not_make_a_stored_one_unsent(void)
+{
+    tong_mailbox *box = begin(NULL);
+    pthread_t thread;
+    kit_ok(kit_send_u64(box, 1, KIT_PATIENCE));
+    lose_answers(1);
+    kit_ok(pthread_create(&thread, NULL, interrupt_when_lost, box));
+    orders->refuse = 0;
+    int r = kit_send_u64(box, 2, KIT_PATIENCE);
+    kit_ok(pthread_join(thread, NULL));
+    /* The connection was there again before the interrupt, or not. */
+    kit_true(r == 0 || r == -ENOTCONN);
+    kit_equal(kit_receive_u64(box), 1);
+    kit_equal(kit_receive_u64(box), 2);
+    kit_is_empty(box);
+    finish(box);
+}
+
+static void a_row_whose_answers_are_lost_is_sent_once_and_in_order(void)
+{
+    enum {
+        N = 60
+    };
+    uint64_t values[N];
+    struct iovec parts[N];
+    tong_options options = kit_options();
+    options.capacity = TONG_UNBOUNDED;
+    options.link_capacity = TONG_UNBOUNDED;
+    tong_mailbox *box = begin(&options);
+    for (uint64_t i = 0; i < N; i++) {
+        values[i] = i;
+        parts[i] = (struct iovec){ &values[i], sizeof(values[i]) };
+    }
+    lose_answers(10);
+    kit_gives(tong_send_many(box, parts, N, KIT_PATIENCE), N);
+    kit_equal(orders->swallowed, 1);
+    for (uint64_t i = 0; i < N; i++) {
+        kit_equal(kit_receive_u64(box), i);
+    }
+    kit_is_empty(box);
+    finish(box);
+}
+
+/* ------------------------------------------------------------------ receiving */
+
+static void one_whose_bytes_did_not_come_is_not_acknowledged(void)
+{
+    enum {
+        SIZE = 4 << 20
+    };
+    char *bytes = calloc(2, SIZE);
+    tong_mailbox *box = begin(NULL);
+    memset(bytes, 'x', SIZE);
+    kit_ok(tong_send(box, bytes, SIZE, KIT_PATIENCE));
+    const struct iovec part = { bytes + SIZE, SIZE };
+    size_t len = 0;
+    orders->cut_after = 2 << 20;
+    ssize_t n = tong_receive_many(box, &part, 1, KIT_PATIENCE, &len);
+    kit_equal(orders->cut_after, 0);
+    for (unsigned i = 0; i < 5 && n != 1; i++) {
+        kit_gives(n, -ENOTCONN);
+        n = tong_receive_many(box, &part, 1, KIT_PATIENCE, &len);
+    }
+    kit_gives(n, 1);
+    kit_equal(len, SIZE);
+    kit_true(memcmp(bytes, bytes + SIZE, SIZE) == 0);
+    finish(box);
+    free(bytes);
+}
+
+static void a_connection_that_ended_between_two_calls_fails_none(void)
+{
+    tong_mailbox *box = begin(NULL);
+    kit_ok(kit_send_u64(box, 1, KIT_PATIENCE));
+    kit_equal(kit_receive_u64(box), 1);
+    orders->refuse = 1;
+    usleep(1100000); /* longer than a call trusts a connection */
+    orders->refuse = 0;
+    kit_ok(kit_send_u64(box, 2, 0));
+    uint64_t value = 0;
+    kit_gives(tong_receive(box, &value, sizeof(value), 0), sizeof(value));
+    kit_equal(value, 2);
+    finish(box);
+}
+
+static const struct kit_test tests[] = {
+    KIT_TEST(one_that_was_not_answered_does_not_swallow_the_next),
+    KIT_TEST(within_a_call_it_is_sent_again_and_stored_once),
+    KIT_TEST(an_interrupt_does_not_make_a_stored_one_unsent),
+    KIT_TEST(a_row_whose_answers_are_lost_is_sent_once_and_in_order),
+    KIT_TEST(one_whose_bytes_did_not_come_is_not_acknowledged),
+    KIT_TEST(a_connection_that_ended_between_two_calls_fails_none),
+};
+
+KIT_MAIN(tests)
