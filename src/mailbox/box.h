@@ -63,7 +63,6 @@ struct tg_sender {
     uint64_t max_sum;     /* bytes of the mailbox's links when last counted ... */
     uint64_t added;       /* ... and added by this link since */
     struct tg_poll *poll; /* NULL until it is asked for its descriptor */
-    uint32_t poll_epoch;  /* the last one given */
 };
 
 /* ---- the receiving side */

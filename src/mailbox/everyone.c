@@ -9,6 +9,7 @@
  *   slot           owner, gen (the book's number), pid, polls     by who joins and leaves; polls by its receiver
  *   arrivals       receivers that came; seq_cst, behind owner     by who joins
  *   rows           how far those had come who are gone            by who leaves, or clears a dead one away
+ *   arms           the last epoch of those who are gone           the same, before the file goes (I4)
  *   counts         what those who are gone have counted           the same
  *
  *   joining                                    killed behind it
@@ -22,7 +23,7 @@
  *   6 ring the blocked senders
  *
  *   leaving, or clearing away                  killed behind it
- *   1 the rows of the box, upwards             done again
+ *   1 the rows and `arms` of the box, upwards  done again
  *   2 the file goes                            a receiver without a book counts for nobody
  *   3 counts of the box                        (killed before: what it had counted is lost)
  *   4 owner 0; ring the blocked senders
@@ -33,6 +34,8 @@
  *     away for that. What it had not taken is nobody's loss: the others have it, or will.
   * I3  A book's name has its slot and number. It is somebody's while the slot has that gen and an owner; while it
  *     has that gen, `book` and no owner, who comes or goes deletes it.
+ * I4  Bells say of a slot for which epoch it was rung last, whoever had it. So one who joins counts its epochs on
+ *     from the furthest of those who are gone: none is given twice in a slot.
  */
 #include "mailbox/everyone.h"
 
@@ -153,6 +156,16 @@ static void add_counts(const struct tg_box_view *view, const struct tg_box_head 
     }
 }
 
+/* I4. */
+static void note_arms(const struct tg_box_view *view, const struct tg_box_head *counted)
+{
+    const uint32_t arms = tg_load_relaxed(&counted->arms);
+    const uint32_t further = (arms - tg_load_relaxed(&view->head->arms)) & TG_EPOCHS;
+    if (further != 0 && further <= TG_EPOCHS / 2) {
+        tg_store_relaxed(&view->head->arms, arms);
+    }
+}
+
 /* The box's token held. book: NULL: there is none any more. */
 static void put_away(const struct tg_box_view *view, uint32_t slot, const struct tg_box_file *book)
 {
@@ -162,6 +175,7 @@ static void put_away(const struct tg_box_view *view, uint32_t slot, const struct
     const uint64_t dropped = book != NULL ? tg_book_dropped(book) : 0;
     if (book != NULL) {
         note_rows(view, book);
+        note_arms(view, book->head);
     }
     if (tg_load_relaxed(&s->book) != 0) {
         (void)tg_sys_unlink(view->dir, name);
@@ -236,6 +250,7 @@ static void write_book(struct tg_box *box, const struct tg_box_file *book, uint3
     tg_store_relaxed(&head->n_rows, (uint32_t)(TG_PAGE / sizeof(struct tg_box_row)));
     tg_store_relaxed(&head->n_slots, slot + 1);
     tg_store_relaxed(&head->n_taken, UINT32_C(1));
+    tg_store_relaxed(&head->arms, tg_load_relaxed(&box->main.head->arms)); /* I4 */
     tg_store_relaxed(&s->pid, (uint32_t)getpid());
     tg_store_relaxed(&s->cpu, UINT32_MAX);
     tg_store_relaxed(&s->owner, box->me);

@@ -13,7 +13,7 @@
  *     row.rung {armed, begun}? wait for its byte    no room for it: not rung
  *     empty the FIFO                                row.rung = {e, begun}, fence
  *     watch who is there                            armed no longer e: ended, once more
- *     armed = the next epoch                        a byte into the FIFO; row.rung = {e, ended}
+ *     waits + 1; armed = that                       a byte into the FIFO; row.rung = {e, ended}
  *     waits + 1, fence
  *     look for room; there is: a byte of one's own
  *
@@ -29,6 +29,8 @@
  *     what they had comes free by their death, or by a repair, whose holder rings always.
  * I6  An end settles nothing: what told of it stays, and the descriptor is readable for good. A change of the
  *     owner, or of a name, is told by a byte as well: see poll.c, I4.
+ * I7  An epoch is a value of the link's `waits`, which its next sender goes on counting: so no row, the box's or
+ *     a book's, says of a new epoch that it was rung for.
  *
  * The number of a FIFO is never used twice in a link. One that a dead sender left is cleared away by its
  * successor, or with the link.
@@ -271,16 +273,22 @@ static void watch_who_is_there(struct tg_box *box)
 
 /* ---- arming */
 
+/* I7. Counted once before it is armed, so that one killed behind it leaves no epoch that comes again, and once
+ * behind it. */
+static uint32_t new_epoch(struct tg_link_head *head)
+{
+    const uint32_t epoch = (tg_add(&head->waits, 1) + 1) & TG_EPOCHS;
+    return epoch != 0 ? epoch : 1;
+}
+
 /* True: there is room. */
 static bool arm(struct tg_box *box)
 {
-    struct tg_sender *tx = &box->tx;
-    struct tg_link_head *head = tx->writer.head;
+    struct tg_link_head *head = box->tx.writer.head;
     watch_who_is_there(box);
-    tx->poll_epoch = (tx->poll_epoch + 1) & TG_EPOCHS;
-    tx->poll_epoch += tx->poll_epoch == 0;
+    const uint32_t epoch = new_epoch(head);
     tg_store_relaxed(&head->want, UINT32_C(1));
-    tg_store_release(&head->armed, tx->poll_epoch);
+    tg_store_release(&head->armed, epoch);
     /* Sequentially consistent, behind armed; partner: the fence of tg_claims_ring. */
     (void)tg_add(&head->waits, 1);
     if (box->capacity != 0 && box->capacity != TONG_UNBOUNDED) {
@@ -402,10 +410,6 @@ static int make(struct tg_box *box)
         tg_poll_free(p);
         return r;
     }
-    /* Behind what a sender before this one was rung for. */
-    tx->poll_epoch = tg_sender_place(box).known
-                         ? tg_load_acquire(&box->rows[tx->writer.row].rung) >> 1
-                         : UINT32_C(0);
     tx->poll = p;
     /* Every send goes the long way from now on, and so comes to tg_poll_settle_sender(). */
     tx->is_plain = false;

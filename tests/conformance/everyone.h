@@ -56,6 +56,7 @@ struct pair {
     uint64_t to;
     kit_event there;
     kit_event go;
+    kit_event done;
 };
 
 static inline int is_there(void *arg)

@@ -47,6 +47,61 @@ static void each_has_a_descriptor_of_its_own(void)
     kit_end(box, kit_name("news"));
 }
 
+/* In the slot of one that is gone: what that one was rung for is not what this one waits for. */
+static void who_comes_into_anothers_place_is_told(void)
+{
+    const tong_options options = to_all(TONG_DEFAULT);
+    tong_mailbox *box = sender_of("news", &options);
+    for (uint64_t i = 0; i < 20; i++) {
+        tong_mailbox *one = receiver_of("news");
+        const int fd = tong_fd(one, TONG_RECEIVE);
+        kit_true(fd >= 0 && !is_readable(fd));
+        for (uint64_t k = 0; k <= i % 3; k++) {
+            kit_ok(kit_send_u64(box, k, 0));
+            kit_true(is_readable(fd));
+            kit_equal(kit_receive_u64(one), k);
+            kit_true(!is_readable(fd));
+        }
+        kit_ok(tong_close(one));
+    }
+    kit_end(box, kit_name("news"));
+}
+
+static int is_in_a_loop(void *arg)
+{
+    struct pair *p = arg;
+    tong_mailbox *box = receiver_of(p->name);
+    kit_true(tong_fd(box, TONG_RECEIVE) >= 0);
+    kit_event_set(&p->there);
+    kit_event_wait(&p->go);
+    get_some(box, p->from, p->to);
+    kit_event_set(&p->done);
+    kit_await_death();
+}
+
+/* The same where the one before was killed. */
+static void who_comes_into_a_dead_ones_place_is_told(void)
+{
+    const tong_options options = to_all(TONG_DEFAULT);
+    tong_mailbox *box = sender_of("news", &options);
+    struct pair *p = kit_shared(sizeof(*p));
+    *p = (struct pair){ .name = "news", .from = 0, .to = 1 };
+    struct kit_child child = kit_spawn(is_in_a_loop, p);
+    kit_event_wait(&p->there);
+    kit_ok(kit_send_u64(box, 0, 0));
+    kit_event_set(&p->go);
+    kit_event_wait(&p->done);
+    kit_kill(&child);
+    tong_mailbox *one = receiver_of("news");
+    const int fd = tong_fd(one, TONG_RECEIVE);
+    kit_true(fd >= 0 && !is_readable(fd));
+    kit_ok(kit_send_u64(box, 1, 0));
+    kit_true(is_readable(fd));
+    kit_equal(kit_receive_u64(one), 1);
+    kit_ok(tong_close(one));
+    kit_end(box, kit_name("news"));
+}
+
 static void one_of_several_is_waited_for(void)
 {
     const tong_options options = to_all(TONG_DEFAULT);
@@ -247,6 +302,8 @@ static void the_oldest_may_be_asked_for_anywhere(void)
 
 static const struct kit_test tests[] = {
     KIT_TEST(each_has_a_descriptor_of_its_own),
+    KIT_TEST(who_comes_into_anothers_place_is_told),
+    KIT_TEST(who_comes_into_a_dead_ones_place_is_told),
     KIT_TEST(one_of_several_is_waited_for),
     KIT_TEST(its_end_is_told_to_all),
     KIT_TEST(a_receivers_death_is_told),

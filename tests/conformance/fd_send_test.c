@@ -327,6 +327,34 @@ static void to_everyone_the_slowest_makes_room(void)
 
 /* ------------------------------------------------------------------ capacity 0 */
 
+/* Who takes over a closed one's link is rung, however often that one was. */
+static void who_goes_on_in_anothers_link_is_rung(void)
+{
+    needs_it();
+    const uint32_t ways[] = { TONG_FIRST_COME, TONG_EVERYONE };
+    for (int k = 0; k < 2; k++) {
+        tong_options options = kit_options();
+        options.delivery = ways[k];
+        options.link_capacity = 1;
+        tong_mailbox *receiver = kit_open(BOX, TONG_RECEIVE | TONG_CREATE | TONG_EXCL, &options);
+        for (uint32_t i = 0; i < 12; i++) {
+            tong_mailbox *box = kit_open(BOX, TONG_SEND, NULL);
+            const int fd = fd_of(box);
+            if (i == 0) {
+                kit_equal(fill(box, fd), 1);
+            }
+            kit_true(!is_readable(fd)); /* a message is left: so is the link */
+            for (uint32_t j = 0; j <= i % 3; j++) {
+                kit_equal(kit_receive_u64(receiver), 0);
+                kit_true(is_readable(fd));
+                kit_equal(fill(box, fd), 1);
+            }
+            kit_ok(tong_close(box));
+        }
+        kit_end(receiver, BOX);
+    }
+}
+
 static void fd_is_readable_while_a_receiver_waits(void)
 {
     needs_it();
@@ -626,6 +654,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(all_that_wait_for_room_are_rung_and_one_takes_it),
     KIT_TEST(one_that_blocks_and_one_in_a_loop_both_get_on),
     KIT_TEST(to_everyone_the_slowest_makes_room),
+    KIT_TEST(who_goes_on_in_anothers_link_is_rung),
     KIT_TEST(fd_is_readable_while_a_receiver_waits),
     KIT_TEST(both_sides_may_be_in_loops),
     KIT_TEST(fd_is_readable_when_room_comes_back_by_a_death),
