@@ -663,6 +663,7 @@ int tg_box_close(struct tg_box *box)
     detach(box);
     if (!forked && box->joined) {
         (void)tg_box_sweep(box->root, true);
+        tg_life_visit_last(box->root);
         tg_box_bury(box->root);
         tg_life_leave(box->root);
     }

@@ -375,7 +375,7 @@ void tg_life_leave(struct tg_root *root)
         end_life(root);
     }
     (void)pthread_mutex_unlock(&root->lock);
-    if (last) {
+    if (last && !atomic_exchange_explicit(&root->visited, false, memory_order_relaxed)) {
         tg_life_visit(root);
     }
 }
@@ -505,6 +505,17 @@ void tg_life_visit(struct tg_root *root)
     sweep_dir(&sweep);
     if (sweep.found != 0) {
         atomic_store_explicit(&root->found_dead, true, memory_order_relaxed);
+    }
+}
+
+void tg_life_visit_last(struct tg_root *root)
+{
+    (void)pthread_mutex_lock(&root->lock);
+    const bool last = root->life_refs == 1;
+    (void)pthread_mutex_unlock(&root->lock);
+    if (last) {
+        tg_life_visit(root);
+        atomic_store_explicit(&root->visited, true, memory_order_relaxed);
     }
 }
 

@@ -110,6 +110,8 @@ uint32_t tg_life_sweep(struct tg_root *root, bool repair);
 bool tg_life_found_dead(struct tg_root *root);
 /* Remove some of them: what every visit does. */
 void tg_life_visit(struct tg_root *root);
+/* The visit of the last leave, made before it: what it finds is cleared away by one that has a record. */
+void tg_life_visit_last(struct tg_root *root);
 
 /* ---- token: one u64 {record number of the holder | flags}, 0 free */
 

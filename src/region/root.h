@@ -28,6 +28,7 @@ struct tg_root {
     uint32_t n_peer_slots;
     uint32_t n_peers;
     atomic_bool found_dead; /* a visit cleared a record away */
+    atomic_bool visited;    /* by who is about to leave */
 };
 
 /* A folder in the root for all who use that; 0 also if it is there. */
