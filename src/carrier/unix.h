@@ -104,6 +104,7 @@ struct tg_unix_channel {
     struct tg_unix_link *link;
     int fd;          /* -1 none */
     bool is_ready;   /* it is to be read */
+    bool is_mute;    /* what waits there brings descriptors, for which there were none left */
     uint8_t skipped; /* see unix_drive.c, I2 */
 };
 
@@ -117,6 +118,7 @@ struct tg_unix_link {
     uint32_t row; /* TG_UNIX_NO_ROW none */
     bool greeted;
     bool said_bye;
+    bool passes;  /* it has said that its messages may bring descriptors */
     bool is_told; /* its process's death was */
     bool ended;   /* the end of the connection was read */
     bool ready;   /* in the list of those that are to be read */
@@ -135,7 +137,9 @@ struct tg_unix_link {
     uint64_t dropped;  /* of an own link: as its row says */
     uint64_t answered; /* at capacity 0: number of the offer answered last, + 1; of an own link */
     enum tg_unix_kind answer;
-    char name[TONG_NAME_MAX]; /* of its process, "" none */
+    char name[TONG_NAME_MAX];         /* of its process, "" none */
+    struct tg_unix_link *next_of_all; /* of all mailboxes of this process that have connections */
+    uint32_t n_fds;                   /* of this link */
 };
 
 /* ---- boxes */
@@ -195,14 +199,16 @@ struct tg_unix_box {
     struct tg_unix_channel **by_fd;
     uint32_t n_by_fd;
     uint32_t n_channels;
-    uint32_t n_connections;
-    uint32_t own_blocked;  /* senders of this process, asleep for want of room */
+    uint32_t n_mute;      /* of these */
+    bool picks;           /* the driver sleeps on those of one sender alone: see unix_drive.c, I8 */
+    uint32_t own_blocked; /* senders of this process, asleep for want of room */
     int64_t deaf_until_ns; /* no descriptor was left to let one in; 0: nobody is kept waiting */
     struct tg_unix_channel *ready;
     struct tg_unix_channel **ready_end;
     struct tg_unix_channel *offers; /* those ready that are read only to be taken at once */
     struct tg_unix_channel **offers_end;
     struct tg_unix_link *wants; /* who waits for room of the mailbox, in the order of coming */
+    uint64_t arrived;           /* counts messages */
     uint64_t freed;             /* rooms since the last look for who wants some */
     struct tg_unix_list returned;
     struct tg_unix_list waiting;
@@ -219,6 +225,13 @@ struct tg_unix_box {
     tg_a32 room_bell; /* senders of this process wait on it for room */
     uint8_t *scratch;
 };
+
+/* The memory of this process that may be taken is: what comes stays in the sockets. */
+static inline bool tg_unix_is_full(const struct tg_unix_box *box)
+{
+    return tg_load_relaxed(&box->head->bytes) >= box->max_bytes &&
+           box->waiting.n + box->returned.n != 0;
+}
 
 /* What a receive call wants. */
 struct tg_unix_want {
@@ -308,12 +321,39 @@ int tg_unix_interrupt(tg_handle h);
 /* A descriptor that is readable once the handle was interrupted, made if it is not there. */
 int tg_unix_interrupt_fd(struct tg_unix_handle *h);
 
+/* ---- unix_links.c; lock held */
+
+#define TG_UNIX_TRIES_AFTER 16u /* see unix_drive.c, I2 */
+
+struct tg_unix_link *tg_unix_link_new(struct tg_unix_box *box);
+void tg_unix_link_free(struct tg_unix_box *box, struct tg_unix_link *link);
+/* Nothing comes from it any more; it goes with its last message. */
+void tg_unix_link_end(struct tg_unix_box *box, struct tg_unix_link *link);
+/* From now on that socket is its. -EUSERS: this process has too many. */
+int tg_unix_channel_open(struct tg_unix_box *box, struct tg_unix_channel *channel, int fd);
+void tg_unix_channel_close(struct tg_unix_box *box, struct tg_unix_channel *channel);
+/* It is to be read; it is not. */
+void tg_unix_channel_ready(struct tg_unix_box *box, struct tg_unix_channel *channel);
+void tg_unix_channel_rest(struct tg_unix_box *box, struct tg_unix_channel *channel);
+/* What waits there cannot be read now; it is tried again. */
+void tg_unix_channel_mute(struct tg_unix_box *box, struct tg_unix_channel *channel);
+void tg_unix_channel_unmute(struct tg_unix_box *box);
+bool tg_unix_channel_is_offer(const struct tg_unix_box *box, const struct tg_unix_channel *channel);
+/* No lock: what is counted of all mailboxes comes through a fork. */
+enum tg_unix_forking {
+    TG_UNIX_BEFORE_FORK,
+    TG_UNIX_IN_PARENT,
+    TG_UNIX_IN_CHILD,
+};
+void tg_unix_links_fork(enum tg_unix_forking when);
+
 /* ---- unix_drive.c; lock held */
 
 int tg_unix_drive_init(struct tg_unix_box *box);
 void tg_unix_drive_fini(struct tg_unix_box *box);
-/* Read until there is one message more. False: nothing is there; unless may_ask: that is known of. */
-bool tg_unix_drive_pull(struct tg_unix_box *box, bool may_ask);
+/* Read until there is one message more. From: of that sender, if there is no memory for others', NULL: anybody's.
+ * False: nothing is there; unless may_ask: that is known of. */
+bool tg_unix_drive_pull(struct tg_unix_box *box, const char *from, bool may_ask);
 /* Let in whoever waits and read all that is there. */
 void tg_unix_drive_all(struct tg_unix_box *box);
 /* Ask who is ready, after a sleep on its sockets elsewhere. */
@@ -349,24 +389,22 @@ void tg_unix_drive_tell(struct tg_unix_box *box, struct tg_unix_link *link);
 void tg_unix_drive_stop(struct tg_unix_box *box);
 /* To everybody who is connected. */
 void tg_unix_drive_tell_all(struct tg_unix_box *box, enum tg_unix_kind what);
-/* From now on its messages come from there. */
-int tg_unix_drive_add_data(struct tg_unix_box *box, struct tg_unix_link *link, int fd);
 /* At capacity 0: read the next offer of another process, not longer than is wanted. 1: it is the last of
  * the messages that wait; 0: there is none; -EMSGSIZE, and its sender and length are told. */
 int tg_unix_drive_offer(struct tg_unix_box *box, const struct tg_unix_want *want);
 /* What became of an offer: TG_UNIX_TAKEN, TG_UNIX_LATE. */
 void tg_unix_drive_answer(struct tg_unix_box *box, const struct tg_unix_message *m,
                           enum tg_unix_kind what);
-struct tg_unix_link *tg_unix_link_new(struct tg_unix_box *box);
-void tg_unix_link_free(struct tg_unix_box *box, struct tg_unix_link *link);
-/* Nothing comes from it any more; it goes with its last message. */
-void tg_unix_link_end(struct tg_unix_box *box, struct tg_unix_link *link);
+/* Rooms for those who wait for them, in the order in which they came. */
+void tg_unix_drive_grant(struct tg_unix_box *box);
 
 /* ---- unix_packet.c: what one packet says; lock held */
 
 /* 1: a message came; 0: something else; -EAGAIN: nothing there; other errors: the link is to be dropped,
  * -EPIPE: for it has ended. */
 int tg_unix_packet_read(struct tg_unix_box *box, struct tg_unix_channel *channel);
+/* Whether there are descriptors left for those that the next packet brings. */
+bool tg_unix_packet_may_come(const struct tg_unix_channel *channel);
 /* How long the next message of a channel is, without taking it; -EAGAIN. */
 int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len);
 void tg_unix_packet_refuse(int fd, int error);

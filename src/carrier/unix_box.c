@@ -28,16 +28,19 @@ static struct tg_unix_box *boxes;
 static void before_fork(void)
 {
     (void)pthread_mutex_lock(&list_lock);
+    tg_unix_links_fork(TG_UNIX_BEFORE_FORK);
 }
 
 static void after_fork(void)
 {
+    tg_unix_links_fork(TG_UNIX_IN_PARENT);
     (void)pthread_mutex_unlock(&list_lock);
 }
 
 /* I1: their memory stays with the handles. */
 static void after_fork_in_child(void)
 {
+    tg_unix_links_fork(TG_UNIX_IN_CHILD);
     boxes = NULL;
     (void)pthread_mutex_unlock(&list_lock);
 }
@@ -410,8 +413,9 @@ static bool options_differ(const struct tg_unix_head *head, const tong_options *
     const char *dead_letter = o->dead_letter != NULL ? o->dead_letter : "";
     return o->owner != TONG_PROCESS || head->delivery != delivery || head->full != o->full ||
            head->capacity != o->capacity || head->link_capacity != tg_unix_link_capacity(o) ||
-           head->message_size != o->message_size || head->max_bytes != o->max_bytes ||
-           head->mode != o->mode || head->max_deliveries != o->max_deliveries ||
+           head->message_size != o->message_size || o->by_priority != 0 ||
+           head->max_bytes != o->max_bytes || head->mode != o->mode ||
+           head->max_deliveries != o->max_deliveries ||
            strcmp(head->dead_letter, dead_letter) != 0 ||
            (o->policy != NULL && strcmp(head->policy, o->policy) != 0);
 }

@@ -119,6 +119,23 @@ void tg_unix_deliver_wake_all(struct tg_unix_box *box)
     }
 }
 
+/* Those that this call has read are others', too. */
+static void wake_others(struct tg_unix_box *box, const struct tg_unix_waiter *me)
+{
+    if (box->waiters == NULL) {
+        return;
+    }
+    struct tg_unix_waiter *first = box->is_process ? NULL : first_of(box);
+    if (first != NULL && first != me) {
+        wake(box, first);
+    }
+    for (struct tg_unix_waiter *w = box->waiters; box->is_process && w != NULL; w = w->next) {
+        if (w != me) {
+            wake(box, w);
+        }
+    }
+}
+
 void tg_unix_level_update_all(struct tg_unix_box *box)
 {
     for (uint32_t i = 0; box->n_levels != 0 && i < TG_UNIX_SLOTS; i++) {
@@ -221,7 +238,7 @@ static struct found find_from(struct tg_unix_box *box, const struct tg_unix_want
                               bool may_ask)
 {
     struct found found = find(box, want);
-    while (found.m == NULL && tg_unix_drive_pull(box, may_ask)) {
+    while (found.m == NULL && tg_unix_drive_pull(box, want->from, may_ask)) {
         found = find(box, want);
     }
     return found;
@@ -251,7 +268,7 @@ static struct found turn_to_offer(struct tg_unix_handle *h, struct tg_unix_waite
 {
     struct tg_unix_box *box = h->box;
     struct found found = { .m = NULL };
-    (void)tg_unix_drive_pull(box, me == NULL);
+    (void)tg_unix_drive_pull(box, want->from, me == NULL);
     const uint64_t there = n_there(box) + n_offers(box);
     if (there < need || box->ended != 0 || !is_first(box, me)) {
         return found;
@@ -283,7 +300,7 @@ static struct found turn(struct tg_unix_handle *h, struct tg_unix_waiter *me,
         return find_from(box, want, may_ask);
     }
     for (;;) {
-        while (n_there(box) < need && tg_unix_drive_pull(box, may_ask)) {
+        while (n_there(box) < need && tg_unix_drive_pull(box, NULL, may_ask)) {
         }
         if (n_there(box) < need || box->ended != 0 || !is_first(box, me)) {
             return (struct found){ .m = NULL };
@@ -442,13 +459,21 @@ static struct found wait_turn(struct tg_unix_handle *h, const struct tg_unix_wan
     int r = 0;
     bool waits = false;
     tg_unix_letter_again(h->box);
+    tg_unix_channel_unmute(h->box);
     for (;;) {
         *ret_error = refusal(h);
         /* Before the look that finds nothing: what it sent before its end is taken first. */
         const int end = want->peer != NULL ? tg_unix_peer_check(want->peer) : 0;
         if (*ret_error == 0) {
+            const uint64_t arrived = h->box->arrived;
             found = turn(h, waits ? me : NULL, want, want->deadline_ns == 0 || end < 0);
+            if (h->box->arrived != arrived) {
+                wake_others(h->box, me); /* I2 */
+            }
             *ret_error = found.error != 0 ? found.error : found.m == NULL ? end : 0;
+        }
+        if (found.m == NULL && *ret_error == 0 && h->box->n_mute != 0) {
+            *ret_error = -EMFILE;
         }
         if (found.m != NULL || *ret_error < 0) {
             break;
@@ -513,7 +538,7 @@ bool tg_unix_deliver_has(struct tg_unix_handle *h, const struct tg_unix_waiter *
     struct tg_unix_box *box = h->box;
     const struct tg_unix_want any = { .from = NULL };
     const struct tg_unix_want *want = &any;
-    if (refusal(h) < 0) {
+    if (refusal(h) < 0 || box->n_mute != 0) {
         return true;
     }
     const uint64_t need = me != NULL ? 1 : needed(box, h);
@@ -521,12 +546,12 @@ bool tg_unix_deliver_has(struct tg_unix_handle *h, const struct tg_unix_waiter *
         return false;
     }
     if (box->capacity == 0) {
-        (void)tg_unix_drive_pull(box, true);
+        (void)tg_unix_drive_pull(box, NULL, true);
         (void)find(box, want);
         return n_there(box) + n_offers(box) >= need;
     }
     for (;;) {
-        while (n_there(box) < need && tg_unix_drive_pull(box, true)) {
+        while (n_there(box) < need && tg_unix_drive_pull(box, NULL, true)) {
         }
         if (n_there(box) < need || (me != NULL && first_of(box) != me)) {
             return false;

@@ -132,6 +132,8 @@ enum tg_unix_kind {
     TG_UNIX_NAME = 4,    /* payload: from now on its process is called so */
     TG_UNIX_LOOK = 5,    /* look at the box's state: it was removed */
     TG_UNIX_BYE = 6,     /* the end that follows is no death */
+    TG_UNIX_PASSES =
+        7, /* before the first message that comes with descriptors, but by a socket of its own */
     /* to the sender */
     TG_UNIX_CREDIT = 16,  /* number: how many messages are finished; struct tg_unix_credit */
     TG_UNIX_REFUSED = 17, /* number: the errno; the connection ends */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/event.h"
 #include "carrier/unix.h"
 
 #define SPARE_SIZE 2048u
@@ -97,6 +98,7 @@ void tg_unix_message_arrive(struct tg_unix_box *box, struct tg_unix_link *link,
     struct tg_unix_head *head = box->head;
     m->link = link;
     link->received++;
+    box->arrived++;
     tg_unix_count(&tg_unix_told_of(box, link)->received, 1);
     link->bytes += m->len;
     tg_unix_list_add(&box->waiting, m);
@@ -116,11 +118,20 @@ void tg_unix_message_withdraw(struct tg_unix_box *box, struct tg_unix_message *m
     tg_unix_message_free(box, m);
 }
 
+/* The driver sleeps on the sockets of one sender, for want of memory for what others send: on all again. */
+static void look_again(const struct tg_unix_box *box)
+{
+    if (box->picks && !tg_unix_is_full(box)) {
+        tg_event_ring(box->wake);
+    }
+}
+
 /* What is handed out of a mailbox that drops its oldest has no room there any more. */
 void tg_unix_message_take(struct tg_unix_box *box, struct tg_unix_message *m, bool claim)
 {
     tg_unix_count_waiting(box, m, -1);
     m->deliveries++;
+    look_again(box);
     if (box->capacity == 0 && m->deliveries == 1) {
         tg_unix_count(&box->head->sent, 1);
         tg_unix_drive_answer(box, m, TG_UNIX_TAKEN);
@@ -141,6 +152,7 @@ static void end_message(struct tg_unix_box *box, struct tg_unix_message *m, tg_a
     tg_unix_count(&box->head->bytes, -(int64_t)m->len);
     link->bytes -= m->len;
     tg_unix_message_free(box, m);
+    look_again(box);
     if (roomless) {
         link->held--;
         tg_unix_drive_drop_if_over(box, link);

@@ -7,6 +7,9 @@
  *     keep more than link_capacity, or what it was granted.
  * I3  Descriptors that come are closed, unless the packet is a message that says it has them. Only as many as
  *     that are looked at; a packet with more is refused, and the kernel drops the rest.
+ *     The kernel drops those for which this process has none left: who sends some says so before
+ *     (PASSES; by a socket for messages they may always come), and then the packet stays where it is until
+ *     there are some again.
  * I4  The bytes of a memfd are read only if nobody can change or cut them any more: sealed against writing,
  *     growing and shrinking, and against unsealing.
  */
@@ -229,7 +232,7 @@ static int take_data(struct tg_unix_box *box, struct tg_unix_link *link, struct 
         r = tg_kept_end(take_fd(&got->socket, 0));
     }
     const int fd = r;
-    r = r < 0 ? r : tg_unix_drive_add_data(box, link, fd);
+    r = r < 0 ? r : tg_unix_channel_open(box, &link->data, fd);
     if (r < 0) {
         tg_kept_close(fd);
     }
@@ -341,6 +344,9 @@ static int read_packet(struct tg_unix_box *box, struct tg_unix_channel *channel,
         return read_want(box, link, got);
     case TG_UNIX_NAME:
         return read_name(box, link, got);
+    case TG_UNIX_PASSES:
+        link->passes = link->greeted;
+        return link->greeted ? 0 : -EPROTO;
     case TG_UNIX_BYE:
         link->said_bye = true;
         return 0;
@@ -351,17 +357,49 @@ static int read_packet(struct tg_unix_box *box, struct tg_unix_channel *channel,
     }
 }
 
+/* The header of the next packet, which stays; false: nothing is there, or it is none. */
+static bool peek(const struct tg_unix_channel *channel, struct tg_unix_packet *ret_packet)
+{
+    struct tg_socket_got got;
+    const struct iovec part = { ret_packet, sizeof *ret_packet };
+    return tg_socket_receive(channel->fd, &part, 1, true, &got) > 0 &&
+           got.len >= sizeof *ret_packet;
+}
+
 int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len)
 {
     struct tg_unix_packet packet;
-    struct tg_socket_got got;
-    const struct iovec part = { &packet, sizeof packet };
-    const int r = tg_socket_receive(channel->fd, &part, 1, true, &got);
-    if (r <= 0 || got.len < sizeof packet) {
+    if (!peek(channel, &packet)) {
         return -EAGAIN; /* whatever it is, who reads it is told */
     }
     *ret_len = packet.length;
     return 0;
+}
+
+/* Whether so many more may be opened now. */
+static bool are_left(int fd, int n)
+{
+    int fds[2] = { -1, -1 };
+    bool all = true;
+    for (int i = 0; i < n && all; i++) {
+        fds[i] = tg_sys_dup(fd);
+        all = fds[i] >= 0;
+    }
+    tg_sys_close(fds[0]);
+    tg_sys_close(fds[1]);
+    return all;
+}
+
+bool tg_unix_packet_may_come(const struct tg_unix_channel *channel)
+{
+    struct tg_unix_packet packet;
+    const struct tg_unix_link *link = channel->link;
+    if ((!link->passes && channel != &link->data) || !peek(channel, &packet) ||
+        packet.kind != TG_UNIX_MESSAGE) {
+        return true;
+    }
+    const int n = ((packet.flags & TG_UNIX_MEMFD) != 0) + ((packet.flags & TG_UNIX_FD) != 0);
+    return are_left(channel->fd, n);
 }
 
 int tg_unix_packet_read(struct tg_unix_box *box, struct tg_unix_channel *channel)

@@ -37,6 +37,12 @@ static void file_name(const char *name, char ret_file[FILE_MAX])
 
 /* ---- looking */
 
+/* None, or one. */
+static bool is_name(const char *name)
+{
+    return name[0] == '\0' || tg_name_check(name) == 0;
+}
+
 int tg_unix_place_look(struct tg_unix_place *place)
 {
     struct stat st;
@@ -55,7 +61,8 @@ int tg_unix_place_look(struct tg_unix_place *place)
     head->policy[sizeof head->policy - 1] = '\0';
     place->uid = st.st_uid;
     const bool is_ours = head->magic == TG_UNIX_MAGIC && head->version == TG_UNIX_VERSION &&
-                         head->size == TG_UNIX_BOX_SIZE;
+                         head->size == TG_UNIX_BOX_SIZE && is_name(head->dead_letter) &&
+                         is_name(head->policy);
     return is_ours ? 0 : -EPROTO;
 }
 

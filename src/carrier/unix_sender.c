@@ -224,6 +224,16 @@ static int make_room(struct tg_unix_handle *h, const struct tg_unix_call *call)
 
 /* ---- sending */
 
+/* Once, before the first descriptor. */
+static int say_passes(struct tg_unix_sender *s)
+{
+    const struct tg_unix_packet packet = { .kind = TG_UNIX_PASSES };
+    const struct iovec part = { (void *)(uintptr_t)&packet, sizeof packet };
+    const int r = s->has_passed || s->data >= 0 ? 0 : tg_socket_send(s->fd, &part, 1, NULL, 0);
+    s->has_passed = r == 0;
+    return r;
+}
+
 static int transmit(struct tg_unix_sender *s, const struct tg_unix_parts *parts, int memfd,
                     bool push)
 {
@@ -242,6 +252,10 @@ static int transmit(struct tg_unix_sender *s, const struct tg_unix_parts *parts,
                                  { (void *)(uintptr_t)data, parts->len } };
     const int fds[] = { memfd >= 0 ? memfd : parts->fd, parts->fd };
     const size_t n_fds = (memfd >= 0 ? 1u : 0u) + (parts->fd >= 0 ? 1u : 0u);
+    const int r = n_fds != 0 ? say_passes(s) : 0;
+    if (r < 0) {
+        return r;
+    }
     return tg_socket_send(s->data >= 0 ? s->data : s->fd, iov, memfd >= 0 ? 2 : 3, fds, n_fds);
 }
 

@@ -17,6 +17,7 @@ struct tg_unix_sender {
     int end; /* 0, or how it ended */
     bool bounded;
     bool has_said;     /* HELLO */
+    bool has_passed;   /* PASSES */
     int watch;         /* see tg_unix_sender_watch(); -1 none */
     uint64_t number;   /* of the next message */
     uint64_t next;     /* the same, without those that were taken back */

@@ -132,6 +132,8 @@ static int wait_for_any(struct waits *w, int64_t deadline)
             w->bell = r < 0 ? r : tg_kept_end(tg_event_counter());
         }
         slept = w->bell < 0 ? w->bell : sleep_for_any(w, deadline);
+        /* What comes without end is not waited out: one more look. */
+        slept = slept >= 0 && tg_is_over(deadline) ? -ETIMEDOUT : slept;
     }
 }
 
@@ -159,7 +161,7 @@ int tg_unix_wait_any(tg_handle const handles[], size_t n, int64_t timeout_ns)
 void tg_unix_level_update(struct tg_unix_handle *h)
 {
     struct tg_unix_box *box = h->box;
-    const bool up = box->ended != 0 || box->waiting.n + box->returned.n != 0;
+    const bool up = box->ended != 0 || box->waiting.n + box->returned.n != 0 || box->n_mute != 0;
     if (h->poll < 0) {
         return;
     }

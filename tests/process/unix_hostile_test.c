@@ -6,11 +6,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "kit.h"
 #include "plain_client.h"
 
 #define BOX "unix:box"
+#define LONG (3 << 20)
 
 static tong_mailbox *make(const tong_options *options, unsigned flags)
 {
@@ -168,6 +170,298 @@ static void a_socket_that_brings_a_pidfd_with_each_message(void)
     kit_ok(tong_close(box));
 }
 
+struct passing {
+    kit_event read;
+    kit_event sent;
+};
+
+static int send_long(void *arg)
+{
+    struct passing *passing = arg;
+    tong_mailbox *box = NULL;
+    char *data = calloc(1, LONG);
+    kit_true(data != NULL);
+    kit_ok(tong_open(BOX, TONG_SEND, NULL, &box));
+    kit_ok(kit_send_u64(box, 1, KIT_PATIENCE));
+    kit_event_wait(&passing->read);
+    kit_payload_write(data, LONG, 0, 3);
+    kit_ok(tong_send(box, data, LONG, KIT_PATIENCE));
+    kit_event_set(&passing->sent);
+    free(data);
+    return tong_close(box);
+}
+
+static struct rlimit limit_descriptors(rlim_t n)
+{
+    struct rlimit before;
+    kit_true(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const struct rlimit now = { .rlim_cur = n, .rlim_max = before.rlim_max };
+    kit_true(setrlimit(RLIMIT_NOFILE, &now) == 0);
+    return before;
+}
+
+/* A long message comes in a descriptor. */
+static void a_message_stays_while_no_descriptor_is_left(const tong_options *options)
+{
+    struct passing *passing = kit_shared(sizeof *passing);
+    int taken[64];
+    int n = 0;
+    char *data = malloc(LONG);
+    tong_mailbox *box = make(options, 0);
+    struct kit_child child = kit_spawn(send_long, passing);
+    kit_equal(kit_receive_u64(box), 1);
+    const struct rlimit before = limit_descriptors(64);
+    while (n < 64 && (taken[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) {
+        n++;
+    }
+    kit_true(n > 0);
+    kit_event_set(&passing->read);
+    kit_event_wait(&passing->sent);
+    for (int i = 0; i < 3; i++) {
+        kit_gives(tong_receive(box, data, LONG, 0), -EMFILE);
+    }
+    close(taken[--n]);
+    kit_gives(tong_receive(box, data, LONG, 0), LONG);
+    kit_true(kit_payload_is(data, LONG, 0, 3));
+    kit_is_empty(box);
+    while (n > 0) {
+        close(taken[--n]);
+    }
+    kit_true(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    kit_join(&child);
+    free(data);
+    kit_ok(tong_close(box));
+}
+
+static void a_long_message_waits_for_a_descriptor(void)
+{
+    const tong_options oldest = drop_oldest(TONG_UNBOUNDED);
+    a_message_stays_while_no_descriptor_is_left(NULL);
+    a_message_stays_while_no_descriptor_is_left(&oldest);
+}
+
+static bool is_refused(int fd)
+{
+    uint64_t number;
+    uint64_t room;
+    const int kind = plain_read(fd, &number, &room);
+    kit_true(kind == CREDIT || (kind == REFUSED && number == EUSERS));
+    return kind == REFUSED;
+}
+
+/* Of 64 descriptors 32, and of one process 4. */
+static void connections_are_counted_over_all_mailboxes_of_a_process(void)
+{
+    tong_mailbox *box = make(NULL, 0);
+    tong_mailbox *other = NULL;
+    int fds[8];
+    kit_ok(tong_open("unix:other", TONG_RECEIVE | TONG_CREATE | TONG_EXCL, NULL, &other));
+    const struct rlimit before = limit_descriptors(64);
+    for (int i = 0; i < 8; i++) {
+        fds[i] = plain_connect_to(i < 4 ? "@box/socket" : "@other/socket");
+        kit_true(fds[i] >= 0 && plain_hello(fds[i]) > 0);
+    }
+    let_read();
+    (void)kit_stat("unix:other");
+    for (int i = 0; i < 8; i++) {
+        kit_equal(is_refused(fds[i]), i >= 4);
+    }
+    close(fds[0]);
+    let_read();
+    const int again = plain_connect_to("@other/socket");
+    kit_true(again >= 0 && plain_hello(again) > 0);
+    (void)kit_stat("unix:other");
+    kit_true(!is_refused(again));
+    for (int i = 1; i < 8; i++) {
+        close(fds[i]);
+    }
+    close(again);
+    kit_true(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    kit_ok(tong_close(other));
+    kit_ok(tong_close(box));
+}
+
+/* ------------------------------------------------------------------ packets without end */
+
+static int want_without_end(void *arg)
+{
+    const int fd = greeted("");
+    (void)arg;
+    while (plain_send(fd, WANT, 1, NULL, 0) > 0) {
+    }
+    return 0;
+}
+
+static void who_never_stops_asking_keeps_no_call_beyond_its_time(void)
+{
+    tong_options one = TONG_OPTIONS_INIT;
+    one.owner = TONG_PROCESS;
+    one.capacity = 1;
+    tong_mailbox *box = make(&one, TONG_SEND);
+    uint64_t value;
+    struct kit_child children[4]; /* faster than one who answers */
+    for (int i = 0; i < 4; i++) {
+        children[i] = kit_spawn(want_without_end, NULL);
+    }
+    kit_until(kit_stat(BOX).links == 4);
+    for (int i = 0; i < 3; i++) {
+        tong_mailbox *const boxes[] = { box };
+        kit_gives(tong_receive(box, &value, sizeof value, 0), -EAGAIN);
+        kit_gives(tong_receive(box, &value, sizeof value, TONG_MS(20)), -ETIMEDOUT);
+        kit_gives(tong_wait_any(boxes, 1, TONG_MS(20)), -ETIMEDOUT);
+    }
+    kit_gives(kit_send_u64(box, 1, TONG_MS(20)), -ETIMEDOUT);
+    for (int i = 0; i < 4; i++) {
+        kit_kill(&children[i]);
+    }
+    kit_ok(tong_close(box));
+}
+
+/* ------------------------------------------------------------------ more than the memory that may be taken */
+
+#define SMALL 600
+#define MEMORY 1000
+
+struct speech {
+    const char *name;
+    kit_event go[4];
+    kit_event sent[4];
+    uint32_t n;
+};
+
+/* So many at once each time that it is told to. */
+static int speak(void *arg)
+{
+    struct speech *s = arg;
+    tong_process *me = NULL;
+    char data[SMALL] = { 0 };
+    kit_ok(tong_process_open(s->name, NULL, &me));
+    for (uint32_t i = 0; i < 4; i++) {
+        kit_event_wait(&s->go[i]);
+        for (uint32_t k = 0; k < s->n; k++) {
+            kit_ok(tong_send_to(me, "unix:q", data, sizeof data, KIT_PATIENCE));
+        }
+        kit_event_set(&s->sent[i]);
+    }
+    return tong_process_close(me);
+}
+
+static void say(struct speech *s, uint32_t round)
+{
+    kit_event_set(&s->go[round]);
+    kit_event_wait(&s->sent[round]);
+}
+
+struct hearing {
+    tong_process *me;
+    _Atomic int n;
+};
+
+static void *hear_any(void *arg)
+{
+    struct hearing *h = arg;
+    char data[SMALL];
+    char from[TONG_NAME_MAX];
+    for (int i = 0; i < 5; i++) {
+        kit_gives(tong_receive_any(h->me, data, sizeof data, KIT_PATIENCE, from), SMALL);
+        kit_true(strcmp(from, "many") == 0);
+        atomic_fetch_add(&h->n, 1);
+    }
+    return NULL;
+}
+
+static void *hear_one(void *arg)
+{
+    struct hearing *h = arg;
+    char data[SMALL];
+    kit_gives(tong_receive_from(h->me, "unix:one", data, sizeof data, KIT_PATIENCE), SMALL);
+    atomic_fetch_add(&h->n, 1);
+    return NULL;
+}
+
+static void ones_messages_are_read_where_others_have_taken_the_memory(void)
+{
+    struct speech *many = kit_shared(sizeof *many);
+    struct speech *one = kit_shared(sizeof *one);
+    tong_options options = TONG_OPTIONS_INIT;
+    tong_process *me = NULL;
+    pthread_t threads[2];
+    char data[SMALL];
+    many->name = "unix:many";
+    many->n = 4;
+    one->name = "unix:one";
+    one->n = 1;
+    options.owner = TONG_PROCESS;
+    options.max_bytes = MEMORY;
+    kit_ok(tong_process_open("unix:q", &options, &me));
+    struct kit_child a = kit_spawn(speak, many);
+    struct kit_child b = kit_spawn(speak, one);
+    say(many, 0);
+    (void)kit_stat("unix:q"); /* it has read two of them */
+    kit_gives(tong_receive_from(me, "unix:one", data, SMALL, TONG_MS(1)), -ETIMEDOUT);
+    say(one, 0);
+    kit_gives(tong_receive_from(me, "unix:one", data, SMALL, 0), SMALL);
+    say(one, 1);
+    kit_gives(tong_receive_from(me, "unix:one", data, SMALL, KIT_PATIENCE), SMALL);
+    /* Who sleeps for one alone sees the others again once they can be read. */
+    struct hearing hears_one = { .me = me };
+    struct hearing hears_any = { .me = me };
+    kit_true(pthread_create(&threads[0], NULL, hear_one, &hears_one) == 0);
+    kit_until(kit_stat("unix:q").receivers_asleep == 1);
+    kit_true(pthread_create(&threads[1], NULL, hear_any, &hears_any) == 0);
+    kit_until(atomic_load(&hears_any.n) == 4);
+    kit_until(kit_threads_asleep(getpid()) == 2);
+    many->n = 1;
+    say(many, 1);
+    kit_until(atomic_load(&hears_any.n) == 5);
+    kit_equal(atomic_load(&hears_one.n), 0);
+    say(one, 2);
+    kit_until(atomic_load(&hears_one.n) == 1);
+    for (int i = 0; i < 2; i++) {
+        kit_true(pthread_join(threads[i], NULL) == 0);
+    }
+    kit_kill(&a);
+    kit_kill(&b);
+    kit_ok(tong_process_close(me));
+}
+
+/* ------------------------------------------------------------------ the box file */
+
+#define DEAD_LETTER 192 /* where its name stands */
+
+static void a_name_of_the_box_file_that_cannot_be_is_refused(void)
+{
+    const char bad[] = "\33[2J";
+    const char none[sizeof bad] = "";
+    tong_mailbox *box = make(NULL, 0);
+    tong_mailbox *sender = NULL;
+    tong_status status = TONG_STATUS_INIT;
+    const int file = open(kit_path("@box/box"), O_RDWR | O_CLOEXEC);
+    for (int i = 0; i < 2; i++) { /* of the dead-letter mailbox, and of the policy behind it */
+        const off_t at = DEAD_LETTER + 128 * i;
+        kit_true(pwrite(file, bad, sizeof bad, at) == sizeof bad);
+        kit_gives(tong_stat(BOX, &status), -EPROTO);
+        kit_gives(tong_open(BOX, TONG_SEND, NULL, &sender), -EPROTO);
+        kit_true(pwrite(file, none, sizeof none, at) == sizeof none);
+        kit_ok(tong_stat(BOX, &status));
+    }
+    close(file);
+    kit_ok(tong_close(box));
+}
+
+static void an_order_that_the_mailbox_has_not_is_another_option(void)
+{
+    tong_options options = TONG_OPTIONS_INIT;
+    tong_mailbox *box = make(NULL, 0);
+    tong_mailbox *sender = NULL;
+    options.owner = TONG_PROCESS;
+    kit_ok(tong_open(BOX, TONG_SEND | TONG_CREATE, &options, &sender));
+    kit_ok(tong_close(sender));
+    options.by_priority = 1;
+    kit_gives(tong_open(BOX, TONG_SEND | TONG_CREATE, &options, &sender), -EEXIST);
+    kit_ok(tong_close(box));
+}
+
 /* ------------------------------------------------------------------ the room file */
 
 static int send_one(void *arg)
@@ -235,6 +529,12 @@ static const struct kit_test tests[] = {
     KIT_TEST(what_stands_behind_an_expired_message_is_dropped),
     KIT_TEST(a_client_says_that_the_mailbox_was_removed),
     KIT_TEST(a_socket_that_brings_a_pidfd_with_each_message),
+    KIT_TEST(a_long_message_waits_for_a_descriptor),
+    KIT_TEST(connections_are_counted_over_all_mailboxes_of_a_process),
+    KIT_TEST(who_never_stops_asking_keeps_no_call_beyond_its_time),
+    KIT_TEST(ones_messages_are_read_where_others_have_taken_the_memory),
+    KIT_TEST(a_name_of_the_box_file_that_cannot_be_is_refused),
+    KIT_TEST(an_order_that_the_mailbox_has_not_is_another_option),
     KIT_TEST(a_lock_on_a_free_row_keeps_nobody_out),
     KIT_TEST(a_mailbox_is_closed_while_it_is_opened),
 };
