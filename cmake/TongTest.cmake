@@ -342,4 +342,5 @@ function(tong_add_all_tests)
     # Allocations fail there, too: those of the program itself, by the linker.
     tong_add_folder_tests(fail unit 300 POINTS LIBS
         -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=free)
+    set_property(TEST fail.mq fail.mq_remove APPEND PROPERTY RESOURCE_LOCK mqueue)
 endfunction()

@@ -73,28 +73,49 @@ void tg_carry_unmake(const struct tg_box *box)
     }
 }
 
-static bool is_of(int fd, uid_t uid)
+/* Whether it is that user's: 1, 0, -errno. */
+static int is_of(int fd, uid_t uid)
 {
     struct stat st;
-    return fd >= 0 && tg_sys_fstat(fd, &st) == 0 && st.st_uid == uid;
+    const int r = tg_sys_fstat(fd, &st);
+    return r < 0 ? r : st.st_uid == uid;
+}
+
+/* 1: what that user's file says; 0: there is none of that user, or it says nothing of ours; -errno. */
+static int read_queue_file(int dir, uid_t uid, char ret_queue[TG_QUEUE_NAME])
+{
+    struct stat st;
+    tg_fd fd = tg_sys_open(dir, TG_QUEUE_FILE, O_RDONLY, 0);
+    if (fd == -EACCES && tg_sys_stat(dir, TG_QUEUE_FILE, &st) == 0 && st.st_uid != uid) {
+        return 0;
+    }
+    if (fd < 0) {
+        return fd == -ENOENT || fd == -ELOOP ? 0 : fd;
+    }
+    const int r = is_of(fd, uid);
+    const ssize_t n = r == 1 ? tg_sys_pread_some(fd, ret_queue, TG_QUEUE_NAME - 1, 0) : r;
+    if (n <= 0) {
+        return (int)n;
+    }
+    ret_queue[n] = '\0';
+    return strncmp(ret_queue, QUEUE_PREFIX, strlen(QUEUE_PREFIX)) == 0;
 }
 
 /* Others may have put the file there, or named a queue in it that is not theirs: who takes it away may
  * be root, or its user. */
-void tg_carry_forget_queue(int dir)
+int tg_carry_forget_queue(int dir)
 {
-    char queue[TG_QUEUE_NAME] = "";
+    char queue[TG_QUEUE_NAME];
     struct stat folder;
-    tg_fd fd = tg_sys_open(dir, TG_QUEUE_FILE, O_RDONLY, 0);
-    if (fd < 0 || tg_sys_fstat(dir, &folder) < 0 || !is_of(fd, folder.st_uid) ||
-        tg_sys_pread_some(fd, queue, sizeof queue - 1, 0) <= 0 ||
-        strncmp(queue, QUEUE_PREFIX, strlen(QUEUE_PREFIX)) != 0) {
-        return;
+    int r = tg_sys_fstat(dir, &folder);
+    r = r == 0 ? read_queue_file(dir, folder.st_uid, queue) : r;
+    if (r != 1) {
+        return r;
     }
-    tg_fd opened = tg_mq_open(queue, O_RDONLY);
-    if (is_of(opened, folder.st_uid)) {
-        (void)tg_mq_unlink(queue);
-    }
+    tg_fd fd = tg_mq_open(queue, O_RDONLY);
+    r = fd < 0 ? fd : is_of(fd, folder.st_uid);
+    r = r == 1 ? tg_mq_unlink(queue) : r;
+    return r == -ENOENT || r == -EACCES ? 0 : r;
 }
 
 /* ---- bodies */
@@ -269,7 +290,8 @@ static int fill_body(struct tg_box *box, int fd, const struct tg_carried *head,
         r = tg_sys_pwrite(fd, (const uint8_t *)parts->data + done, rest < most ? rest : most,
                           at + done);
     }
-    return r == 0 ? tg_sys_chmod(fd, tg_file_mode(box->mode, false)) : r;
+    const uint32_t mode = tg_file_mode(box->mode, false);
+    return r == 0 && mode != 0600 ? tg_sys_chmod(fd, mode) : r;
 }
 
 static int make_body(struct tg_box *box, const struct tg_carried *head,

@@ -35,8 +35,8 @@ void tg_carry_detach(struct tg_box *box);
 /* The files and the queue of a new folder; take the queue away again. */
 int tg_carry_make(struct tg_box *box, int dir, const tong_options *o);
 void tg_carry_unmake(const struct tg_box *box);
-/* The folder is being deleted: the queue named in its file goes. */
-void tg_carry_forget_queue(int dir);
+/* The folder is being deleted: the queue named in its file goes. -errno: it is there still, and named. */
+int tg_carry_forget_queue(int dir);
 /* The bodies of a link that is gone: what a death left. */
 void tg_carry_forget_bodies(int dir, uint64_t link_id);
 bool tg_carry_is_body(const char *name, uint64_t *ret_link_id);

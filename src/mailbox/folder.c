@@ -388,7 +388,10 @@ static int delete_folder(int parent, const char *name)
     if (dir < 0) {
         return dir == -ENOTDIR ? tg_sys_unlink(parent, name) : dir;
     }
-    tg_carry_forget_queue(dir);
+    const int r = tg_carry_forget_queue(dir);
+    if (r < 0) {
+        return r; /* the file names the queue to the next visit */
+    }
     (void)tg_sys_list(dir, unlink_each, &dir);
     return tg_sys_rmdir(parent, name);
 }

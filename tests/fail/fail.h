@@ -35,7 +35,9 @@
 #define FAIL_NEVER (-1)
 #endif
 
+#ifndef FAIL_BOX
 #define FAIL_BOX "box"
+#endif
 #define FAIL_REGION "plain"
 #define FAIL_MOST 512u /* messages of a scene */
 
@@ -113,6 +115,7 @@ static const struct fail_kind fail_kinds[] = {
     { "fstatat(", { ENOENT, EACCES, ENOMEM } },
     { "mkdirat(", { ENOSPC, ENOMEM, EACCES, EEXIST } },
     { "fchmod(", { EPERM, ENOMEM } },
+    { "fchown(", { EPERM, ENOMEM } },
     { "unlinkat(", { EACCES, ENOENT, ENOMEM } },
     { "renameat2(", { EEXIST, ENOENT, ENOSPC, ENOMEM, EACCES } },
     { "fallocate(fd, 0", { ENOSPC, EDQUOT, EFBIG, ENOMEM, EINTR, EIO } },
@@ -144,6 +147,13 @@ static const struct fail_kind fail_kinds[] = {
     { "timerfd_create(", { EMFILE, ENFILE, ENOMEM } },
     { "timerfd_settime(", { 0 } },
     { "syscall(SYS_pidfd_open", { ESRCH, EMFILE, ENFILE, ENOMEM } },
+    { "mq_open(name, O_RDWR | O_CREAT", { ENOSPC, EMFILE, ENFILE, ENOMEM, EINVAL, EACCES } },
+    { "mq_open(", { EMFILE, ENFILE, ENOMEM } },
+    { "mq_unlink(", { ENOMEM } },
+    { "mq_send(", { EINTR, ENOMEM, EAGAIN } },
+    { "mq_receive(", { EINTR, EAGAIN } },
+    { "mq_getattr(", { 0 } },
+    { "ppoll(", { EINTR, ENOMEM } },
     { "malloc", { ENOMEM } },
 };
 
@@ -399,26 +409,33 @@ static int fail_ignore_finding(const tong_finding *finding, void *arg)
     return 0;
 }
 
+/* In a folder of mailboxes are those for lives and for what is made, and nothing in them. */
+static void fail_look_at_folder(const char *path)
+{
+    char entries[4096];
+    (void)snprintf(entries, sizeof(entries), "%s", kit_entries(path));
+    char *rest = NULL;
+    for (char *name = strtok_r(entries, " ", &rest); name != NULL;
+         name = strtok_r(NULL, " ", &rest)) {
+        char within[4096];
+        (void)snprintf(within, sizeof(within), "%s/%s", path, name);
+        if (strcmp(name, ".mq") == 0) {
+            fail_look_at_folder(within);
+        } else if (strcmp(name, ".life") == 0 || strcmp(name, ".tmp") == 0) {
+            if (kit_entries(within)[0] != '\0') {
+                kit_fail("left in %s: %s", within, kit_entries(within));
+            }
+        } else if (strcmp(name, ".lock") != 0) {
+            kit_fail("left in %s: %s", path, name);
+        }
+    }
+}
+
 /* The last visit, and what lies about after it. */
 static void fail_look_at_files(void)
 {
-    static const char *const kept[] = { ".life .lock .tmp", ".life .tmp", ".life .lock", ".life",
-                                        "" };
     kit_true(tong_doctor(1, fail_ignore_finding, NULL) >= 0);
-    const char *entries = kit_entries(getenv("TONG_DIR"));
-    bool known = false;
-    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
-        known = known || strcmp(entries, kept[i]) == 0;
-    }
-    if (!known) {
-        kit_fail("left in the folder: %s", entries);
-    }
-    static const char *const empty[] = { ".life", ".tmp" };
-    for (size_t i = 0; i < 2; i++) {
-        if (access(kit_path(empty[i]), F_OK) == 0 && kit_entries(kit_path(empty[i]))[0] != '\0') {
-            kit_fail("left in %s: %s", empty[i], kit_entries(kit_path(empty[i])));
-        }
-    }
+    fail_look_at_folder(getenv("TONG_DIR"));
 }
 
 /* ------------------------------------------------------------------ messages */
