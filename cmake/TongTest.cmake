@@ -96,7 +96,7 @@ endfunction()
 function(tong_add_carrier_tests)
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/conformance/*_test.c")
     list(FILTER sources EXCLUDE REGEX "/region_test\\.c$")
-    set(unix_can attributes capacity claim dead_letter direct drop_oldest end expiry fd look many message open parties
+    set(unix_can attributes capacity claim dead_letter descriptor direct drop_oldest end expiry fd look many message open parties
         place process rendezvous set_aside thread wait watch) # what that carrier can by now
     set(nats_can capacity claim end look many message open place rendezvous thread wait)
     foreach(carrier IN ITEMS unix mq nats)

@@ -543,6 +543,23 @@ TONG_API int tong_send(tong_mailbox *box, const void *data, size_t len, int64_t 
 TONG_API int tong_send_with(tong_mailbox *box, const void *data, size_t len,
                             const tong_send_options *with, int64_t timeout_ns);
 
+/*
+ * tong_send_fd - put one message into a mailbox, and an open descriptor with it.
+ *
+ * Shape    data, len as tong_send(). fd: an open file, pipe, socket, memory file, ...: its receiver gets a
+ *          descriptor of its own for the same, with what it was opened for, whatever it might open itself.
+ *          The caller's stays open and is the caller's.
+ * Rules    tong_receive_fd() hands it out; whatever else becomes of the message closes it: another receive
+ *          call, tong_done(), tong_skip(), expiry, drops, the end of the mailbox.
+ * Returns  as tong_send(); also -EINVAL: fd is no open descriptor; -EOPNOTSUPP: this carrier carries bytes
+ *          alone.
+ * Blocks   as tong_send(); also while more descriptors of this user are under way in all than RLIMIT_NOFILE
+ *          says.
+ * Threads, Crash   as tong_send(). Memory   data is copied. Cost: some system calls.
+ */
+TONG_API int tong_send_fd(tong_mailbox *box, const void *data, size_t len, int fd,
+                          int64_t timeout_ns);
+
 /* tong_key - a number for a key that is bytes, never 0: equal bytes, equal number, in every process,
  * on every machine, for ever. NULL is allowed for len 0. Who chooses the bytes can make two of them
  * have one number. */
@@ -637,6 +654,20 @@ TONG_API ssize_t tong_receive(tong_mailbox *box, void *buf, size_t size, int64_t
 TONG_API ssize_t tong_receive_with(tong_mailbox *box, void *buf, size_t size,
                                    const tong_receive_options *with, int64_t timeout_ns,
                                    tong_message *ret_info);
+
+/*
+ * tong_receive_fd - take the next message, and the descriptor that its sender has put into it.
+ *
+ * Shape    as tong_receive_with() with NULL. *ret_fd: close-on-exec, and the caller's to close; -1: the message
+ *          has none. ret_fd keeps its value on failure. What it is a descriptor of, its sender alone
+ *          has chosen: look (fstat) before it is read, written or mapped.
+ * Returns  as tong_receive(); also -EMFILE, -ENFILE: no descriptor is left for it, and it stays;
+ *          -EOPNOTSUPP: this carrier carries bytes alone.
+ * Blocks, Threads, Memory   as tong_receive(). Crash: as tong_receive(); the descriptor ends with the message.
+ * Cost     some system calls.
+ */
+TONG_API ssize_t tong_receive_fd(tong_mailbox *box, void *buf, size_t size, int64_t timeout_ns,
+                                 int *ret_fd, tong_message *ret_info);
 
 /*
  * tong_receive_many - take up to n messages.

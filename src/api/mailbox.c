@@ -106,6 +106,14 @@ int tong_send_with(tong_mailbox *box, const void *data, size_t len, const tong_s
                : tg_carrier_call(box->carrier, send_with, box->handle, data, len, &own, timeout_ns);
 }
 
+int tong_send_fd(tong_mailbox *box, const void *data, size_t len, int fd, int64_t timeout_ns)
+{
+    if (box == NULL || (data == NULL && len != 0) || fd < 0 || timeout_ns < TONG_FOREVER) {
+        return -EINVAL;
+    }
+    return tg_carrier_call(box->carrier, send_fd, box->handle, data, len, fd, timeout_ns);
+}
+
 ssize_t tong_send_many(tong_mailbox *box, const struct iovec *messages, size_t n,
                        int64_t timeout_ns)
 {
@@ -166,6 +174,18 @@ ssize_t tong_receive_with(tong_mailbox *box, void *buf, size_t size,
     char nothing;
     return tg_carrier_call(box->carrier, receive_with, box->handle, buf != NULL ? buf : &nothing,
                            size, with, timeout_ns, ret_info);
+}
+
+ssize_t tong_receive_fd(tong_mailbox *box, void *buf, size_t size, int64_t timeout_ns, int *ret_fd,
+                        tong_message *ret_info)
+{
+    if (box == NULL || (buf == NULL && size != 0) || timeout_ns < TONG_FOREVER || ret_fd == NULL ||
+        (ret_info != NULL && ret_info->struct_size < sizeof *ret_info)) {
+        return -EINVAL;
+    }
+    char nothing;
+    return tg_carrier_call(box->carrier, receive_fd, box->handle, buf != NULL ? buf : &nothing,
+                           size, timeout_ns, ret_fd, ret_info);
 }
 
 ssize_t tong_receive_many(tong_mailbox *box, const struct iovec *buffers, size_t n,

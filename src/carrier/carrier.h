@@ -36,6 +36,8 @@ struct tg_carrier {
     /* with is not NULL. */
     int (*send_with)(tg_handle h, const void *data, size_t len, const tong_send_options *with,
                      int64_t timeout_ns);
+    /* fd is 0 or more; whether it is open is the carrier's to see. */
+    int (*send_fd)(tg_handle h, const void *data, size_t len, int fd, int64_t timeout_ns);
     ssize_t (*send_many)(tg_handle h, const struct iovec *messages, size_t n, int64_t timeout_ns);
     int (*reserve)(tg_handle h, size_t len, int64_t timeout_ns, tong_slot *ret_slot);
     int (*commit)(tg_handle h, tong_slot *slot, size_t len);
@@ -43,6 +45,9 @@ struct tg_carrier {
     /* with and ret_info may be NULL. */
     ssize_t (*receive_with)(tg_handle h, void *buf, size_t size, const tong_receive_options *with,
                             int64_t timeout_ns, tong_message *ret_info);
+    /* ret_info may be NULL. */
+    ssize_t (*receive_fd)(tg_handle h, void *buf, size_t size, int64_t timeout_ns, int *ret_fd,
+                          tong_message *ret_info);
     ssize_t (*receive_many)(tg_handle h, const struct iovec *buffers, size_t n, int64_t timeout_ns,
                             size_t *ret_lens);
     int (*claim)(tg_handle h, int64_t timeout_ns, tong_message *ret_message);

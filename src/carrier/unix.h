@@ -208,6 +208,8 @@ struct tg_unix_box {
     struct tg_unix_channel *offers; /* those ready that are read only to be taken at once */
     struct tg_unix_channel **offers_end;
     struct tg_unix_link *wants; /* who waits for room of the mailbox, in the order of coming */
+    uint32_t n_held;            /* descriptors in messages */
+    uint32_t most_held;         /* no more are read, unless nothing waits */
     uint64_t arrived;           /* counts messages */
     uint64_t freed;             /* rooms since the last look for who wants some */
     struct tg_unix_list returned;
@@ -226,10 +228,11 @@ struct tg_unix_box {
     uint8_t *scratch;
 };
 
-/* The memory of this process that may be taken is: what comes stays in the sockets. */
+/* The memory of this process that may be taken is, or its descriptors: what comes stays in the sockets. */
 static inline bool tg_unix_is_full(const struct tg_unix_box *box)
 {
-    return tg_load_relaxed(&box->head->bytes) >= box->max_bytes &&
+    return (tg_load_relaxed(&box->head->bytes) >= box->max_bytes ||
+            box->n_held >= box->most_held) &&
            box->waiting.n + box->returned.n != 0;
 }
 
@@ -332,6 +335,8 @@ void tg_unix_link_end(struct tg_unix_box *box, struct tg_unix_link *link);
 /* From now on that socket is its. -EUSERS: this process has too many. */
 int tg_unix_channel_open(struct tg_unix_box *box, struct tg_unix_channel *channel, int fd);
 void tg_unix_channel_close(struct tg_unix_box *box, struct tg_unix_channel *channel);
+/* How many descriptors the messages of one mailbox may hold. */
+uint32_t tg_unix_most_held(void);
 /* It is to be read; it is not. */
 void tg_unix_channel_ready(struct tg_unix_box *box, struct tg_unix_channel *channel);
 void tg_unix_channel_rest(struct tg_unix_box *box, struct tg_unix_channel *channel);
@@ -412,6 +417,9 @@ void tg_unix_packet_refuse(int fd, int error);
 /* ---- unix_message.c; lock held */
 
 struct tg_unix_message *tg_unix_message_new(struct tg_unix_box *box, size_t len);
+/* That descriptor is the message's, -1 none; it is the caller's. */
+void tg_unix_message_put_fd(struct tg_unix_box *box, struct tg_unix_message *m, int fd);
+int tg_unix_message_take_fd(struct tg_unix_box *box, struct tg_unix_message *m);
 void tg_unix_message_free(struct tg_unix_box *box, struct tg_unix_message *m);
 void tg_unix_list_init(struct tg_unix_list *list);
 void tg_unix_list_add(struct tg_unix_list *list, struct tg_unix_message *m);
@@ -585,6 +593,8 @@ ssize_t tg_unix_receive_as(tg_handle h, void *buf, size_t size, int64_t timeout_
 ssize_t tg_unix_receive(tg_handle h, void *buf, size_t size, int64_t timeout_ns);
 ssize_t tg_unix_receive_with(tg_handle h, void *buf, size_t size, const tong_receive_options *with,
                              int64_t timeout_ns, tong_message *ret_info);
+ssize_t tg_unix_receive_fd(tg_handle h, void *buf, size_t size, int64_t timeout_ns, int *ret_fd,
+                           tong_message *ret_info);
 ssize_t tg_unix_receive_many(tg_handle h, const struct iovec *buffers, size_t n, int64_t timeout_ns,
                              size_t *ret_lens);
 ssize_t tg_unix_skip(tg_handle h);
@@ -615,6 +625,7 @@ struct tg_unix_call {
 int tg_unix_send(tg_handle h, const void *data, size_t len, int64_t timeout_ns);
 int tg_unix_send_with(tg_handle h, const void *data, size_t len, const tong_send_options *with,
                       int64_t timeout_ns);
+int tg_unix_send_fd(tg_handle h, const void *data, size_t len, int fd, int64_t timeout_ns);
 ssize_t tg_unix_send_many(tg_handle h, const struct iovec *messages, size_t n, int64_t timeout_ns);
 int tg_unix_reserve(tg_handle h, size_t len, int64_t timeout_ns, tong_slot *ret_slot);
 int tg_unix_commit(tg_handle h, tong_slot *slot, size_t len);

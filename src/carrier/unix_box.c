@@ -151,6 +151,7 @@ static void read_options(struct tg_unix_box *box)
     box->message_size = head->message_size;
     box->max_deliveries = head->max_deliveries;
     box->max_bytes = head->max_bytes;
+    box->most_held = tg_unix_most_held();
     box->is_process = head->process != 0;
     box->policy = tg_policy_of(head->delivery);
     box->own = tg_policy_find_own(head->policy);

@@ -42,7 +42,7 @@ static int send_on(const char *to_name, const struct tg_unix_message *m, const s
 {
     tg_handle to;
     const struct tg_unix_parts parts = {
-        .said = said, .data = m->data, .len = m->len, .fd = -1, .is_kept = true
+        .said = said, .data = m->data, .len = m->len, .fd = m->fd, .is_kept = true
     };
     if (to_name[0] == '\0') {
         return -ENOENT;

@@ -8,6 +8,7 @@
  *
  * I1  At most half of the descriptors that this process may have are connections, whichever mailboxes they
  *     are for, and of one process an eighth of these: no client takes all. One more is told so and closed.
+ *     Messages of a mailbox hold as many as one process may; what brings more stays in the sockets.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 #include "base/event.h"
 #include "base/kept.h"
 #include "carrier/unix.h"
+
+#define LEAST_HELD 4u
 
 /* ---- how many */
 
@@ -45,6 +48,12 @@ static uint32_t connections_most(void)
         return TG_UNIX_ROWS;
     }
     return (uint32_t)(limit.rlim_cur / 2);
+}
+
+uint32_t tg_unix_most_held(void)
+{
+    const uint32_t n = connections_most() / 8;
+    return n < LEAST_HELD ? LEAST_HELD : n;
 }
 
 /* I1: one descriptor more of that link. */

@@ -42,12 +42,24 @@ struct tg_unix_message *tg_unix_message_new(struct tg_unix_box *box, size_t len)
     return m;
 }
 
+void tg_unix_message_put_fd(struct tg_unix_box *box, struct tg_unix_message *m, int fd)
+{
+    m->fd = fd;
+    box->n_held += fd >= 0;
+}
+
+int tg_unix_message_take_fd(struct tg_unix_box *box, struct tg_unix_message *m)
+{
+    box->n_held -= m->fd >= 0;
+    return tg_steal_fd(&m->fd);
+}
+
 void tg_unix_message_free(struct tg_unix_box *box, struct tg_unix_message *m)
 {
     if (m->mapped != 0) {
         tg_sys_unmap(m->data, m->mapped);
     }
-    tg_sys_close(m->fd);
+    tg_sys_close(tg_unix_message_take_fd(box, m));
     free(m->said);
     if (box->spare == NULL && m->room_size == SPARE_SIZE) {
         m->next = NULL;
@@ -118,7 +130,7 @@ void tg_unix_message_withdraw(struct tg_unix_box *box, struct tg_unix_message *m
     tg_unix_message_free(box, m);
 }
 
-/* The driver sleeps on the sockets of one sender, for want of memory for what others send: on all again. */
+/* The driver sleeps on the sockets of one sender, for want of memory or descriptors for what others send: on all again. */
 static void look_again(const struct tg_unix_box *box)
 {
     if (box->picks && !tg_unix_is_full(box)) {

@@ -332,12 +332,12 @@ static int make_message(struct tg_unix_box *box, const struct tg_unix_parts *par
     if (parts->said != NULL) {
         m->said = copy_said(parts->said);
     }
-    if (parts->fd >= 0) {
-        m->fd = tg_sys_dup(parts->fd);
+    const int fd = parts->fd >= 0 ? tg_sys_dup(parts->fd) : -1;
+    if (fd >= 0) {
+        tg_unix_message_put_fd(box, m, fd);
     }
-    const int r = m->fd < -1 ? m->fd : parts->said != NULL && m->said == NULL ? -ENOMEM : 0;
+    const int r = fd < -1 ? fd : parts->said != NULL && m->said == NULL ? -ENOMEM : 0;
     if (r < 0) {
-        m->fd = m->fd < 0 ? -1 : m->fd;
         tg_unix_message_free(box, m);
         return r;
     }

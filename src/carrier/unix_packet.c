@@ -130,7 +130,8 @@ static int fill_message(struct tg_unix_box *box, struct got *got, struct tg_unix
     m->said = said;
     m->sequence = p->number;
     if ((p->flags & TG_UNIX_FD) != 0) {
-        m->fd = take_fd(&got->socket, (p->flags & TG_UNIX_MEMFD) != 0 ? 1 : 0);
+        tg_unix_message_put_fd(box, m,
+                               take_fd(&got->socket, (p->flags & TG_UNIX_MEMFD) != 0 ? 1 : 0));
     }
     *ret_m = m;
     return 0;

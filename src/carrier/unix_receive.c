@@ -73,7 +73,7 @@ ssize_t tg_unix_receive_as(tg_handle handle, void *buf, size_t size, int64_t tim
             memcpy(how->sender, m->link->name, TONG_NAME_MAX);
         }
         if (how->fd != NULL) {
-            *how->fd = tg_steal_fd(&m->fd);
+            *how->fd = tg_unix_message_take_fd(h->box, m);
         }
         n = copy_and_finish(h->box, m, buf);
     }
@@ -95,6 +95,18 @@ ssize_t tg_unix_receive_with(tg_handle h, void *buf, size_t size, const tong_rec
         return -EOPNOTSUPP;
     }
     return tg_unix_receive_as(h, buf, size, timeout_ns, &how);
+}
+
+ssize_t tg_unix_receive_fd(tg_handle h, void *buf, size_t size, int64_t timeout_ns, int *ret_fd,
+                           tong_message *ret_info)
+{
+    int fd = -1;
+    const struct tg_unix_how how = { .info = ret_info, .fd = &fd };
+    const ssize_t n = tg_unix_receive_as(h, buf, size, timeout_ns, &how);
+    if (n >= 0) {
+        *ret_fd = fd;
+    }
+    return n;
 }
 
 ssize_t tg_unix_receive_many(tg_handle handle, const struct iovec *buffers, size_t n,

@@ -104,6 +104,16 @@ int tg_unix_send_with(tg_handle h, const void *data, size_t len, const tong_send
     return r < 0 ? r : tg_unix_send_parts(h, &parts, timeout_ns);
 }
 
+int tg_unix_send_fd(tg_handle handle, const void *data, size_t len, int fd, int64_t timeout_ns)
+{
+    struct stat st;
+    const struct tg_unix_parts parts = { .data = data, .len = len, .fd = fd };
+    const int r = tg_unix_check_fast(handle);
+    return r < 0                       ? r
+           : tg_sys_fstat(fd, &st) < 0 ? -EINVAL
+                                       : tg_unix_send_parts(handle, &parts, timeout_ns);
+}
+
 ssize_t tg_unix_send_many(tg_handle handle, const struct iovec *messages, size_t n,
                           int64_t timeout_ns)
 {

@@ -259,6 +259,19 @@ static int transmit(struct tg_unix_sender *s, const struct tg_unix_parts *parts,
     return tg_socket_send(s->data >= 0 ? s->data : s->fd, iov, memfd >= 0 ? 2 : 3, fds, n_fds);
 }
 
+/* Too many descriptors of this user are under way: nothing tells when there are fewer. */
+static int pause_(struct tg_unix_handle *h, const struct tg_unix_call *call)
+{
+    const int end = tg_unix_sender_check(h->sender);
+    if (end < 0 || tg_is_over(call->deadline_ns)) {
+        return end < 0 ? end : -ETIMEDOUT;
+    }
+    if (tg_unix_is_interrupted(h, call->interrupts)) {
+        return -ECANCELED;
+    }
+    return tg_unix_pause() == -EINTR ? -EINTR : 0;
+}
+
 /* The socket has no place for it: wait until it has, or make some. */
 static int send_blocking(struct tg_unix_handle *h, const struct tg_unix_parts *parts, int memfd,
                          const struct tg_unix_call *call, int *room)
@@ -266,9 +279,8 @@ static int send_blocking(struct tg_unix_handle *h, const struct tg_unix_parts *p
     struct tg_unix_sender *s = h->sender;
     for (;;) {
         int r = transmit(s, parts, memfd, *room == ROOM_BY_PUSH);
-        if (r == -ETOOMANYREFS) {
-            r = -EAGAIN;
-        }
+        const bool too_many = r == -ETOOMANYREFS;
+        r = too_many ? -EAGAIN : r;
         if (r == -EAGAIN && s->place.head.full == TONG_DROP_OLDEST && take_back(s, room)) {
             count_dropped(s);
             continue;
@@ -276,7 +288,7 @@ static int send_blocking(struct tg_unix_handle *h, const struct tg_unix_parts *p
         if (r != -EAGAIN || call->deadline_ns == 0) {
             return r == -EPIPE || r == -ECONNRESET ? tg_unix_sender_find_end(s) : r;
         }
-        r = sleep_(h, true, call);
+        r = too_many ? pause_(h, call) : sleep_(h, true, call);
         if (r < 0) {
             return r;
         }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kit.h"
 #include "kit_private.h"
@@ -222,6 +223,19 @@ static bool refuses_in_place(void)
     return r == -EOPNOTSUPP;
 }
 
+static bool refuses_descriptors(void)
+{
+    const char *name = kit_name("kit-asks");
+    tong_mailbox *box = NULL;
+    int fd = -1;
+    kit_ok(tong_open(name, TONG_SEND | TONG_RECEIVE | TONG_CREATE, NULL, &box));
+    const int sent = tong_send_fd(box, "x", 1, STDIN_FILENO, 0);
+    const ssize_t got = tong_receive_fd(box, NULL, 0, 0, &fd, NULL);
+    kit_ok(tong_close(box));
+    (void)tong_remove(name);
+    return sent == -EOPNOTSUPP && got == -EOPNOTSUPP && fd == -1;
+}
+
 static const struct feature {
     enum kit_ability ability;
     const char *word;
@@ -239,6 +253,7 @@ static const struct feature {
     { KIT_EVERYONE, "everyone", refuses_everyone },
     { KIT_OTHERS_RECEIVE, "others-receive", NULL },
     { KIT_DROP_OLDEST, "drop-oldest", refuses_drop_oldest },
+    { KIT_DESCRIPTORS, "descriptors", refuses_descriptors },
 };
 
 #define N_FEATURES (sizeof(features) / sizeof(features[0]))

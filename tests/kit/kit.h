@@ -250,6 +250,7 @@ enum kit_ability {
     KIT_BY_KEY = 1u << 9,
     KIT_OTHERS_RECEIVE = 1u << 10,
     KIT_BY_PRIORITY = 1u << 11,
+    KIT_DESCRIPTORS = 1u << 12,
 };
 
 /* What this test is about (bits). If the table lets the carrier refuse one of them: look that it does

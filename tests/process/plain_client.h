@@ -37,6 +37,7 @@ enum {
     WANT = 3,
     NAME = 4,
     LOOK = 5,
+    PASSES = 7,
     CREDIT = 16,
     REFUSED = 17,
     TAKEN = 18
