@@ -275,7 +275,7 @@ int tong_origin_of(tong_mailbox *box, const tong_message *message, tong_origin *
 
 int tong_give(tong_mailbox *box, const char *process)
 {
-    if (box == NULL) {
+    if (box == NULL || box->is_process) {
         return -EINVAL;
     }
     const int r = same_carrier(box, process, &process);
@@ -284,7 +284,9 @@ int tong_give(tong_mailbox *box, const char *process)
 
 int tong_set(tong_mailbox *box, const tong_options *options, unsigned what)
 {
-    return box == NULL ? -EINVAL : tg_carrier_call(box->carrier, set, box->handle, options, what);
+    return box == NULL || box->is_process
+               ? -EINVAL
+               : tg_carrier_call(box->carrier, set, box->handle, options, what);
 }
 
 int tong_watch(tong_mailbox *box, int64_t timeout_ns, tong_death *ret_death)

@@ -57,8 +57,16 @@ static int list(tong_list_fn *each, void *arg)
     return carrier != NULL ? carrier->list(each, arg) : r;
 }
 
+static int links(tong_links_fn *each, void *arg)
+{
+    int r = 0;
+    const struct tg_carrier *carrier = secure_getenv("TONG_NATS_URL") != NULL ? load(&r) : NULL;
+    return carrier != NULL ? carrier->links(each, arg) : r;
+}
+
 const struct tg_carrier tg_carrier_nats = {
     .prefix = "nats",
     .load = load,
     .list = list,
+    .links = links,
 };

@@ -272,8 +272,8 @@ static void a_blocked_sender_learns_of_the_death_at_once(void)
         kit_gives(sends_to(&q, "P", 3, 0), -ENOENT);
         puppet_end(&q);
     }
-    /* The promise is 10 ms; the machine may be busy, but not five times. */
-    kit_true(least < TONG_MS(100));
+    /* The promise is 10 ms, over a network half a second; the machine may be busy, but not five times. */
+    kit_true(least < (strcmp(kit_carrier(), "nats") == 0 ? TONG_SEC(1) : TONG_MS(100)));
 }
 
 static void messages_of_a_dead_one_stay(void)
@@ -435,7 +435,7 @@ static int talk_both_ways(void *arg)
     const struct talker *t = arg;
     const tong_options one = kit_capacity(1);
     tong_process *me = opens(kit_name(t->name), &one);
-    struct sending s = { me, t->other, kit_count("TONG_TEST_MESSAGES", EACH_WAY) };
+    struct sending s = { me, t->other, kit_count("TONG_TEST_MESSAGES", kit_fewer(EACH_WAY)) };
     pthread_t thread;
     kit_ok(pthread_create(&thread, NULL, send_all, &s));
     for (uint64_t i = 1; i <= s.n; i++) {
@@ -469,7 +469,7 @@ static int talk_in_turns(void *arg)
     const tong_options one = kit_capacity(1);
     tong_process *me = opens(kit_name(t->name), &one);
     const char *other = kit_name(t->other);
-    const uint64_t n = kit_count("TONG_TEST_MESSAGES", EACH_WAY);
+    const uint64_t n = kit_count("TONG_TEST_MESSAGES", kit_fewer(EACH_WAY));
     uint64_t sent = 0;
     uint64_t received = 0;
     while (sent < n || received < n) {

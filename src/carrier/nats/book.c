@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/name.h"
 #include "carrier/nats/box.h"
 
 void tg_nats_subject(struct tg_text *text, const struct tg_nats_server *server, char kind,
@@ -78,6 +79,8 @@ int tg_nats_write_record(struct tg_nats_server *server, const struct tg_js *js, 
     add_number(&text, "max_deliveries", o->max_deliveries);
     add_string(&text, "dead_letter", record->dead_letter);
     add_string(&text, "policy", record->policy);
+    add_string(&text, "home", record->home);
+    add_number(&text, "process", record->is_process);
     add_string(&text, "proc", record->proc);
     add_number(&text, "handle", record->handle);
     add_number(&text, "pid", (uint32_t)record->pid);
@@ -119,6 +122,13 @@ int tg_nats_read_record(struct tg_nats_server *server, const struct tg_js *js, c
         !read_hex(json, "id", ret_record->id, sizeof ret_record->id)) {
         return -EPROTO;
     }
+    if (tg_json_string(tg_json_get(json, "home"), ret_record->home, sizeof ret_record->home) == 0) {
+        memcpy(ret_record->home, name, strlen(name) + 1);
+    }
+    if (tg_name_check(ret_record->home) < 0) {
+        return -EPROTO;
+    }
+    ret_record->is_process = u32_of(json, "process") != 0;
     tong_options *o = &ret_record->options;
     o->struct_size = sizeof *o;
     o->delivery = u32_of(json, "delivery");
@@ -324,14 +334,14 @@ int tg_nats_clear(struct tg_nats_server *server, const struct tg_js *js, const c
     return r < 0 ? r : tg_book_purge(server, js, rest.at);
 }
 
-int tg_nats_end(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+int tg_nats_end(struct tg_nats_server *server, const struct tg_js *js,
                 const struct tg_nats_record *record)
 {
     const int r = tg_book_delete(server, js, record->seq);
     if (r < 0) {
         return r == -ESTALE ? -ENOENT : r;
     }
-    return tg_nats_clear(server, js, name, record->id);
+    return tg_nats_clear(server, js, record->home, record->id);
 }
 
 /* ---- counts: five numbers on a line */

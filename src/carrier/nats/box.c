@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "carrier/nats/direct.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/owner.h"
@@ -49,7 +50,7 @@ int tg_nats_interrupt(struct tg_nats_box *box)
     if (box->forks != tg_nats_forks()) {
         return -ECHILD;
     }
-    (void)tg_add(&box->interrupts, 1);
+    (void)tg_add(&box->stop->asked, 1);
     tg_net_ring(box->tx.bell);
     tg_net_ring(box->rx.bell);
     tg_gate_stir(&box->tx.gate);
@@ -59,11 +60,11 @@ int tg_nats_interrupt(struct tg_nats_box *box)
 
 bool tg_nats_is_interrupted(struct tg_nats_box *box, uint32_t seen)
 {
-    const uint32_t now = tg_load_seq_cst(&box->interrupts);
+    const uint32_t now = tg_load_seq_cst(&box->stop->asked);
     if (now == seen) {
         return false;
     }
-    tg_store_relaxed(&box->used, now);
+    tg_store_relaxed(&box->stop->used, now);
     return true;
 }
 
@@ -99,8 +100,8 @@ int tg_nats_begin(struct tg_nats_box *box, struct tg_nats_side *side, unsigned w
     }
     *ret_call = (struct tg_nats_call){ .timeout_ns = timeout_ns,
                                        .deadline = tg_deadline(timeout_ns),
-                                       .interrupts = tg_load_relaxed(&box->used) };
-    r = tg_gate_enter(&side->gate, ret_call->deadline, &box->interrupts, ret_call->interrupts);
+                                       .interrupts = tg_load_relaxed(&box->stop->used) };
+    r = tg_gate_enter(&side->gate, ret_call->deadline, &box->stop->asked, ret_call->interrupts);
     if (r == -ECANCELED) {
         (void)tg_nats_is_interrupted(box, ret_call->interrupts);
     }
@@ -207,7 +208,7 @@ int tg_nats_settle(struct tg_nats_side *side)
 
 static int note_end(struct tg_nats_box *box, const struct tg_js *js)
 {
-    const int r = tg_nats_end_of(box->server, js, box->name, &box->record);
+    const int r = tg_nats_end_of(box->server, js, &box->record);
     if (r == -EIDRM || r == -EOWNERDEAD) {
         tg_store_release(&box->ended, (uint32_t)-r);
     }
@@ -251,14 +252,11 @@ static int mend(struct tg_nats_box *box, const struct tg_js *js,
 static int look(struct tg_nats_box *box, const struct tg_js *js)
 {
     struct tg_nats_record now;
-    const int r = tg_nats_read_record(box->server, js, box->name, &now);
+    const int r = tg_nats_find_again(box, js, &now);
     if (r < 0) {
         return r;
     }
-    if (now.seq == 0 || strcmp(now.id, box->record.id) != 0) {
-        return note_end(box, js);
-    }
-    return mend(box, js, &now);
+    return now.seq == 0 ? note_end(box, js) : mend(box, js, &now);
 }
 
 int tg_nats_look(struct tg_nats_box *box)
@@ -273,8 +271,8 @@ int tg_nats_look(struct tg_nats_box *box)
     /* Ended between the look and the making: the stream that was made is nobody's. */
     if (r == 0) {
         struct tg_nats_record now;
-        r = tg_nats_read_record(box->server, &js, box->name, &now);
-        if (r == 0 && (now.seq == 0 || strcmp(now.id, box->record.id) != 0)) {
+        r = tg_nats_find_again(box, &js, &now);
+        if (r == 0 && now.seq == 0) {
             (void)tg_nats_clear(box->server, &js, box->name, box->record.id);
             r = note_end(box, &js);
         }

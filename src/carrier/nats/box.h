@@ -1,11 +1,12 @@
 /*
  * A mailbox on a NATS server.
  *
- *   the book's line d.NAME           what it is: id, options, owner
+ *   the book's line d.NAME           what it is: id, options, owner. NAME here is what it is called now; in all that
+ *                                    follows it is the name it was made with (direct.h)
  *   the stream SPACE_ID              its messages: a work queue; what is acknowledged is gone
  *   the consumer "r" of that stream  what is handed out and not acknowledged
  *
- *   SPACE.q.NAME.ID.FROM.PROC.HANDLE     a message, from the process FROM ("-": one without a name)
+ *   SPACE.q.NAME.ID.FROM.PROC.HANDLE     a message, from the process whose mailbox's id is FROM ("-": one without a name)
  *   SPACE.r.NAME.ID                      a message was acknowledged: there is room
  *   SPACE.e.NAME.ID                      look at the book: it has changed
  *
@@ -40,6 +41,8 @@
 struct tg_nats_record {
     uint64_t seq;
     char id[TG_NATS_ID_SIZE];
+    char home[TONG_NAME_MAX]; /* the name it was made with */
+    bool is_process;          /* made by tong_process_open */
     tong_options options;
     char dead_letter[TONG_NAME_MAX];
     char policy[TONG_POLICY_MAX];
@@ -76,18 +79,30 @@ struct tg_nats_claim {
     void *data;
 };
 
+/* Interrupts of a handle, and of those that send as it. */
+struct tg_nats_stop {
+    tg_a32 asked; /* for */
+    tg_a32 used;  /* up */
+};
+
+struct tg_nats_stashed;
+
 struct tg_nats_box {
     struct tg_nats_server *server;
-    char name[TONG_NAME_MAX];
+    char name[TONG_NAME_MAX]; /* record.home */
+    char called
+        [TONG_NAME_MAX];    /* by which it was found; of a process, now. claims_gate guards that */
+    bool is_process;        /* made by tong_process_open */
+    struct tg_nats_box *as; /* the process that it sends as; NULL: none */
     unsigned flags;
     uint32_t forks;
     uint32_t handle;
     struct tg_nats_record record;
-    tg_a32 interrupts; /* asked for */
-    tg_a32 used;       /* used up */
-    tg_a32 ended;      /* a positive errno: for ever */
-    uint64_t token;    /* of the next offer; 0 none */
-    uint64_t place;    /* of the one receiver of an exclusive mailbox: seq of its line */
+    struct tg_nats_stop own_stop;
+    struct tg_nats_stop *stop; /* its own, or of `as` */
+    tg_a32 ended;              /* a positive errno: for ever */
+    uint64_t token;            /* of the next offer; 0 none */
+    uint64_t place;            /* of the one receiver of an exclusive mailbox: seq of its line */
     struct tg_nats_side tx;
     struct tg_nats_side rx;
     uint64_t n_sent;
@@ -95,6 +110,9 @@ struct tg_nats_box {
     struct tg_nats_msg pocket;
     char *pocket_bytes;
     int64_t pocket_until_ns;
+    struct tg_nats_stashed *stash;     /* stash.c; in the order in which they came */
+    struct tg_nats_stashed *unstashed; /* taken out of it last */
+    uint32_t n_stashed;
     struct tg_gate claims_gate; /* guards what stands below */
     struct tg_nats_claim claims[TG_NATS_CLAIMS];
     uint32_t n_claims;
@@ -106,7 +124,11 @@ struct tg_nats_call {
     int64_t timeout_ns;
     int64_t deadline;
     uint32_t interrupts;
-    uint32_t ticks; /* that it has slept through */
+    uint32_t ticks;           /* that it has slept through */
+    const char *from;         /* of this process alone; NULL whoever */
+    struct tg_nats_box *peer; /* its end ends the call; NULL none */
+    int64_t peer_seen_ns;     /* when that was looked at */
+    int64_t began_ns;
 };
 
 /* The next tick: soon, then less often. */
@@ -139,7 +161,7 @@ int tg_nats_list_subjects(struct tg_nats_server *server, const struct tg_js *js,
                           const char *filter, tg_book_fn *each, void *arg);
 /* End a mailbox: its line, if it is still that, its stream, all that stands in the book of it. -ENOENT: somebody
  * else did. */
-int tg_nats_end(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+int tg_nats_end(struct tg_nats_server *server, const struct tg_js *js,
                 const struct tg_nats_record *record);
 int tg_nats_clear(struct tg_nats_server *server, const struct tg_js *js, const char *name,
                   const char *id);
@@ -223,13 +245,17 @@ struct tg_nats_taken {
     uint64_t first_seq;
     uint64_t token; /* of an offer (rendezvous.h), and whom to tell */
     char tell[96];
-    char owner[96]; /* "PROC.HANDLE", and ".NUMBER" of a long one: its sender */
+    char owner[96];                /* "PROC.HANDLE", and ".NUMBER" of a long one: its sender */
+    char from_id[TG_NATS_ID_SIZE]; /* of the process that sent it, "" none */
+    char from_name[TONG_NAME_MAX]; /* what that is called, or was */
 };
 /* The bytes of a message that was taken: len of them. -ENODATA: they are gone, as it is. */
 int tg_nats_copy(struct tg_nats_box *box, const struct tg_nats_taken *taken, void *ret_data);
 /* Get the next message: acknowledge it or give it back before the connection is used for another. */
 int tg_nats_take(struct tg_nats_box *box, struct tg_nats_call *call,
                  struct tg_nats_taken *ret_taken);
+/* It was taken and stays, for the next call on this handle that asks for it. */
+int tg_nats_set_aside(struct tg_nats_box *box, const struct tg_nats_taken *taken);
 int tg_nats_acknowledge(struct tg_nats_box *box, const char *ack);
 /* The same, and the pieces of a long one go. */
 int tg_nats_acknowledge_taken(struct tg_nats_box *box, const struct tg_nats_taken *taken);

@@ -8,6 +8,8 @@
 
 enum {
     TG_NATS_NOTHING = -1000, /* the request is over, and nothing came */
+    TG_NATS_LOOK =
+        -1001, /* it is time to look whether the one whose message is waited for is there */
 };
 
 /* Ask for n messages; for_ns 0: of those that are there now. */
@@ -22,6 +24,8 @@ int tg_nats_try_once(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
 int tg_nats_await_batch(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
 /* What has come by now: 1 a message, 0 none, -errno. */
 int tg_nats_await_now(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
+/* head.c: what it says, out of taken->msg. -EPROTO: it is no message that was handed out. */
+int tg_nats_read_head(struct tg_nats_box *box, struct tg_nats_taken *taken);
 /* Read what a message says: 1, or 0: it was not sent in time or has expired, and is acknowledged. */
 int tg_nats_read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken);
 /* The same, while a request is open: nothing is waited for. */

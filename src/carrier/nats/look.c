@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "carrier/nats/box.h"
+#include "carrier/nats/direct.h"
 #include "carrier/nats/owner.h"
 #include "carrier/nats/party.h"
 
@@ -220,7 +221,7 @@ static int stat_one(struct tg_nats_server *server, const struct tg_js *js, const
     if (r == 0) {
         memcpy(status.name, name, strlen(name) + 1);
         copy_options(&record, &status);
-        r = fill(server, js, name, &record, &status);
+        r = fill(server, js, record.home, &record, &status);
     }
     if (r == 0) {
         *ret_status = status;
@@ -287,22 +288,30 @@ static int by_name(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-static int find_names(struct tg_nats_server *server, struct names *ret_names)
+int tg_nats_find_names(struct tg_nats_server *server, char (**ret_names)[TONG_NAME_MAX],
+                       size_t *ret_n)
 {
     char filter_at[64];
     struct tg_text filter = TG_TEXT(filter_at);
+    struct names names = { .n = 0 };
     struct tg_js js;
     tg_text_add(&filter, server->space);
     tg_text_add(&filter, ".d.*");
     int r = tg_nats_enter(server, &js);
     if (r == 0) {
-        r = tg_book_list(server, &js, filter.at, add_name, ret_names);
+        r = tg_book_list(server, &js, filter.at, add_name, &names);
         tg_nats_leave(server);
     }
-    if (r == 0 && ret_names->n > 0) {
-        qsort(ret_names->all, ret_names->n, sizeof ret_names->all[0], by_name);
+    if (r < 0) {
+        free(names.all);
+        return r;
     }
-    return r;
+    if (names.n > 0) {
+        qsort(names.all, names.n, sizeof names.all[0], by_name);
+    }
+    *ret_names = names.all;
+    *ret_n = names.n;
+    return 0;
 }
 
 /* One at a time, so that each() may call what it likes. */
@@ -327,7 +336,8 @@ int tg_nats_list(tong_list_fn *each, void *arg)
 {
     struct tg_nats_url url;
     struct tg_nats_server *server;
-    struct names names = { .n = 0 };
+    char(*names)[TONG_NAME_MAX] = NULL;
+    size_t n = 0;
     /* Who has said nothing of a server does not wait for one. */
     if (secure_getenv("TONG_NATS_URL") == NULL) {
         return 0;
@@ -337,11 +347,11 @@ int tg_nats_list(tong_list_fn *each, void *arg)
     if (r < 0) {
         return r;
     }
-    r = find_names(server, &names);
-    for (size_t i = 0; r == 0 && i < names.n; i++) {
-        r = list_one(server, names.all[i], each, arg);
+    r = tg_nats_find_names(server, &names, &n);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = list_one(server, names[i], each, arg);
     }
-    free(names.all);
+    free(names);
     tg_nats_server_put(server);
     return r;
 }

@@ -119,7 +119,7 @@ static int take_first(struct row *row, struct tg_nats_call *call, struct tg_nats
         return r;
     }
     if (first->len > row->buffers[0].iov_len) {
-        r = tg_nats_pocket(box, first);
+        r = tg_nats_set_aside(box, first);
         return r < 0 ? r : -EMSGSIZE;
     }
     r = tg_nats_accept(box, first);
@@ -144,7 +144,7 @@ static int receive_row(struct row *row, struct tg_nats_call *call)
         return r;
     }
     row->lens[row->got++] = first.len;
-    int more = row->n > 1;
+    int more = row->n > 1 && box->stash == NULL; /* these come first, one by one */
     while (more == 1) {
         more = receive_some(row);
     }
@@ -252,7 +252,7 @@ static int look_at(struct tg_nats_box *box, int64_t for_ns)
 {
     struct tg_nats_side *side = &box->rx;
     struct tg_nats_taken taken = { .is_pocketed = false };
-    if (box->has_pocket && tg_now_ns() < box->pocket_until_ns) {
+    if ((box->has_pocket && tg_now_ns() < box->pocket_until_ns) || box->stash != NULL) {
         return 1;
     }
     int r = tg_nats_connect_side(box, side);

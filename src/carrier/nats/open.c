@@ -6,6 +6,7 @@
 
 #include "base/arguments.h"
 #include "base/sys.h"
+#include "carrier/nats/direct.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/net.h"
@@ -71,6 +72,9 @@ static int make(struct tg_nats_box *box, const struct tg_js *js, const tong_opti
     record->options.policy = NULL;
     copy_string(o->dead_letter, record->dead_letter, sizeof record->dead_letter);
     copy_string(o->policy, record->policy, sizeof record->policy);
+    memcpy(record->home, box->called, sizeof record->home);
+    memcpy(box->name, box->called, sizeof box->name);
+    record->is_process = box->is_process;
     record->pid = getpid();
     record->uid = geteuid();
     if (o->owner == TONG_PROCESS) {
@@ -79,7 +83,7 @@ static int make(struct tg_nats_box *box, const struct tg_js *js, const tong_opti
     }
     /* The stream first: who reads the line finds it whole. */
     r = tg_nats_make_stream(box->server, js, box->name, record);
-    r = r < 0 ? r : tg_nats_write_record(box->server, js, box->name, record, 0);
+    r = r < 0 ? r : tg_nats_write_record(box->server, js, box->called, record, 0);
     if (r < 0) {
         (void)tg_nats_clear(box->server, js, box->name, record->id);
     }
@@ -91,15 +95,22 @@ static int find_or_make_once(struct tg_nats_box *box, const struct tg_js *js,
                              const tong_options *options)
 {
     static const tong_options standard = TONG_OPTIONS_INIT;
-    int r = tg_nats_read_record(box->server, js, box->name, &box->record);
+    int r = tg_nats_read_record(box->server, js, box->called, &box->record);
     if (r == 0 && box->record.seq != 0) {
-        r = tg_nats_end_if_dead(box->server, js, box->name, &box->record);
+        r = tg_nats_end_if_dead(box->server, js, &box->record);
         box->record.seq = r == 1 ? 0 : box->record.seq;
     }
     if (r < 0) {
         return r;
     }
+    if (box->record.seq != 0 && box->is_process) {
+        return box->record.is_process ? -EBUSY : -EEXIST;
+    }
+    if (box->record.seq != 0 && box->as != NULL && !box->record.is_process) {
+        return -EINVAL;
+    }
     if (box->record.seq != 0) {
+        memcpy(box->name, box->record.home, sizeof box->name);
         return (box->flags & TONG_EXCL) != 0 || (options != NULL && !is_same(&box->record, options))
                    ? -EEXIST
                    : 0;
@@ -128,11 +139,21 @@ static int open_side(struct tg_nats_side *side)
     return side->bell < 0 ? side->bell : 0;
 }
 
+/* Who sends as a process hears its bell, and receives nothing. */
+static int open_bells(struct tg_nats_box *box)
+{
+    if (box->as != NULL) {
+        box->tx.bell = box->as->tx.bell;
+        return 0;
+    }
+    const int r = open_side(&box->tx);
+    return r < 0 ? r : open_side(&box->rx);
+}
+
 static int open_parts(struct tg_nats_box *box, const tong_options *options)
 {
     struct tg_js js;
-    int r = open_side(&box->tx);
-    r = r < 0 ? r : open_side(&box->rx);
+    int r = open_bells(box);
     /* Others must know an owner before they hear of what it owns. */
     if (r == 0 && options != NULL && options->owner == TONG_PROCESS) {
         r = tg_nats_keep(box->server);
@@ -152,13 +173,11 @@ static int open_parts(struct tg_nats_box *box, const tong_options *options)
     return r;
 }
 
-int tg_nats_open(const char *rest, unsigned flags, const tong_options *options,
-                 struct tg_nats_box **ret_box)
+static int open_at(const struct tg_nats_url *url, const char *name, unsigned flags,
+                   const tong_options *options, struct tg_nats_box *as, bool is_process,
+                   struct tg_nats_box **ret_box)
 {
-    struct tg_nats_url url;
-    char name[TONG_NAME_MAX];
-    int r = tg_nats_parse(rest, &url, name);
-    r = r < 0 ? r : check_arguments(name, flags, options);
+    int r = check_arguments(name, flags, options);
     if (r < 0) {
         return r;
     }
@@ -166,11 +185,14 @@ int tg_nats_open(const char *rest, unsigned flags, const tong_options *options,
     if (box == NULL) {
         return -ENOMEM;
     }
-    memcpy(box->name, name, sizeof box->name);
+    memcpy(box->called, name, strlen(name) + 1);
     box->flags = flags;
+    box->as = as;
+    box->is_process = is_process;
+    box->stop = as != NULL ? as->stop : &box->own_stop;
     box->tx.bell = -1;
     box->rx.bell = -1;
-    r = tg_nats_server_get(&url, &box->server);
+    r = tg_nats_server_get(url, &box->server);
     if (r == 0) {
         box->forks = tg_nats_forks();
         r = open_parts(box, options);
@@ -183,20 +205,62 @@ int tg_nats_open(const char *rest, unsigned flags, const tong_options *options,
     return 0;
 }
 
+int tg_nats_open(const char *rest, unsigned flags, const tong_options *options,
+                 struct tg_nats_box **ret_box)
+{
+    struct tg_nats_url url;
+    char name[TONG_NAME_MAX];
+    const int r = tg_nats_parse(rest, &url, name);
+    return r < 0 ? r : open_at(&url, name, flags, options, NULL, false, ret_box);
+}
+
+int tg_nats_process_open(const char *rest, const tong_options *options, struct tg_nats_box **ret_me)
+{
+    struct tg_nats_url url;
+    char name[TONG_NAME_MAX];
+    tong_options own = TONG_OPTIONS_INIT;
+    if (options != NULL && options->struct_size < sizeof *options) {
+        return -EINVAL;
+    }
+    if (options != NULL) {
+        own = *options;
+    }
+    own.owner = TONG_PROCESS;
+    own.delivery = TONG_EXCLUSIVE;
+    own.policy = NULL;
+    const int r = tg_nats_parse(rest, &url, name);
+    return r < 0 ? r : open_at(&url, name, TONG_RECEIVE | TONG_CREATE, &own, NULL, true, ret_me);
+}
+
+int tg_nats_peer_open(struct tg_nats_box *me, const char *rest, struct tg_nats_box **ret_peer)
+{
+    const struct tg_nats_url url = me->server->url;
+    if (me->forks != tg_nats_forks()) {
+        return -ECHILD;
+    }
+    /* On the server of me: a name with another one is another process's. */
+    struct tg_nats_url said;
+    char name[TONG_NAME_MAX];
+    const int r = tg_nats_parse(rest, &said, name);
+    return r < 0 ? r : open_at(&url, name, TONG_SEND, NULL, me, false, ret_peer);
+}
+
 /* The owner is alive, and yet the mailbox ends as by its death. */
 static void end_mine(struct tg_nats_box *box)
 {
     struct tg_js js;
     if (tg_nats_owns(box) && tg_nats_enter(box->server, &js) == 0) {
-        (void)tg_nats_end(box->server, &js, box->name, &box->record);
+        (void)tg_nats_end(box->server, &js, &box->record);
         tg_nats_leave(box->server);
     }
 }
 
-static void close_side(struct tg_nats_side *side)
+static void close_side(struct tg_nats_side *side, bool has_bell)
 {
     tg_nats_disconnect(side->conn);
-    tg_sys_close(side->bell);
+    if (has_bell) {
+        tg_sys_close(side->bell);
+    }
 }
 
 int tg_nats_close(struct tg_nats_box *box)
@@ -205,6 +269,7 @@ int tg_nats_close(struct tg_nats_box *box)
     if (box->server != NULL && !forked) {
         tg_nats_return_all(box);
         tg_nats_empty_pocket(box);
+        tg_nats_empty_stash(box);
         tg_nats_be_receiver_no_more(box);
         tg_nats_delete_line(box, &box->token);
         tg_nats_delete_line(box, &box->rx.line);
@@ -215,8 +280,9 @@ int tg_nats_close(struct tg_nats_box *box)
     for (size_t i = 0; i < TG_NATS_CLAIMS; i++) {
         free(box->claims[i].data);
     }
-    close_side(&box->tx);
-    close_side(&box->rx);
+    close_side(&box->tx, box->as == NULL);
+    close_side(&box->rx, true);
+    tg_nats_free_stash(box);
     if (box->server != NULL && !forked) {
         tg_nats_server_put(box->server);
     }
@@ -231,13 +297,12 @@ static int remove_one(struct tg_nats_server *server, const struct tg_js *js, con
     if (r < 0 || record.seq == 0) {
         return r < 0 ? r : -ENOENT;
     }
-    r = tg_nats_end_if_dead(server, js, name, &record);
+    r = tg_nats_end_if_dead(server, js, &record);
     if (r != 0) {
         return r == 1 ? -ENOENT : r;
     }
-    r = record.options.owner == TONG_PROCESS ? tg_nats_note_removed(server, js, name, record.id)
-                                             : 0;
-    return r < 0 ? r : tg_nats_end(server, js, name, &record);
+    r = record.options.owner == TONG_PROCESS ? tg_nats_note_removed(server, js, &record) : 0;
+    return r < 0 ? r : tg_nats_end(server, js, &record);
 }
 
 int tg_nats_remove(const char *rest)

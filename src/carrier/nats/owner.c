@@ -35,7 +35,7 @@ int tg_nats_is_dead(struct tg_nats_server *server, const struct tg_js *js, const
     return r;
 }
 
-int tg_nats_end_if_dead(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+int tg_nats_end_if_dead(struct tg_nats_server *server, const struct tg_js *js,
                         const struct tg_nats_record *record)
 {
     bool dead = false;
@@ -46,7 +46,7 @@ int tg_nats_end_if_dead(struct tg_nats_server *server, const struct tg_js *js, c
     if (r < 0 || !dead) {
         return r;
     }
-    r = tg_nats_end(server, js, name, record);
+    r = tg_nats_end(server, js, record);
     return r == 0 || r == -ENOENT ? 1 : r;
 }
 
@@ -62,17 +62,17 @@ static void add_removed(struct tg_text *subject, const struct tg_nats_server *se
     tg_nats_add_name(subject, name);
 }
 
-int tg_nats_note_removed(struct tg_nats_server *server, const struct tg_js *js, const char *name,
-                         const char *id)
+int tg_nats_note_removed(struct tg_nats_server *server, const struct tg_js *js,
+                         const struct tg_nats_record *record)
 {
     char subject_at[TG_NATS_SUBJECT_SIZE];
     struct tg_text subject = TG_TEXT(subject_at);
     uint64_t seq;
-    add_removed(&subject, server, name, id);
+    add_removed(&subject, server, record->home, record->id);
     return tg_book_put(server, js, subject.at, "", TG_BOOK_ANY, &seq);
 }
 
-int tg_nats_end_of(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+int tg_nats_end_of(struct tg_nats_server *server, const struct tg_js *js,
                    const struct tg_nats_record *record)
 {
     char subject_at[TG_NATS_SUBJECT_SIZE];
@@ -81,7 +81,7 @@ int tg_nats_end_of(struct tg_nats_server *server, const struct tg_js *js, const 
     if (record->options.owner != TONG_PROCESS) {
         return -EIDRM;
     }
-    add_removed(&subject, server, name, record->id);
+    add_removed(&subject, server, record->home, record->id);
     const int r = tg_book_get(server, js, subject.at, &line);
     return r < 0 ? r : line.seq != 0 ? -EIDRM : -EOWNERDEAD;
 }
@@ -103,7 +103,7 @@ int tg_nats_look_after_owner(struct tg_nats_box *box)
     if (r < 0) {
         return r == -EACCES ? r : 0; /* the next tick will do */
     }
-    r = tg_nats_end_if_dead(box->server, &js, box->name, &box->record);
+    r = tg_nats_end_if_dead(box->server, &js, &box->record);
     tg_nats_leave(box->server);
     return r == 1 ? tg_nats_look(box) : r == -EACCES ? r : 0;
 }

@@ -21,13 +21,13 @@ bool tg_nats_is_calm(const struct tg_nats_server *server);
 int tg_nats_is_dead(struct tg_nats_server *server, const struct tg_js *js, const char *proc,
                     bool *ret_dead);
 /* If its owner is dead: end it. 1: it was. */
-int tg_nats_end_if_dead(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+int tg_nats_end_if_dead(struct tg_nats_server *server, const struct tg_js *js,
                         const struct tg_nats_record *record);
 /* Before a process-owned mailbox is removed by its name. */
-int tg_nats_note_removed(struct tg_nats_server *server, const struct tg_js *js, const char *name,
-                         const char *id);
+int tg_nats_note_removed(struct tg_nats_server *server, const struct tg_js *js,
+                         const struct tg_nats_record *record);
 /* Why a mailbox that is not in the book any more has ended: -EIDRM, -EOWNERDEAD. */
-int tg_nats_end_of(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+int tg_nats_end_of(struct tg_nats_server *server, const struct tg_js *js,
                    const struct tg_nats_record *record);
 bool tg_nats_owns(const struct tg_nats_box *box);
 

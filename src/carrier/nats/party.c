@@ -14,25 +14,28 @@ static uint64_t number_of(const char *word)
     return tg_json_u64((struct tg_json){ word, strlen(word) });
 }
 
-/* SPACE.KIND.NAME.ID.PROC.HANDLE[.ROLE.PID.UID | .NUMBER] */
+/* SPACE.KIND.NAME.ID.PROC.HANDLE[.ROLE.PID.UID[.AS] | .NUMBER] */
 static bool read_party(const char *subject, struct tg_nats_party *ret_party)
 {
     char copy[TG_NATS_SUBJECT_SIZE];
-    char *words[10];
+    char *words[11];
     const size_t len = strlen(subject);
     if (len >= sizeof copy) {
         return false;
     }
     memcpy(copy, subject, len + 1);
     memcpy(ret_party->subject, subject, len + 1);
-    const size_t n = tg_nats_split(copy, words, 10);
+    const size_t n = tg_nats_split(copy, words, 11);
     if (n < 6 || strlen(words[4]) != TG_NATS_PROC_SIZE - 1) {
         return false;
     }
     ret_party->kind = words[1][0];
     memcpy(ret_party->proc, words[4], TG_NATS_PROC_SIZE);
     ret_party->handle = (uint32_t)number_of(words[5]);
-    if (ret_party->kind == 'h' && n == 9) {
+    if (ret_party->kind == 'h' && n == 10 && strlen(words[9]) == TG_NATS_ID_SIZE - 1) {
+        memcpy(ret_party->as, words[9], TG_NATS_ID_SIZE);
+    }
+    if (ret_party->kind == 'h' && (n == 9 || ret_party->as[0] != '\0')) {
         ret_party->role = words[6][0];
         ret_party->pid = (int32_t)number_of(words[7]);
         ret_party->uid = (uint32_t)number_of(words[8]);

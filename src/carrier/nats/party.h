@@ -14,6 +14,7 @@ struct tg_nats_party {
     uint64_t number; /* of c, w */
     int32_t pid;     /* of h */
     uint32_t uid;
+    char as[TG_NATS_ID_SIZE]; /* of h: the process that it sends as, "" none */
     char subject[TG_NATS_SUBJECT_SIZE];
 };
 

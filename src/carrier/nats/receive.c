@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "carrier/nats/box.h"
+#include "carrier/nats/direct.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/net.h"
@@ -23,138 +24,6 @@
 #define MOMENT_NS INT64_C(20000000) /* besides the way to the server and back */
 #define SHORT_NS INT64_C(10000000)
 #define SPARE_NS INT64_C(2000000000)
-
-/* ---- what a message says */
-
-static uint64_t number_at(const char **at)
-{
-    const uint64_t number = tg_json_u64((struct tg_json){ *at, strlen(*at) });
-    *at += strspn(*at, "0123456789");
-    *at += strspn(*at, " ");
-    return number;
-}
-
-/* $JS.ACK.[DOMAIN.ACCOUNT.]STREAM.CONSUMER.DELIVERED.SEQ.CONSUMER_SEQ.TIME.PENDING[.RANDOM] */
-static int read_ack(const char *ack, struct tg_nats_taken *ret_taken)
-{
-    char copy[TG_NATS_ACK_SIZE];
-    char *words[16];
-    const size_t len = strlen(ack);
-    if (len >= sizeof copy) {
-        return -EPROTO;
-    }
-    memcpy(copy, ack, len + 1);
-    const size_t n = tg_nats_split(copy, words, 16);
-    const size_t first = n == 9 ? 4 : 6;
-    if (n != 9 && n < 11) {
-        return -EPROTO;
-    }
-    const char *delivered = words[first];
-    const char *seq = words[first + 1];
-    const char *time = words[first + 3];
-    ret_taken->deliveries = (uint32_t)number_at(&delivered);
-    ret_taken->seq = number_at(&seq);
-    ret_taken->time_ns = (int64_t)number_at(&time);
-    return 0;
-}
-
-/* The value of a header line. */
-static bool find_header(const struct tg_nats_msg *msg, const char *key, char *ret_value,
-                        size_t size)
-{
-    const char *at = msg->head_len > 0 ? memmem(msg->head, msg->head_len, key, strlen(key)) : NULL;
-    const char *end = msg->head + msg->head_len;
-    size_t len = 0;
-    for (at = at != NULL ? at + strlen(key) : end; at < end && *at != '\r' && len + 1 < size;
-         at++) {
-        ret_value[len++] = *at;
-    }
-    ret_value[len] = '\0';
-    return len > 0;
-}
-
-/* SPACE.q.NAME.ID.FROM.PROC.HANDLE.NUMBER: its last three words. */
-static void read_owner(struct tg_nats_taken *taken)
-{
-    const char *at = taken->msg.subject;
-    for (unsigned dots = 0; dots < 5 && at != NULL; dots++) {
-        at = strchr(at, '.');
-        at = at != NULL ? at + 1 : NULL;
-    }
-    struct tg_text owner = TG_TEXT(taken->owner);
-    tg_text_add(&owner, at != NULL ? at : "");
-}
-
-/* "LEN PIECES SEQ": what cannot be is no long message. */
-static void read_long(struct tg_nats_taken *taken, const char *at)
-{
-    const uint64_t len = number_at(&at);
-    taken->n_pieces = number_at(&at);
-    taken->first_seq = number_at(&at);
-    taken->is_long = len <= TONG_MESSAGE_MAX && taken->n_pieces > 0 && taken->n_pieces <= len;
-    taken->len = taken->is_long ? (size_t)len : taken->len;
-}
-
-/* "TOKEN SUBJECT": who sends says whom to tell. That is an inbox, and nothing of the server or of a space. */
-static void read_offer(struct tg_nats_box *box, struct tg_nats_taken *taken, const char *at)
-{
-    const uint64_t token = number_at(&at);
-    const size_t len = strlen(box->server->space);
-    if (at[0] == '$' || (strncmp(at, box->server->space, len) == 0 && at[len] == '.')) {
-        return;
-    }
-    taken->token = token;
-    struct tg_text tell = TG_TEXT(taken->tell);
-    tg_text_add(&tell, at);
-}
-
-/* Of a message that no tong has sent nothing is known. */
-static void read_head(struct tg_nats_box *box, struct tg_nats_taken *taken)
-{
-    char text[512];
-    taken->len = taken->msg.len;
-    taken->said = (tong_send_options)TONG_SEND_OPTIONS_INIT;
-    if (!find_header(&taken->msg, "\nTong: 1 ", text, sizeof text)) {
-        return;
-    }
-    const char *at = text;
-    taken->number = number_at(&at);
-    taken->uid = (uint32_t)number_at(&at);
-    taken->gid = (uint32_t)number_at(&at);
-    taken->pid = (int32_t)number_at(&at);
-    taken->until_ns = (int64_t)number_at(&at);
-    taken->said.priority = (uint32_t)number_at(&at);
-    taken->said.tag = number_at(&at);
-    taken->said.key = number_at(&at);
-    taken->said.call = number_at(&at);
-    taken->expiry_ns = (int64_t)number_at(&at);
-    taken->sent_ns = number_at(&at);
-    (void)find_header(&taken->msg, "\nTong-Reply-To: ", taken->reply_to, sizeof taken->reply_to);
-    if (find_header(&taken->msg, "\nTong-Long: ", text, sizeof text)) {
-        read_long(taken, text);
-    }
-    if (find_header(&taken->msg, "\nTong-Offer: ", text, sizeof text)) {
-        read_offer(box, taken, text);
-    }
-    read_owner(taken);
-}
-
-void tg_nats_tell(const struct tg_nats_taken *taken, tong_message *ret_info)
-{
-    ret_info->deliveries = taken->deliveries;
-    ret_info->sequence = taken->number;
-    ret_info->uid = taken->uid;
-    ret_info->gid = taken->gid;
-    ret_info->pid = taken->pid;
-    ret_info->verified = 0;
-    ret_info->key = taken->said.key;
-    ret_info->tag = taken->said.tag;
-    ret_info->call = taken->said.call;
-    ret_info->priority = taken->said.priority;
-    ret_info->sent_ns = taken->sent_ns;
-    ret_info->sender[0] = '\0';
-    memcpy(ret_info->reply_to, taken->reply_to, sizeof ret_info->reply_to);
-}
 
 /* ---- requests */
 
@@ -333,7 +202,9 @@ int tg_nats_try_once(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
     if (r == TG_NATS_NOTHING) {
         uint64_t n = 0;
         r = count_messages(box, &n);
-        r = r < 0 ? r : n == 0 ? TG_NATS_NOTHING : ask_for_a_moment(box, ret_msg);
+        r = r < 0                                 ? r
+            : n <= box->n_stashed + box->n_claims ? TG_NATS_NOTHING
+                                                  : ask_for_a_moment(box, ret_msg);
     }
     return r;
 }
@@ -438,6 +309,9 @@ static int sleep_once(struct tg_nats_box *box, struct tg_nats_call *call,
         if (tg_is_over(call->deadline)) {
             return give_up(box, -ETIMEDOUT, ret_msg);
         }
+        if (call->peer != NULL) {
+            return give_up(box, TG_NATS_LOOK, ret_msg);
+        }
         const int relieved = tg_nats_relieve(box, true);
         return relieved < 0 ? relieved : tg_nats_renew(box, ret_msg);
     }
@@ -488,7 +362,7 @@ static int fetch(struct tg_nats_box *box, struct tg_nats_call *call, struct tg_n
             return tg_nats_why_lost(box, r);
         }
     }
-    const bool pending = tg_load_seq_cst(&box->interrupts) != call->interrupts;
+    const bool pending = tg_load_seq_cst(&box->stop->asked) != call->interrupts;
     const bool is_short = call->timeout_ns >= 0 && call->timeout_ns < SHORT_NS;
     if (!is_short && !pending) {
         return wait_for_one(box, call, ret_msg);
@@ -525,19 +399,8 @@ static int put_ack(struct tg_nats_box *box, const char *ack);
 /* What it says: 1; 0: it was not sent in time, or has expired; -errno. */
 static int read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken)
 {
-    const struct tg_nats_msg msg = taken->msg;
-    const bool is_pocketed = taken->is_pocketed;
-    memset(taken, 0, sizeof *taken);
-    taken->msg = msg;
-    taken->is_pocketed = is_pocketed;
-    int r = read_ack(taken->msg.reply, taken);
-    if (r < 0) {
-        return r;
-    }
-    struct tg_text ack = TG_TEXT(taken->ack);
-    tg_text_add(&ack, taken->msg.reply);
-    read_head(box, taken);
-    return is_good(box, taken);
+    const int r = tg_nats_read_head(box, taken);
+    return r < 0 ? r : is_good(box, taken);
 }
 
 int tg_nats_read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken)
@@ -562,18 +425,88 @@ int tg_nats_read_batched(struct tg_nats_box *box, struct tg_nats_taken *taken)
     return r;
 }
 
+/* One that the call did not ask for is stashed: 0. 1: it is its. */
+static int sort_out(struct tg_nats_box *box, const struct tg_nats_call *call,
+                    const struct tg_nats_taken *taken)
+{
+    char name[TONG_NAME_MAX];
+    bool is_its = call->from == NULL;
+    int r = 0;
+    if (!is_its && taken->from_id[0] != '\0') {
+        /* The peer was called so when the call looked at it, and when it sent. */
+        is_its = call->peer != NULL && strcmp(call->peer->record.id, taken->from_id) == 0 &&
+                 strcmp(call->from, taken->from_name) == 0;
+        r = is_its ? 0 : tg_nats_name_of(box, taken->from_id, taken->from_name, name);
+        is_its = is_its || (r == 0 && strcmp(name, call->from) == 0);
+    }
+    if (is_its) {
+        return 1;
+    }
+    const int stashed = tg_nats_stash(box, taken);
+    return stashed < 0 ? stashed : r;
+}
+
+/* A message that comes, or what ends the wait for it. *ended: how the peer has; then what is there is taken. */
+static int fetch_or_end(struct tg_nats_box *box, struct tg_nats_call *call, int *ended,
+                        struct tg_nats_msg *ret_msg)
+{
+    const bool looks =
+        call->peer != NULL && *ended == 0 && tg_now_ns() - call->peer_seen_ns >= TG_NATS_TICK_NS;
+    if (looks) {
+        *ended = tg_nats_peer_check(call->peer);
+        *ended = *ended == -ENOTCONN ? 0 : *ended;
+        call->peer_seen_ns = tg_now_ns();
+    }
+    if (*ended != 0) {
+        const int r = tg_nats_connect_side(box, &box->rx);
+        const int tried = r < 0 ? r : tg_nats_try_once(box, ret_msg);
+        return tried == TG_NATS_NOTHING ? *ended : tried;
+    }
+    const int r = fetch(box, call, ret_msg);
+    if (r == TG_NATS_LOOK) {
+        call->peer_seen_ns = 0;
+        return 0;
+    }
+    return r;
+}
+
+/* The next one, out of where they lie or from the server: 1, 0 look again, -errno. */
+static int take_next(struct tg_nats_box *box, struct tg_nats_call *call, int *ended,
+                     struct tg_nats_taken *taken)
+{
+    taken->is_pocketed = false;
+    int r = box->is_process ? tg_nats_from_stash(box, call, &taken->msg) : 0;
+    const bool is_stashed = r == 1;
+    if (r == 0) {
+        taken->is_pocketed = tg_nats_from_pocket(box, &taken->msg);
+        r = taken->is_pocketed ? 1 : fetch_or_end(box, call, ended, &taken->msg);
+    }
+    r = r == 1 ? tg_nats_read_taken(box, taken) : r;
+    return r == 1 && box->is_process && !is_stashed ? sort_out(box, call, taken) : r;
+}
+
 int tg_nats_take(struct tg_nats_box *box, struct tg_nats_call *call,
                  struct tg_nats_taken *ret_taken)
 {
+    int ended = 0;
     int r = 0;
+    call->began_ns = tg_now_ns();
+    call->peer_seen_ns = call->began_ns;
     while (r == 0) {
-        ret_taken->is_pocketed = tg_nats_from_pocket(box, &ret_taken->msg);
-        r = ret_taken->is_pocketed ? 1 : fetch(box, call, &ret_taken->msg);
-        if (r == 1) {
-            r = tg_nats_read_taken(box, ret_taken);
+        r = take_next(box, call, &ended, ret_taken);
+    }
+    if (r == 1 && ret_taken->from_id[0] != '\0') {
+        char name[TONG_NAME_MAX];
+        if (tg_nats_name_of(box, ret_taken->from_id, ret_taken->from_name, name) == 0) {
+            memcpy(ret_taken->from_name, name, sizeof name);
         }
     }
     return r == 1 ? 0 : r;
+}
+
+int tg_nats_set_aside(struct tg_nats_box *box, const struct tg_nats_taken *taken)
+{
+    return box->is_process ? tg_nats_stash(box, taken) : tg_nats_pocket(box, taken);
 }
 
 /* ---- what becomes of it */
@@ -665,7 +598,7 @@ static ssize_t receive_next(struct tg_nats_box *box, void *buf, size_t size,
         return r;
     }
     if (taken->len > size) {
-        r = tg_nats_pocket(box, taken);
+        r = tg_nats_set_aside(box, taken);
         return r < 0 ? r : -EMSGSIZE;
     }
     r = tg_nats_accept(box, taken);
@@ -680,7 +613,7 @@ static ssize_t receive_next(struct tg_nats_box *box, void *buf, size_t size,
 }
 
 static ssize_t receive_one(struct tg_nats_box *box, void *buf, size_t size,
-                           struct tg_nats_call *call, tong_message *ret_info)
+                           struct tg_nats_call *call, tong_message *ret_info, char *ret_from)
 {
     struct tg_nats_taken taken;
     ssize_t r;
@@ -691,6 +624,9 @@ static ssize_t receive_one(struct tg_nats_box *box, void *buf, size_t size,
         tg_nats_tell(&taken, ret_info);
         ret_info->len = taken.len;
         ret_info->data = r < 0 ? NULL : buf;
+    }
+    if (ret_from != NULL && r == 0) {
+        memcpy(ret_from, taken.from_name, sizeof taken.from_name);
     }
     return r < 0 ? r : (ssize_t)taken.len;
 }
@@ -705,8 +641,25 @@ ssize_t tg_nats_receive(struct tg_nats_box *box, void *buf, size_t size,
     }
     ssize_t r = tg_nats_begin(box, &box->rx, TONG_RECEIVE, timeout_ns, &call);
     if (r == 0) {
-        r = receive_one(box, buf, size, &call, ret_info);
+        r = receive_one(box, buf, size, &call, ret_info, NULL);
         tg_nats_finish(&box->rx);
+    }
+    return r;
+}
+
+ssize_t tg_nats_receive_from(struct tg_nats_box *me, const char *from, struct tg_nats_box *peer,
+                             void *buf, size_t size, int64_t timeout_ns, char *ret_from)
+{
+    struct tg_nats_url url;
+    struct tg_nats_call call;
+    char name[TONG_NAME_MAX];
+    ssize_t r = from != NULL ? tg_nats_parse(from, &url, name) : 0;
+    r = r < 0 ? r : tg_nats_begin(me, &me->rx, TONG_RECEIVE, timeout_ns, &call);
+    if (r == 0) {
+        call.from = from != NULL ? name : NULL;
+        call.peer = timeout_ns != 0 ? peer : NULL;
+        r = receive_one(me, buf, size, &call, NULL, ret_from);
+        tg_nats_finish(&me->rx);
     }
     return r;
 }

@@ -18,6 +18,7 @@
 
 #include "base/name.h"
 #include "carrier/nats/box.h"
+#include "carrier/nats/direct.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/owner.h"
@@ -83,6 +84,13 @@ static void make_head(struct tg_text *head, const struct message *m)
         tg_text_add(head, m->with->reply_to);
         tg_text_add(head, "\r\n");
     }
+    if (m->box->as != NULL) {
+        char name[TONG_NAME_MAX];
+        tg_nats_called(m->box->as, name);
+        tg_text_add(head, "Tong-From: ");
+        tg_text_add(head, name);
+        tg_text_add(head, "\r\n");
+    }
     if (m->tell != NULL) {
         tg_text_add(head, "Tong-Offer: ");
         tg_text_add_u64(head, m->box->token);
@@ -105,7 +113,9 @@ static void make_subject(struct tg_text *subject, const struct message *m)
 {
     const struct tg_nats_box *box = m->box;
     tg_nats_subject(subject, box->server, 'q', box->name, box->record.id);
-    tg_text_add(subject, ".-.");
+    tg_text_add(subject, ".");
+    tg_text_add(subject, box->as != NULL ? box->as->record.id : "-");
+    tg_text_add(subject, ".");
     tg_text_add(subject, box->server->proc);
     tg_text_add(subject, ".");
     tg_text_add_u64(subject, box->handle);
@@ -379,7 +389,7 @@ static int set_times(struct message *m, struct tg_nats_call *call)
 /* The handle's first message makes it a sender, for others to see. */
 static int be_a_sender(struct tg_nats_box *box)
 {
-    char more_at[64];
+    char more_at[128];
     struct tg_text more = TG_TEXT(more_at);
     if (box->tx.line != 0) {
         return 0;
@@ -388,6 +398,10 @@ static int be_a_sender(struct tg_nats_box *box)
     tg_text_add_u64(&more, (uint64_t)getpid());
     tg_text_add(&more, ".");
     tg_text_add_u64(&more, geteuid());
+    if (box->as != NULL) {
+        tg_text_add(&more, ".");
+        tg_text_add(&more, box->as->record.id);
+    }
     const int r = tg_nats_write_line(box, 'h', more.at, "", &box->tx.line);
     return r == -EHOSTUNREACH ? -ENOTCONN : r;
 }

@@ -383,8 +383,8 @@ int tg_book_purge(struct tg_nats_server *server, const struct tg_js *js, const c
     return r < 0 ? r : tg_js_errno(&answer);
 }
 
-int tg_js_list_subjects(const struct tg_js *js, const char *stream, const char *filter,
-                        tg_book_fn *each, void *arg)
+int tg_js_count_subjects(const struct tg_js *js, const char *stream, const char *filter,
+                         tg_js_count_fn *each, void *arg)
 {
     char api_at[192];
     char body_at[TG_NATS_SUBJECT_SIZE + 32];
@@ -407,9 +407,28 @@ int tg_js_list_subjects(const struct tg_js *js, const char *stream, const char *
     while (r == 0 && tg_json_next(subjects, &pos, &key, &value)) {
         char subject[TG_NATS_SUBJECT_SIZE];
         (void)tg_json_string(key, subject, sizeof subject);
-        r = each(arg, subject);
+        r = each(arg, subject, tg_json_u64(value));
     }
     return r;
+}
+
+struct listing {
+    tg_book_fn *each;
+    void *arg;
+};
+
+static int tell_subject(void *arg, const char *subject, uint64_t n)
+{
+    const struct listing *listing = arg;
+    (void)n;
+    return listing->each(listing->arg, subject);
+}
+
+int tg_js_list_subjects(const struct tg_js *js, const char *stream, const char *filter,
+                        tg_book_fn *each, void *arg)
+{
+    struct listing listing = { each, arg };
+    return tg_js_count_subjects(js, stream, filter, tell_subject, &listing);
 }
 
 int tg_book_list(struct tg_nats_server *server, const struct tg_js *js, const char *filter,

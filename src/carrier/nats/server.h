@@ -5,7 +5,7 @@
  * The book is a stream, SPACE, that keeps the last message of each subject:
  *
  *   SPACE.d.NAME                                   a mailbox: its id, its options, its owner, as JSON
- *   SPACE.h.NAME.ID.PROC.HANDLE.ROLE.PID.UID       a handle that is open
+ *   SPACE.h.NAME.ID.PROC.HANDLE.ROLE.PID.UID[.AS]  a handle that is open; of one that sends as a process, whose id
  *   SPACE.b.NAME.ID.PROC.HANDLE                    its sender is blocked
  *   SPACE.c.NAME.ID.PROC.HANDLE.NUMBER             a message it has claimed: the subject for its ack
  *   SPACE.w.NAME.ID.PROC.HANDLE.NUMBER             it is writing a long message (long.h)
@@ -84,7 +84,11 @@ typedef int tg_book_fn(void *arg, const char *subject);
 int tg_book_list(struct tg_nats_server *server, const struct tg_js *js, const char *filter,
                  tg_book_fn *each, void *arg);
 
-/* The subjects of a stream that match; the same. */
+/* The subjects of a stream that match, and how many messages each has. */
+typedef int tg_js_count_fn(void *arg, const char *subject, uint64_t n);
+int tg_js_count_subjects(const struct tg_js *js, const char *stream, const char *filter,
+                         tg_js_count_fn *each, void *arg);
+/* The subjects alone. */
 int tg_js_list_subjects(const struct tg_js *js, const char *stream, const char *filter,
                         tg_book_fn *each, void *arg);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "carrier/nats/box.h"
+#include "carrier/nats/direct.h"
 #include "carrier/nats_library.h"
 
 static int open_(const char *rest, unsigned flags, const tong_options *options,
@@ -86,6 +87,70 @@ static int interrupt(tg_handle h)
     return tg_nats_interrupt(h);
 }
 
+static int process_open(const char *rest, const tong_options *options, tg_handle *ret_me)
+{
+    struct tg_nats_box *me;
+    const int r = tg_nats_process_open(rest, options, &me);
+    if (r == 0) {
+        *ret_me = me;
+    }
+    return r;
+}
+
+static int process_rename(tg_handle me, const char *rest)
+{
+    return tg_nats_process_rename(me, rest);
+}
+
+static int process_pause(tg_handle me, int64_t deadline_ns)
+{
+    return tg_nats_process_pause(me, deadline_ns);
+}
+
+static ssize_t receive_any(tg_handle me, void *buf, size_t size, int64_t timeout_ns,
+                           char ret_from[TONG_NAME_MAX])
+{
+    return tg_nats_receive_from(me, NULL, NULL, buf, size, timeout_ns, ret_from);
+}
+
+static ssize_t receive_from(tg_handle me, const char *rest, tg_handle peer, void *buf, size_t size,
+                            int64_t timeout_ns)
+{
+    return tg_nats_receive_from(me, rest, peer, buf, size, timeout_ns, NULL);
+}
+
+static int peer_open(tg_handle me, const char *rest, tg_handle *ret_peer)
+{
+    struct tg_nats_box *peer;
+    const int r = tg_nats_peer_open(me, rest, &peer);
+    if (r == 0) {
+        *ret_peer = peer;
+    }
+    return r;
+}
+
+static int peer_check(tg_handle peer)
+{
+    return tg_nats_peer_check(peer);
+}
+
+static int peer_look_up(tg_handle peer, const char *rest)
+{
+    return tg_nats_peer_look_up(peer, rest);
+}
+
+static bool peer_is_same(tg_handle a, tg_handle b)
+{
+    return tg_nats_peer_is_same(a, b);
+}
+
+/* It looks at the name of the process that it sends as. */
+static void peer_rename(tg_handle peer, const char *rest)
+{
+    (void)peer;
+    (void)rest;
+}
+
 static const struct tg_carrier table = {
     .prefix = "nats",
     .open = open_,
@@ -103,6 +168,17 @@ static const struct tg_carrier table = {
     .give_back = give_back,
     .skip = skip,
     .interrupt = interrupt,
+    .process_open = process_open,
+    .process_rename = process_rename,
+    .process_pause = process_pause,
+    .receive_any = receive_any,
+    .receive_from = receive_from,
+    .peer_open = peer_open,
+    .peer_check = peer_check,
+    .peer_look_up = peer_look_up,
+    .peer_is_same = peer_is_same,
+    .peer_rename = peer_rename,
+    .links = tg_nats_links,
     .stat = tg_nats_stat,
     .list = tg_nats_list,
 };
