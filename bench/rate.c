@@ -296,13 +296,21 @@ static void run_backlog(void)
         deep[i].backlog = (uint32_t)(gib / (w[i].size + 16));
         deep[i].window += deep[i].backlog;
     }
+    /* What the machine does with as much: a ring of 1 GiB that is full, and pages that are new each time. */
+    static struct raw_ring_arg r1k = { 1024, 1 << 20, 1 }, r64 = { 64, 1 << 24, 1 };
     struct bench_measure measures[] = {
         { "unbounded, 1 GiB waits : link_capacity 1024, 1 KiB", box_sample, deep, box_sample, w,
           0.5, BENCH_SPEED, BENCH_RATE },
         { "unbounded, 1 GiB waits : link_capacity 1024, 64 B", box_sample, deep + 1, box_sample,
           w + 1, 0.5, BENCH_SPEED, BENCH_RATE },
+        { "unbounded, 1 GiB waits : full ring of 1 GiB, 1 KiB", box_sample, deep, raw_backlog_rate,
+          &r1k, 0, BENCH_SPEED, BENCH_RATE },
+        { "unbounded, 1 GiB waits : full ring of 1 GiB, 64 B", box_sample, deep + 1,
+          raw_backlog_rate, &r64, 0, BENCH_SPEED, BENCH_RATE },
+        { "unbounded, 1 GiB waits : new pages, 1 KiB", box_sample, deep, raw_fresh_rate, &r1k, 0,
+          BENCH_SPEED, BENCH_RATE },
     };
-    bench_run(measures, 2);
+    bench_run(measures, sizeof measures / sizeof measures[0]);
 }
 
 int main(int argc, char **argv)

@@ -8,9 +8,14 @@
 #endif
 #include "raw.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/futex.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 long raw_futex_wait(_Atomic uint32_t *word, uint32_t value)
@@ -273,4 +278,139 @@ double raw_ring_rate(void *arg)
     const struct raw_ring_arg *a = arg;
     return bench_pair(ring_measured, ring_peer, 1, sizeof(struct ring) + (size_t)a->slots * a->size,
                       arg);
+}
+
+/* ------------------------------------------------------------------ a backlog */
+
+static void wait_until_full(const struct ring_end *e)
+{
+    const struct timespec a_while = { 0, 1000000 };
+    while (atomic_load_explicit(&e->ring->tail, memory_order_acquire) < e->arg->slots) {
+        nanosleep(&a_while, NULL);
+    }
+}
+
+static void backlog_measured(struct bench_stage *stage, void *arg, unsigned index)
+{
+    (void)index;
+    struct ring_end e = { stage, (struct ring *)stage->rest, arg, 0, 0, NULL };
+    e.buffer = buffer_of(e.arg->size);
+    wait_until_full(&e);
+    stage->result = bench_mean(ring_take, &e, 1024);
+    atomic_store_explicit(&stage->stop, 1, memory_order_release);
+}
+
+double raw_backlog_rate(void *arg)
+{
+    const struct raw_ring_arg *a = arg;
+    return bench_pair(backlog_measured, ring_peer, 1,
+                      sizeof(struct ring) + (size_t)a->slots * a->size, arg);
+}
+
+static const size_t fresh_step = 128 << 10;
+static const size_t fresh_span = (size_t)64
+                                 << 30; /* of addresses, more than a sample gets through */
+
+struct fresh_end {
+    struct ring_end ring;
+    int fd;
+    unsigned char *bytes; /* of the file */
+    size_t edge;          /* up to here: reserved, or given back */
+};
+
+static int fresh_file; /* open in both */
+
+static void fresh_fail(const char *what)
+{
+    bench_fail("%s: %s", what, strerror(errno));
+}
+
+static struct fresh_end fresh_begin(struct bench_stage *stage, void *arg, int protection)
+{
+    struct fresh_end e = { .ring = { stage, (struct ring *)stage->rest, arg, 0, 0, NULL },
+                           .fd = fresh_file };
+    e.ring.buffer = buffer_of(e.ring.arg->size);
+    void *p = mmap(NULL, fresh_span, protection, MAP_SHARED | MAP_NORESERVE, e.fd, 0);
+    if (p == MAP_FAILED) {
+        fresh_fail("mmap");
+    }
+    e.bytes = p;
+    return e;
+}
+
+static void fresh_take(void *ctx, unsigned n)
+{
+    struct fresh_end *e = ctx;
+    const uint32_t size = e->ring.arg->size;
+    for (unsigned i = 0; i < n; i++) {
+        while (e->ring.theirs == e->ring.mine) {
+            e->ring.theirs = atomic_load_explicit(&e->ring.ring->tail, memory_order_acquire);
+        }
+        const size_t at = (size_t)e->ring.mine * size;
+        memcpy(e->ring.buffer, e->bytes + at, size);
+        e->ring.mine++;
+        if (at + size - e->edge >= fresh_step) {
+            if (fallocate(e->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)e->edge,
+                          (off_t)fresh_step) < 0) {
+                fresh_fail("fallocate");
+            }
+            e->edge += fresh_step;
+        }
+        atomic_store_explicit(&e->ring.ring->head, e->ring.mine, memory_order_release);
+    }
+}
+
+static void fresh_measured(struct bench_stage *stage, void *arg, unsigned index)
+{
+    (void)index;
+    struct fresh_end e = fresh_begin(stage, arg, PROT_READ);
+    wait_until_full(&e.ring);
+    stage->result = bench_mean(fresh_take, &e, 256);
+    atomic_store_explicit(&stage->stop, 1, memory_order_release);
+}
+
+/* False: the sample is over. */
+static bool fresh_has_room(struct ring_end *e)
+{
+    while (e->mine - e->theirs >= e->arg->slots) {
+        e->theirs = atomic_load_explicit(&e->ring->head, memory_order_acquire);
+        if (atomic_load_explicit(&e->stage->stop, memory_order_relaxed) != 0) {
+            return false;
+        }
+        bench_pause();
+    }
+    return true;
+}
+
+static void fresh_peer(struct bench_stage *stage, void *arg, unsigned index)
+{
+    (void)index;
+    struct fresh_end e = fresh_begin(stage, arg, PROT_READ | PROT_WRITE);
+    const uint32_t size = e.ring.arg->size;
+    while (fresh_has_room(&e.ring)) {
+        const size_t at = (size_t)e.ring.mine * size;
+        if (at + size > fresh_span) {
+            bench_fail("the sample is too long for the file");
+        }
+        if (at + size > e.edge) {
+            if (fallocate(e.fd, 0, (off_t)e.edge, (off_t)fresh_step) < 0) {
+                fresh_fail("fallocate");
+            }
+            e.edge += fresh_step;
+        }
+        memcpy(e.bytes + at, e.ring.buffer, size);
+        e.ring.mine++;
+        atomic_store_explicit(&e.ring.ring->tail, e.ring.mine, memory_order_release);
+    }
+}
+
+double raw_fresh_rate(void *arg)
+{
+    fresh_file = memfd_create("fresh", MFD_CLOEXEC);
+    if (fresh_file < 0 || ftruncate(fresh_file, (off_t)fresh_span) < 0) {
+        fresh_fail("memfd_create");
+    }
+    const double ns = bench_pair(fresh_measured, fresh_peer, 1, sizeof(struct ring), arg);
+    close(fresh_file);
+    return ns;
 }

@@ -37,4 +37,12 @@ struct raw_ring_arg {
 
 double raw_ring_rate(void *arg);
 
+/* The same with the ring full all the time: each message is taken out of memory that no cache holds, and put
+ * into such. What a backlog costs at least where its memory is there already. */
+double raw_backlog_rate(void *arg);
+
+/* As many bytes wait in a file of shared memory, whose pages are reserved before they are written and given back
+ * behind what is read, 128 KiB at a time. What a backlog costs where it is not. slots: messages that wait. */
+double raw_fresh_rate(void *arg);
+
 #endif

@@ -13,7 +13,8 @@
  *
  * Words     commit, data of each record, table of segments {next}, tail: the sender's      next, head: the token holder's
  *           tail, next and head are each ONE word {number, place}. Segments but the first are one-shot: who moves the head out of
- *           one gives its memory back (alloc = 0, all zero) BEFORE it stores head; the sender reserves it again.
+ *           one gives its memory back (alloc = 0, all zero) BEFORE it stores head, or leaves it to the sender with the
+ *           old records in it; the sender reserves what is not there.
  * Memory    stores arrive in the order of the program (their buffers: takeover.pml); each step may be the last one of its process.
  * Token     stolen from the dead (token.pml); claims of the dead are handed on (claims.pml).
  * Checked   nobody reads or writes memory that is not there (in a full file system that is SIGBUS); a record is what was sent when
@@ -77,7 +78,7 @@ inline collect() {
         to = follow[at];
 #endif
         assert(to != 0);
-        if :: ONESHOT(at) -> punch(at) :: else fi;
+        if :: ONESHOT(at) -> punch(at) :: true fi;      /* or its memory is left to the sender, as it is */
         at = to - 1
     :: else -> break
     od;

@@ -127,6 +127,12 @@ int tg_sys_punch(int fd, uint64_t off, uint64_t len)
     return r;
 }
 
+bool tg_sys_has_data(int fd, uint64_t off)
+{
+    /* Not where the hole behind it begins: tmpfs looks at each page before that. */
+    return tg_call(lseek(fd, (off_t)off, SEEK_DATA)) == (off_t)off;
+}
+
 int tg_sys_truncate(int fd, uint64_t len)
 {
     int r;

@@ -43,6 +43,8 @@ int tg_sys_dup(int fd);
 int tg_sys_allocate(int fd, uint64_t off, uint64_t len);
 /* Give the memory of [off, off + len) back; it reads as zero. */
 int tg_sys_punch(int fd, uint64_t off, uint64_t len);
+/* Whether off lies in memory that was written. False where that is not known. */
+bool tg_sys_has_data(int fd, uint64_t off);
 int tg_sys_truncate(int fd, uint64_t len);
 /* All of len bytes or -EPROTO. */
 int tg_sys_pread(int fd, void *ret_buf, size_t len, uint64_t off);

@@ -28,6 +28,16 @@ int tg_link_row(const char *name)
     return (int)row;
 }
 
+#define FETCH_MOST 2048u
+
+void tg_link_fetch(const uint8_t *from, uint64_t len)
+{
+    const uint64_t most = len < FETCH_MOST ? len : FETCH_MOST;
+    for (uint64_t at = 0; at < most + 2 * (uint64_t)TG_RECORD_HEAD; at += 64) {
+        __builtin_prefetch(from + at);
+    }
+}
+
 /*
  * The present name is never written: the next one goes into the other place, and counts with one store.
  * So a sender that dies while it takes another name has the old one or the new one.

@@ -46,12 +46,17 @@ struct tg_link_place {
     uint64_t next; /* everything before it was handed out */
 };
 
+/* Memory of a backlog is in no cache: what comes next is asked for while the present message is seen to. */
+void tg_link_fetch(const uint8_t *from, uint64_t len);
+
 struct tg_writer_segment {
     uint32_t page;
     uint32_t pages;
     uint8_t *map; /* a mapping of its own, or NULL */
     bool oneshot;
-    bool in_chain; /* between the reader's head and the tail */
+    bool in_chain;     /* between the reader's head and the tail */
+    bool warm;         /* one-shot and left: its memory may be there still, ... */
+    uint64_t reserved; /* ... from its begin up to here in the file */
 };
 
 struct tg_writer {
@@ -71,7 +76,7 @@ struct tg_writer {
     uint32_t sequence; /* of the next message */
     uint64_t pos;      /* offset of the next record */
     uint64_t end;      /* of the current segment */
-    uint64_t ready;    /* up to here its memory is reserved */
+    uint64_t ready;    /* up to here its memory is reserved; no more than end */
     uint8_t *base;     /* address of offset 0, as the current segment is mapped */
     uint64_t reserved; /* bytes of the reservation, valid while is_reserved */
     uint64_t end_page; /* of the file */
@@ -79,6 +84,7 @@ struct tg_writer {
     uint64_t keep;     /* how many of those may be */
     uint32_t pid;
     bool is_reserved;
+    bool cold;               /* the current segment is one of a backlog */
     bool borrowed;           /* the memory is somebody else's (tests) */
     bool keeps_oldest;       /* set before it is made or taken over: the head says `oldest` */
     uint64_t oldest;         /* what it says, */
@@ -227,7 +233,8 @@ struct tg_reader {
     const uint8_t *base;
     uint64_t next;                  /* place looked at, cached; the truth is in the box */
     const struct tg_record *record; /* at next */
-    bool oneshot;                   /* the segment of next may lose its memory to another reader */
+    bool oneshot;                   /* the segment of next may lose its memory to another reader, */
+    bool gradual;                   /* and loses it step by step; also: nothing is mapped */
     uint32_t left;                  /* the segment that holds the head place, cached; its bytes: */
     uint64_t left_begin;
     uint64_t left_end;
@@ -261,7 +268,8 @@ int tg_reader_look(struct tg_reader *r, uint64_t place, struct tg_message_view *
  * an extension. False: ask tg_reader_look. The number is the one the place says; whether the record says
  * the same, which tells of a damaged sender, is asked there, at every new segment at the latest.
  */
-static inline bool tg_reader_view(const struct tg_reader *r, struct tg_message_view *ret_view)
+static inline __attribute__((always_inline)) bool tg_reader_view(const struct tg_reader *r,
+                                                                 struct tg_message_view *ret_view)
 {
     const uint32_t sequence = tg_place_sequence(r->next);
     const uint32_t len = tg_load_relaxed(&r->record->length);

@@ -262,6 +262,34 @@ static int at_most(void *arg, uint64_t bytes)
     return 0;
 }
 
+/* So much waits, all the time: where as much is read as is sent no memory is asked for. */
+static void a_backlog_that_stands_goes_round_in_the_memory_there_is(void)
+{
+    static const uint64_t standing[] = { 3 * MIB, 20 * MIB, 300 * MIB };
+    for (size_t i = 0; i < sizeof(standing) / sizeof(standing[0]); i++) {
+        struct rig rig;
+        uint64_t left = UINT64_MAX;
+        rig_open(&rig, 0, 512 * 1024);
+        rig.w.may_grow = at_most;
+        rig.w.arg = &left;
+        const uint64_t waiting = standing[i] / 16000;
+        uint64_t sent = 0;
+        for (; sent < waiting; sent++) {
+            kit_ok(rig_put(&rig, sent, 16000));
+        }
+        for (uint64_t end = 4 * waiting; sent < end; sent++) {
+            rig_get(&rig, sent - waiting, 16000);
+            left = sent == 3 * waiting ? 0 : left;
+            kit_ok(rig_put(&rig, sent, 16000));
+        }
+        for (uint64_t n = sent - waiting; n < sent; n++) {
+            rig_get(&rig, n, 16000);
+        }
+        kit_true(rig_bytes(&rig) <= standing[i] / 32 + 4 * MIB);
+        rig_close(&rig);
+    }
+}
+
 static void without_memory_it_is_enospc_and_what_was_sent_is_intact(void)
 {
     struct rig rig;
@@ -459,6 +487,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(numbers_go_on_past_2_to_the_32),
     KIT_TEST(a_link_that_keeps_up_stays_in_its_first_segments),
     KIT_TEST(memory_falls_with_the_backlog_and_is_used_again),
+    KIT_TEST(a_backlog_that_stands_goes_round_in_the_memory_there_is),
     KIT_TEST(without_memory_it_is_enospc_and_what_was_sent_is_intact),
     KIT_TEST(long_messages_in_turn_use_the_same_memory),
     KIT_TEST(a_stream_of_long_messages_uses_the_same_memory),

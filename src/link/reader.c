@@ -21,6 +21,9 @@
 #include "link/foreign.h"
 #include "link/segment.h"
 
+#define SPARE_SHARE 32u /* of a backlog: so much of it may be left to the sender */
+#define SPARE_MORE 128u /* pages beside a segment, for they are not all of one length */
+
 static int open_file(const struct tg_reader *r, int flags, struct stat *ret_st)
 {
     char name[TG_LINK_NAME_SIZE];
@@ -228,6 +231,7 @@ static int enter(struct tg_reader *r, uint32_t index)
         r->current = index;
         set_limit(r);
         r->oneshot = (flags & TG_SEGMENT_ONESHOT) != 0;
+        r->gradual = r->oneshot && r->end - r->begin > TG_ONESHOT_WHOLE * TG_PAGE;
     }
     return e;
 }
@@ -367,27 +371,83 @@ static void punch(const struct tg_reader *r, uint64_t from, uint64_t to)
     }
 }
 
-static void leave_segment(struct tg_reader *r, uint32_t index)
+static bool is_oneshot(const struct tg_reader *r, uint32_t index)
+{
+    return (tg_load_relaxed(&tg_segment_at(r->head, index)->flags) & TG_SEGMENT_ONESHOT) != 0;
+}
+
+/* Pages of the one-shot segments from that of offset to the end of the chain, and of the kept ones, which may be
+ * anywhere. The sender may lie: what is made of it is only how much memory it is left. */
+static void count_pages(const struct tg_reader *r, uint64_t offset, uint64_t *ret_chain,
+                        uint64_t *ret_kept)
 {
     uint32_t page;
     uint32_t pages;
-    const struct tg_segment *segment = tg_segment_at(r->head, index);
-    if ((tg_load_relaxed(&segment->flags) & TG_SEGMENT_ONESHOT) == 0 ||
-        tg_segment_read(r->head, index, &page, &pages) < 0) {
+    uint32_t next = 0;
+    *ret_chain = *ret_kept = 0;
+    for (uint32_t i = 0; tg_segment_read(r->head, i, &page, &pages) == 0; i++) {
+        *ret_kept += is_oneshot(r, i) ? 0 : pages;
+        const uint64_t begin = (uint64_t)page * TG_PAGE;
+        next = offset >= begin && offset < begin + (uint64_t)pages * TG_PAGE ? i + 1 : next;
+    }
+    for (uint32_t steps = 0; next != 0 && steps < TG_LINK_SEGMENTS; steps++) {
+        if (tg_segment_read(r->head, next - 1, &page, &pages) < 0) {
+            return;
+        }
+        *ret_chain += is_oneshot(r, next - 1) ? pages : 0;
+        next = tg_load_relaxed(&tg_segment_at(r->head, next - 1)->next);
+    }
+}
+
+/*
+ * Whether the memory of a segment of so many pages, which the head leaves for offset, is better left to the sender. Where a
+ * backlog stands, each segment that is emptied is soon filled again, and a new page costs much more than one
+ * that is there. What the file has beyond what it needs may be one segment and a half, or a 32nd of the backlog up to 8 MiB.
+ * The sender takes it first; what stays when the backlog is gone it gives back when it closes.
+ */
+static bool is_left_to_sender(const struct tg_reader *r, uint32_t pages, uint64_t offset,
+                              const struct stat *st)
+{
+    const uint64_t most = 2 * TG_ONESHOT_WHOLE;
+    uint64_t chain;
+    uint64_t kept;
+    if (pages > TG_ONESHOT_WHOLE) {
+        return false;
+    }
+    count_pages(r, offset, &chain, &kept);
+    const uint64_t share = chain / SPARE_SHARE < most ? chain / SPARE_SHARE : most;
+    const uint64_t least = (uint64_t)pages + SPARE_MORE;
+    const uint64_t allowed = share > least ? share : least;
+    return (uint64_t)st->st_blocks * 512 / TG_PAGE <= kept + chain + allowed;
+}
+
+/* One segment behind the head, which goes on to offset. */
+static void leave_segment(struct tg_reader *r, uint32_t index, uint64_t offset)
+{
+    uint32_t page;
+    uint32_t pages;
+    if (!is_oneshot(r, index) || tg_segment_read(r->head, index, &page, &pages) < 0) {
+        return;
+    }
+    struct stat st;
+    tg_fd fd = tg_reader_open_again(r, O_RDWR, &st);
+    if (fd >= 0 && is_left_to_sender(r, pages, offset, &st)) {
         return;
     }
     if (index < r->segments_room && index != r->current) {
         unmap_segment(&r->segments[index]);
     }
-    punch(r, (uint64_t)page * TG_PAGE, ((uint64_t)page + pages) * TG_PAGE);
+    if (fd >= 0) {
+        (void)tg_sys_punch(fd, (uint64_t)page * TG_PAGE, (uint64_t)pages * TG_PAGE);
+    }
 }
 
-/* The head moves on inside the segment at index: give back in steps what lies behind it. */
+/* The head moves on inside the segment at index: of a long one give back in steps what lies behind it. */
 static void follow(struct tg_reader *r, uint32_t index, uint64_t head)
 {
     const uint64_t from = r->punched > r->left_begin ? r->punched : r->left_begin;
-    if (head < from + TG_ONESHOT_STEP ||
-        (tg_load_relaxed(&tg_segment_at(r->head, index)->flags) & TG_SEGMENT_ONESHOT) == 0) {
+    if (head < from + TG_ONESHOT_STEP || !is_oneshot(r, index) ||
+        r->left_end - r->left_begin <= TG_ONESHOT_WHOLE * TG_PAGE) {
         return;
     }
     const uint64_t to = head / TG_PAGE * TG_PAGE;
@@ -426,7 +486,7 @@ void tg_reader_leave(struct tg_reader *r, uint64_t from, uint64_t to)
             return;
         }
         const uint32_t next = tg_load_relaxed(&tg_segment_at(r->head, index)->next);
-        leave_segment(r, index);
+        leave_segment(r, index, target);
         if (next == 0 || next > TG_LINK_SEGMENTS) {
             r->left_begin = r->left_end = 0;
             return;

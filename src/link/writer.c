@@ -5,8 +5,10 @@
  * head has left wholly are used again, so a link that keeps up goes round in its first few, in the
  * cache. When none is free the file grows: 4 KiB first, each twice as long as the one before up to
  * 1 MiB, longer for long messages and long backlogs. What goes beyond `keep` bytes is one-shot: its
- * memory is reserved in steps before the tail and given back in steps behind the head
- * (tg_reader_leave); once the head has left it, it may be filled again, at the same place.
+ * memory is reserved in steps before the tail and given back behind the head (tg_reader_leave); once the
+ * head has left it, it may be filled again, at the same place. Where a backlog stands the reader leaves the
+ * memory of a segment or two to the sender, which asks the file and takes these first: a page that is there costs
+ * a copy, a new one is reserved, zeroed, and faulted in on both sides. So are the mappings kept.
  *
  * I1  Before a commit word is stored (release), the payload and a zero in the commit word behind it
  *     are. So a reader never takes old bytes for a record.
@@ -36,7 +38,8 @@
 #define SEGMENT_MAX_PAGES 256u           /* 1 MiB: where doubling ends */
 #define SHARED_PAGES 512u                /* 2 MiB: four messages share a segment up to here */
 #define KEPT_LONG (UINT64_C(4608) << 10) /* 4.5 MiB: longer segments are given back, always */
-#define CHAIN_WISH 64u /* a backlog of more segments than this makes longer ones */
+#define CHAIN_WISH 256u /* a backlog of more segments than this makes longer ones, up to 4 MiB; */
+#define CHAIN_MUCH 512u /* of more of those, longer still */
 
 /* ---- the private picture of the table */
 
@@ -53,7 +56,11 @@ static int remember(struct tg_writer *w, uint32_t page, uint32_t pages, uint32_t
     }
     const bool oneshot = (flags & TG_SEGMENT_ONESHOT) != 0;
     w->segments[w->n_segments++] =
-        (struct tg_writer_segment){ .page = page, .pages = pages, .oneshot = oneshot };
+        (struct tg_writer_segment){ .page = page,
+                                    .pages = pages,
+                                    .oneshot = oneshot,
+                                    .warm = oneshot,
+                                    .reserved = (uint64_t)page * TG_PAGE };
     if (!oneshot) {
         w->kept += (uint64_t)pages * TG_PAGE;
     }
@@ -106,7 +113,9 @@ static void reclaim(struct tg_writer *w, const struct tg_link_place *place)
         return; /* a head outside of the chain frees nothing */
     }
     for (; w->chain_first < at; w->chain_first++) {
-        w->segments[w->chain[w->chain_first]].in_chain = false;
+        struct tg_writer_segment *left = &w->segments[w->chain[w->chain_first]];
+        left->in_chain = false;
+        left->warm = left->oneshot;
     }
 }
 
@@ -172,6 +181,7 @@ static void enter(struct tg_writer *w, uint32_t index, uint64_t pos)
     w->current = index;
     w->pos = pos;
     w->end = ((uint64_t)segment->page + segment->pages) * TG_PAGE;
+    w->cold = segment->oneshot;
     w->ready = segment->oneshot ? pos : w->end;
     w->base = segment->map == NULL ? w->window : segment->map - (uint64_t)segment->page * TG_PAGE;
 }
@@ -188,9 +198,10 @@ static uint32_t wanted_pages(const struct tg_writer *w, uint64_t need)
         chained += w->segments[i].in_chain ? w->segments[i].pages : 0;
     }
     uint64_t pages = longest * 2 < SEGMENT_MAX_PAGES ? longest * 2 : SEGMENT_MAX_PAGES;
-    if (chained / CHAIN_WISH > pages) {
-        pages = chained / CHAIN_WISH;
-    }
+    const uint64_t whole =
+        chained / CHAIN_WISH < TG_ONESHOT_WHOLE ? chained / CHAIN_WISH : TG_ONESHOT_WHOLE;
+    const uint64_t share = chained / CHAIN_MUCH > whole ? chained / CHAIN_MUCH : whole;
+    pages = share > pages ? share : pages;
     const uint64_t needed = (need + TG_PAGE - 1) / TG_PAGE;
     const uint64_t several = needed * 4 <= SHARED_PAGES ? needed * 4 : needed;
     return (uint32_t)(pages > several ? pages : several);
@@ -205,23 +216,32 @@ static int reserve_file(struct tg_writer *w, int fd, uint64_t page, uint64_t pag
     return r;
 }
 
-/* A one-shot segment that was left, long enough and not much too long: its place in the file. */
-static int find_left(const struct tg_writer *w, uint64_t need, uint32_t *ret_index)
+/* Whether the memory of a segment that was left is there: if its begin is, for readers give back from there on.
+ * Each is asked about once, until it is left again. */
+static bool is_warm(struct tg_writer_segment *segment, int fd)
+{
+    segment->warm = segment->warm && tg_sys_has_data(fd, (uint64_t)segment->page * TG_PAGE);
+    return segment->warm;
+}
+
+/* A one-shot segment that was left and is long enough: one that has its memory still, else the shortest. */
+static bool find_left(struct tg_writer *w, int fd, uint64_t need, uint32_t *ret_index)
 {
     const uint64_t needed = (need + TG_PAGE - 1) / TG_PAGE;
     uint32_t best = UINT32_MAX;
     for (uint32_t i = 0; i < w->n_segments; i++) {
-        const struct tg_writer_segment *s = &w->segments[i];
-        if (s->oneshot && !s->in_chain && i != w->current && s->pages >= needed &&
-            (best == UINT32_MAX || s->pages < w->segments[best].pages)) {
-            best = i;
+        struct tg_writer_segment *s = &w->segments[i];
+        if (!s->oneshot || s->in_chain || i == w->current || s->pages < needed) {
+            continue;
         }
-    }
-    if (best == UINT32_MAX) {
-        return 0;
+        if (is_warm(s, fd)) {
+            *ret_index = i;
+            return true;
+        }
+        best = best == UINT32_MAX || s->pages < w->segments[best].pages ? i : best;
     }
     *ret_index = best;
-    return 1;
+    return best != UINT32_MAX;
 }
 
 static bool table_page_is_new(uint32_t index)
@@ -330,7 +350,7 @@ static int grow(struct tg_writer *w, uint64_t need, uint32_t *ret_index)
     if (fd < 0) {
         return fd;
     }
-    int r = find_left(w, need, ret_index) ? 0 : append(w, fd, need, ret_index);
+    int r = find_left(w, fd, need, ret_index) ? 0 : append(w, fd, need, ret_index);
     if (r == 0) {
         r = tg_writer_map(w, *ret_index, fd);
     }
@@ -371,6 +391,9 @@ static int jump(struct tg_writer *w, uint32_t index, uint64_t need)
     const uint64_t old_pos = w->pos;
     const uint64_t old_ready = w->ready;
     enter(w, index, (uint64_t)w->segments[index].page * TG_PAGE);
+    if (w->segments[index].warm) {
+        w->ready = w->segments[index].reserved;
+    }
     const int r = w->pos + need > w->ready ? make_ready(w, -1, w->pos + need) : 0;
     if (r < 0) {
         enter(w, old, old_pos);
@@ -384,7 +407,8 @@ static int jump(struct tg_writer *w, uint32_t index, uint64_t need)
      * acquire of tg_reader_look. */
     tg_store_release(&from->commit, TG_COMMITTED | TG_JUMP);
     tg_store_release(&w->head->tail, tg_place(w->sequence, w->pos));
-    if (left->oneshot) {
+    left->reserved = old_ready;
+    if (left->oneshot && left->pages > TG_ONESHOT_WHOLE) {
         unmap_segment(left);
     }
     return 0;

@@ -560,7 +560,15 @@ void tg_box_announce(struct tg_box *box);
 /* Attach new links, forget those gone. */
 int tg_links_refresh(struct tg_box *box);
 /* Whether the folder may hold links not attached yet; a hint, no token needed. */
-bool tg_links_stale(const struct tg_box *box);
+static inline bool tg_links_stale(const struct tg_box *box)
+{
+    for (uint32_t i = 0; i < box->n_users; i++) {
+        if (tg_load_acquire(&box->users[i].bells->links) != box->users[i].links_seen) {
+            return true;
+        }
+    }
+    return box->rx.stale || tg_load_acquire(&box->room->users) != box->rx.users_seen;
+}
 /* Whether a link's row speaks of the file attached; if not, the links are stale. */
 bool tg_links_is_current(struct tg_box *box, const struct tg_attached *at);
 void tg_links_detach_all(struct tg_box *box);

@@ -30,19 +30,6 @@ bool tg_links_is_current(struct tg_box *box, const struct tg_attached *at)
     return false;
 }
 
-bool tg_links_stale(const struct tg_box *box)
-{
-    if (box->rx.stale) {
-        return true;
-    }
-    for (uint32_t i = 0; i < box->n_users; i++) {
-        if (tg_load_acquire(&box->users[i].bells->links) != box->users[i].links_seen) {
-            return true;
-        }
-    }
-    return tg_load_acquire(&box->room->users) != box->rx.users_seen;
-}
-
 int tg_rows_reserve(int dir, const char *file, struct tg_box_head *head, uint32_t row)
 {
     const uint32_t n = tg_load_relaxed(&head->n_rows);

@@ -109,7 +109,7 @@ TG_INLINE struct tg_attached *short_link(struct tg_box *box)
         return NULL;
     }
     struct tg_attached *at = rx->attached[rx->cursor];
-    return at->reader.record != NULL && !at->reader.oneshot ? at : NULL;
+    return at->reader.record != NULL ? at : NULL;
 }
 
 /* Under the token: nothing needs the long way. */
@@ -176,7 +176,7 @@ TG_INLINE void finish_short(struct tg_box *box, struct tg_attached *at, uint32_t
 }
 
 /* Token held, the record is committed. */
-static inline bool consume_short(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
+TG_INLINE bool consume_short(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
 {
     struct tg_message_view view;
     if (!view_short(&at->reader, take->size, &view)) {
@@ -214,25 +214,26 @@ static size_t consume_some(struct tg_box *box, struct tg_attached *at, const str
     return taken;
 }
 
-/* Waits for a message of the link the short way serves, and gets the token. NULL: go the long way. */
-TG_INLINE struct tg_attached *begin_short(struct tg_box *box, bool wait, bool *ret_spun)
+TG_INLINE bool lock_short(struct tg_box *box)
 {
-    struct tg_attached *at = short_link(box);
-    if (at == NULL) {
-        return NULL;
-    }
+    uint64_t free_ = 0;
+    return tg_cas(&box->head->token, &free_, box->me);
+}
+
+/* Waits for a message of the link the short way serves, and gets the token. False: go the long way. */
+TG_INLINE bool begin_short(struct tg_box *box, struct tg_attached *at, bool wait, bool *ret_spun)
+{
     if (!is_committed(at->reader.record)) {
         const uint32_t budget = wait && box->rx.n_attached == 1 ? spin_budget(box) : 0;
         if (budget == 0) {
-            return NULL;
+            return false;
         }
         *ret_spun = true;
         if (!spin_short(box, at, budget)) {
-            return NULL;
+            return false;
         }
     }
-    uint64_t free_ = 0;
-    return tg_cas(&box->head->token, &free_, box->me) ? at : NULL;
+    return lock_short(box);
 }
 
 TG_INLINE void end_short(struct tg_box *box)
@@ -243,10 +244,48 @@ TG_INLINE void end_short(struct tg_box *box)
     }
 }
 
+/*
+ * The same in a backlog, whose memory another receiver may give back: the record is looked at under the token, where the head
+ * has not left its segment. Of a long segment memory is given back with every message: the long way.
+ */
+static __attribute__((noinline)) bool receive_backlog(struct tg_box *box, struct tg_attached *at,
+                                                      struct tg_take *take)
+{
+    if (at->reader.gradual || !lock_short(box)) {
+        return false;
+    }
+    const bool ok =
+        is_short(box, at) && is_committed(at->reader.record) && consume_short(box, at, take);
+    if (ok) {
+        tg_link_fetch((const uint8_t *)at->reader.record, take->len);
+    }
+    end_short(box);
+    return ok;
+}
+
+static __attribute__((noinline)) size_t receive_backlog_many(struct tg_box *box,
+                                                             struct tg_attached *at,
+                                                             const struct iovec *buffers, size_t n,
+                                                             size_t *ret_lens)
+{
+    if (at->reader.gradual || !lock_short(box)) {
+        return 0;
+    }
+    const size_t taken = is_short(box, at) ? consume_some(box, at, buffers, n, ret_lens) : 0;
+    end_short(box);
+    return taken;
+}
+
 bool tg_receive_short(struct tg_box *box, struct tg_take *take, bool wait, bool *ret_spun)
 {
-    struct tg_attached *at = begin_short(box, wait, ret_spun);
+    struct tg_attached *at = short_link(box);
     if (at == NULL) {
+        return false;
+    }
+    if (at->reader.oneshot) {
+        return receive_backlog(box, at, take);
+    }
+    if (!begin_short(box, at, wait, ret_spun)) {
         return false;
     }
     const bool ok = is_short(box, at) && consume_short(box, at, take);
@@ -257,8 +296,14 @@ bool tg_receive_short(struct tg_box *box, struct tg_take *take, bool wait, bool 
 size_t tg_receive_short_many(struct tg_box *box, const struct iovec *buffers, size_t n, bool wait,
                              bool *ret_spun, size_t *ret_lens)
 {
-    struct tg_attached *at = begin_short(box, wait, ret_spun);
+    struct tg_attached *at = short_link(box);
     if (at == NULL) {
+        return 0;
+    }
+    if (at->reader.oneshot) {
+        return receive_backlog_many(box, at, buffers, n, ret_lens);
+    }
+    if (!begin_short(box, at, wait, ret_spun)) {
         return 0;
     }
     const size_t taken = is_short(box, at) ? consume_some(box, at, buffers, n, ret_lens) : 0;

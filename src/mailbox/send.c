@@ -456,8 +456,7 @@ TG_INLINE bool send_short(struct tg_box *box, const void *data, size_t len, bool
     struct tg_sender *tx = &box->tx;
     struct tg_writer *w = &tx->writer;
     const uint64_t end = w->pos + tg_record_size(len) + TG_RECORD_HEAD;
-    if (!tx->is_plain || w->sequence - tx->done_seen >= tx->plain_room || end > w->end ||
-        end > w->ready) {
+    if (!tx->is_plain || w->sequence - tx->done_seen >= tx->plain_room || end > w->ready) {
         return false;
     }
     tg_box_copy(w->base + w->pos + TG_RECORD_HEAD, data, len);
@@ -465,6 +464,9 @@ TG_INLINE bool send_short(struct tg_box *box, const void *data, size_t len, bool
         note_cpu(box);
     }
     tg_writer_commit(w, len);
+    if (w->cold) {
+        tg_link_fetch(w->base + w->pos, len);
+    }
     tx->since_wake++;
     return true;
 }

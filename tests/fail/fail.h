@@ -120,6 +120,7 @@ static const struct fail_kind fail_kinds[] = {
     { "renameat2(", { EEXIST, ENOENT, ENOSPC, ENOMEM, EACCES } },
     { "fallocate(fd, 0", { ENOSPC, EDQUOT, EFBIG, ENOMEM, EINTR, EIO } },
     { "fallocate(fd, FALLOC_FL_PUNCH", { EOPNOTSUPP, ENOMEM, EINTR } },
+    { "lseek(", { EINVAL, ENXIO } },
     { "ftruncate(", { ENOSPC, EINTR } },
     { "pread(", { EINTR, ENOMEM, EIO } },
     { "pwrite(", { ENOSPC, ENOMEM, EINTR } },
