@@ -184,6 +184,16 @@ static void for_entries(struct tg_box *box,
     }
 }
 
+/* One that was asked is to be answered from now on, unless its receiver did that meanwhile. */
+static void end_released(struct tg_box_entry *entry, uint32_t state)
+{
+    uint32_t asked = state;
+    if ((state & TG_ASKED) == 0 ||
+        !tg_cas(&entry->state, &asked, TG_ENTRY(TG_ANSWERING, TG_ENTRY_DELIVERIES(state)))) {
+        tg_store_release(&entry->state, TG_ENTRY(TG_FREE, 0));
+    }
+}
+
 static void free_released(struct tg_box *box, struct tg_box_entry *entry, uint32_t state)
 {
     if (TG_ENTRY_STATE(state) != TG_RELEASED) {
@@ -197,9 +207,7 @@ static void free_released(struct tg_box *box, struct tg_box_entry *entry, uint32
     }
     at->touched = true;
     tg_carried_finish(box, entry);
-    const uint32_t deliveries = TG_ENTRY_DELIVERIES(state);
-    tg_store_release(&entry->state, (state & TG_ASKED) != 0 ? TG_ENTRY(TG_ANSWERING, deliveries)
-                                                            : TG_ENTRY(TG_FREE, 0));
+    end_released(entry, state);
     if (box->capacity == 0) {
         tg_claims_note_done(box, 1);
     }

@@ -11,6 +11,9 @@
 #include "mailbox/crash_test.h"
 
 #define ID 8u
+#define LONG_ID (CRASH_LONG + 1)
+
+static uint32_t asked = ID; /* of the request of a scene with a server */
 
 /* ---- requests */
 
@@ -18,10 +21,10 @@
 static int64_t call(struct crash_stage *s, tong_mailbox *box, uint32_t id, int64_t timeout_ns)
 {
     uint64_t reply = 0;
-    uint8_t request[128];
-    kit_payload_write(request, crash_len(id), id, id);
+    kit_payload_write(crash_buffer, crash_len(id), id, id);
     atomic_store(&s->world->message[id].offered, 1);
-    const ssize_t n = tong_call(box, request, crash_len(id), &reply, sizeof(reply), timeout_ns);
+    const ssize_t n =
+        tong_call(box, crash_buffer, crash_len(id), &reply, sizeof(reply), timeout_ns);
     kit_true(n < 0 || (n == 8 && reply == id));
     return n < 0 ? n : (int64_t)reply;
 }
@@ -99,7 +102,7 @@ static int calls(void *arg)
 {
     struct crash_stage *s = arg;
     tong_mailbox *box = kit_open(CRASH_BOX, TONG_SEND, NULL);
-    atomic_store(&s->world->answer[1], (int32_t)call(s, box, ID, TONG_FOREVER));
+    atomic_store(&s->world->answer[1], (int32_t)call(s, box, asked, TONG_FOREVER));
     kit_ok(tong_close(box));
     return 0;
 }
@@ -214,8 +217,8 @@ static void a_caller_whose_server_dies(void)
 static void serve_one(struct crash_stage *s)
 {
     tong_message message;
-    kit_gives(get(s, s->mine, KIT_PATIENCE, &message), (int)ID);
-    kit_ok(answer(s, s->mine, (int)ID, &message));
+    kit_gives(get(s, s->mine, KIT_PATIENCE, &message), (int)asked);
+    kit_ok(answer(s, s->mine, (int)asked, &message));
 }
 
 /* A server that comes after it, and may be killed as well. */
@@ -249,11 +252,11 @@ static void the_caller_is_told(struct crash_stage *s)
     kit_join(&s->helper[1]);
     const int32_t told = atomic_load(&s->world->answer[1]);
     const bool is_once = s->options.max_deliveries < 2;
-    kit_true(told == (int32_t)ID || (told == -EOWNERDEAD && is_once));
+    kit_true(told == (int32_t)asked || (told == -EOWNERDEAD && is_once));
     /* At most once: who was told otherwise was not served by another one. */
-    const uint32_t consumed = atomic_load(&s->world->message[ID].consumed);
-    kit_true(told != (int32_t)ID || is_once || consumed >= 1 || s->killed);
-    atomic_store(&s->world->message[ID].consumed, consumed != 0 ? 1 : 0);
+    const uint32_t consumed = atomic_load(&s->world->message[asked].consumed);
+    kit_true(told != (int32_t)asked || is_once || consumed >= 1 || s->killed);
+    atomic_store(&s->world->message[asked].consumed, consumed != 0 ? 1 : 0);
     kit_ok(tong_close(box));
     no_reply_mailbox_is_left();
 }
@@ -271,15 +274,30 @@ static void a_server_that_answers(void)
     crash_all(&scene);
 }
 
+/* It has an entry while it is copied, and another state then. */
+static void a_server_that_copies_a_long_request(void)
+{
+    const struct crash_scene scene = { .operation = "tong_receive_with tong_reply",
+                                       .role = "server that copies a long request",
+                                       .options = crash_bounded,
+                                       .before = a_caller_waits,
+                                       .ready = crash_open_receiver,
+                                       .act = serve_one,
+                                       .second = serve_what_is_there,
+                                       .finish = the_caller_is_told };
+    asked = LONG_ID;
+    crash_all(&scene);
+}
+
 static void open_and_get(struct crash_stage *s)
 {
     crash_open_receiver(s);
-    kit_gives(get(s, s->mine, KIT_PATIENCE, &s->claim[0]), (int)ID);
+    kit_gives(get(s, s->mine, KIT_PATIENCE, &s->claim[0]), (int)asked);
 }
 
 static void answer_it(struct crash_stage *s)
 {
-    kit_ok(answer(s, s->mine, (int)ID, &s->claim[0]));
+    kit_ok(answer(s, s->mine, (int)asked, &s->claim[0]));
 }
 
 static void a_server_that_has_the_request(void)
@@ -358,6 +376,7 @@ static const struct kit_test tests[] = {
     KIT_TEST_LONG(a_caller_at_capacity_0, 240),
     KIT_TEST_LONG(a_caller_whose_server_dies, 240),
     KIT_TEST_LONG(a_server_that_answers, 240),
+    KIT_TEST_LONG(a_server_that_copies_a_long_request, 240),
     KIT_TEST_LONG(a_server_that_has_the_request, 240),
     KIT_TEST_LONG(a_server_that_leaves, 240),
     KIT_TEST_LONG(a_server_where_it_is_redelivered, 240),

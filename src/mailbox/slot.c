@@ -106,9 +106,12 @@ static bool give_all_back(struct tg_box *box, uint32_t slot)
     for (uint32_t k = 0; k < used && k < TG_CLAIMS_MAX; k++) {
         const uint32_t state = tg_load_acquire(&e[k].state);
         const bool is_claimed = TG_ENTRY_STATE(state) == TG_CLAIMED;
-        any = any || is_claimed || TG_ENTRY_STATE(state) == TG_ANSWERING;
+        any = any || is_claimed || TG_ENTRY_STATE(state) == TG_ANSWERING || (state & TG_ASKED) != 0;
         if (is_claimed) {
             give_back(box, &e[k], state);
+        } else if (TG_ENTRY_STATE(state) == TG_RELEASED && (state & TG_ASKED) != 0) {
+            /* Nobody is to answer it any more. */
+            tg_store_release(&e[k].state, state & ~TG_ASKED);
         } else if (TG_ENTRY_STATE(state) == TG_ANSWERING ||
                    ((TG_ENTRY_STATE(state) == TG_PARKED || TG_ENTRY_STATE(state) == TG_RETURNED) &&
                     lies_elsewhere(box, &e[k]))) {
