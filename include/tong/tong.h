@@ -622,7 +622,7 @@ TONG_API int tong_abort(tong_mailbox *box, tong_slot *slot);
  *            -EPROTO     a sender's bytes are damaged; its link is passed over from then on
  *            -ENOMEM, -EMFILE, -ENFILE, -ENOSPC   a sender's link could not be mapped, or the
  *                        mailbox's book needs a page more; nothing is lost
- *            -ENOBUFS    at capacity 0: this handle has 64 claims
+ *            -ENOBUFS    this handle has 64 claims, and capacity is 0 or some must be passed over
  *            -ECHILD     the handle is from before fork
  * Threads  any number at once on one handle.
  * Crash    a caller that dies inside: the message goes to the next receiver unless it was copied out.

@@ -527,9 +527,12 @@ static int pass_over(struct tg_box *box, struct tg_take *take, struct found *f)
 {
     struct tg_box_entry *entry = NULL;
     tg_returned_know(box, f->at);
-    int r = f->at->n_passed < TG_PASS_MOST ? prepare_claim(box, take, f, &entry) : -ENOBUFS;
+    if (f->at->n_passed >= TG_PASS_MOST) {
+        return 0;
+    }
+    const int r = prepare_claim(box, take, f, &entry);
     if (r < 0) {
-        return r == -ENOBUFS ? 0 : r;
+        return r;
     }
     if (!count_it(box, f)) {
         forget_body(box, &f->head); /* perhaps just written */

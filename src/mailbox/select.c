@@ -278,5 +278,5 @@ int tg_select_pass_over(struct tg_box *box, struct tg_attached *at, uint32_t n)
     }
     /* Their sender may believe that they were taken, and ring nobody in an event loop. */
     tg_poll_nudge(box);
-    return r == 0 ? 1 : r == -ENOBUFS ? 0 : r;
+    return r == 0 ? 1 : r;
 }

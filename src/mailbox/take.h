@@ -63,7 +63,7 @@ int tg_returned_skip_parked(struct tg_box *box, struct tg_take *take);
  */
 int tg_select_find(struct tg_box *box, const struct tg_viewer *viewer, struct tg_take *take,
                    struct tg_message_view *view, struct tg_said *said, uint32_t *ret_ahead);
-/* Pass over the first n records. 1; 0: there is no entry for one; TG_OVERTAKEN, -errno. */
+/* Pass over the first n records. 1; -ENOBUFS: all entries are claims; TG_OVERTAKEN, -errno. */
 int tg_select_pass_over(struct tg_box *box, struct tg_attached *at, uint32_t n);
 
 #endif

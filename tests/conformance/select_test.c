@@ -232,6 +232,31 @@ static void sixty_four_of_each_link_and_the_claims_besides(void)
     kit_end(box, BOX);
 }
 
+/* With all its entries in use it can pass nothing over, and says so instead of waiting for ever. */
+static void who_has_sixty_four_claims_is_told_so(void)
+{
+    tong_mailbox *box = kit_create(BOX, NULL);
+    tong_message claim[64];
+    for (uint64_t i = 0; i < 64; i++) {
+        kit_ok(send_tag(box, i, 0));
+        claim[i] = (tong_message)TONG_MESSAGE_INIT;
+        kit_ok(tong_claim(box, 0, &claim[i]));
+    }
+    kit_ok(send_tag(box, 100, 5));
+    kit_ok(send_tag(box, 101, 7));
+    kit_gives(get_tag(box, 7), -ENOBUFS);
+    kit_gives(get(box, 7, 0, KIT_PATIENCE), -ENOBUFS);
+    /* A queue shows its first message alone: what lies behind is not known there. */
+    kit_gives(get_tag(box, 9), strcmp(kit_carrier(), "shm") == 0 ? -EAGAIN : -ENOBUFS);
+    kit_ok(tong_done(box, &claim[0]));
+    kit_equal(get_tag(box, 7), 101);
+    kit_equal(kit_receive_u64(box), 100);
+    for (int i = 1; i < 64; i++) {
+        kit_ok(tong_done(box, &claim[i]));
+    }
+    kit_end(box, BOX);
+}
+
 static void it_keeps_its_room(void)
 {
     tong_mailbox *box = with_capacity(3);
@@ -711,6 +736,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_claim_may_ask_as_well),
     KIT_TEST(a_link_waits_behind_sixty_four),
     KIT_TEST(sixty_four_of_each_link_and_the_claims_besides),
+    KIT_TEST(who_has_sixty_four_claims_is_told_so),
     KIT_TEST(it_keeps_its_room),
     KIT_TEST(a_buffer_that_is_too_short_changes_nothing),
     KIT_TEST(what_expired_is_passed_over_for_good),
