@@ -258,7 +258,7 @@ struct offer {
 
 /* The decision. True: taken. */
 static bool decide(struct tg_box *box, struct tg_attached *at, struct tg_box_entry *entry,
-                   const struct offer *offer)
+                   const struct offer *offer, uint64_t key)
 {
     struct tg_box_row *row = at->row;
     const uint32_t s = number_of(offer->word);
@@ -274,6 +274,7 @@ static bool decide(struct tg_box *box, struct tg_attached *at, struct tg_box_ent
         ring_later(box, at);
         return false;
     }
+    tg_keys_take(box, key);
     tg_store_relaxed(&entry->row, at->reader.row);
     tg_store_relaxed(&entry->sequence, s);
     tg_store_relaxed(&entry->offset, (uint32_t)offer->word);
@@ -414,8 +415,7 @@ int tg_rendezvous_take(struct tg_box *box, struct tg_attached *at, struct tg_tak
         if (r < 0) {
             return r;
         }
-        tg_keys_take(box, take->how != TG_TAKE_SKIP ? offer.about.key : 0);
-        if (!decide(box, at, entry, &offer)) {
+        if (!decide(box, at, entry, &offer, take->how != TG_TAKE_SKIP ? offer.about.key : 0)) {
             tg_take_drop(take);
             continue;
         }

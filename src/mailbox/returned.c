@@ -176,12 +176,13 @@ static uint32_t deliveries_of(uint32_t state)
     return n != 0 ? n : 1; /* passed over: its first */
 }
 
-/* Make the RETURNED entry a claim of this receiver. */
+/* Make the RETURNED entry a claim of this receiver, and the key, 0 none, its own. */
 static int move_here(struct tg_box *box, struct tg_take *take, struct tg_box_entry *from,
-                     uint32_t state)
+                     uint32_t state, uint64_t key)
 {
     const uint32_t claimed = TG_ENTRY(TG_CLAIMED, deliveries_of(state));
     if (is_own(box, from)) {
+        tg_keys_take(box, key);
         tg_store_release(&from->state, claimed);
         take->entry = from;
         return 0;
@@ -191,6 +192,7 @@ static int move_here(struct tg_box *box, struct tg_take *take, struct tg_box_ent
     if (r < 0) {
         return r;
     }
+    tg_keys_take(box, key);
     tg_claims_copy_fields(entry, from);
     /* New one first: killed between the two, the old one stands and the new one is freed. */
     tg_store_release(&entry->state, claimed);
@@ -250,7 +252,7 @@ static bool is_too_often(const struct tg_box *box, uint32_t state)
 }
 
 static int take_entry(struct tg_box *box, struct tg_take *take, struct tg_box_entry *entry,
-                      uint32_t state)
+                      uint32_t state, uint64_t key)
 {
     int r = 0;
     if (take->how == TG_TAKE_COPY) {
@@ -261,7 +263,9 @@ static int take_entry(struct tg_box *box, struct tg_take *take, struct tg_box_en
     if (tg_overtaken_entry(box, entry)) {
         r = TG_OVERTAKEN;
     } else if (r == 0 && take->how == TG_TAKE_CLAIM) {
-        r = move_here(box, take, entry, state);
+        r = move_here(box, take, entry, state, key);
+    } else if (r == 0 && take->how == TG_TAKE_COPY) {
+        tg_keys_take(box, key);
     }
     if (r != 0) {
         tg_take_drop(take);
@@ -292,10 +296,7 @@ static int whose(struct tg_box *box, const struct tg_viewer *viewer, const struc
 static int take_it(struct tg_box *box, struct tg_take *take, struct tg_box_entry *entry,
                    uint32_t state, const struct tg_said *said)
 {
-    if (take->how == TG_TAKE_CLAIM || (take->how == TG_TAKE_COPY && take->len <= take->size)) {
-        tg_keys_take(box, said->attributes.key);
-    }
-    int r = take_entry(box, take, entry, state);
+    int r = take_entry(box, take, entry, state, said->attributes.key);
     if (r == TG_OVERTAKEN) {
         one_returned_less(box);
         return 0;
@@ -472,7 +473,7 @@ int tg_take_too_often(struct tg_box *box, struct tg_take *take)
         return 0;
     }
     if (r == 0) {
-        r = move_here(box, take, entry, state);
+        r = move_here(box, take, entry, state, 0);
     }
     if (r < 0) {
         tg_take_drop(take);

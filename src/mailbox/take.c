@@ -259,13 +259,15 @@ void tg_take_hand_out(struct tg_box *box, const struct tg_take *take,
     tg_reader_advance(&take->at->reader, view);
 }
 
-static int claim_fresh(struct tg_box *box, struct tg_take *take, const struct tg_message_view *view)
+static int claim_fresh(struct tg_box *box, struct tg_take *take, const struct tg_message_view *view,
+                       uint64_t key)
 {
     struct tg_box_entry *entry = NULL;
     const int r = tg_claims_free_entry(box, &entry);
     if (r < 0) {
         return r;
     }
+    tg_keys_take(box, key);
     tg_take_hand_out(box, take, view, entry, TG_ENTRY(TG_CLAIMED, 1));
     take->entry = entry;
     return 1;
@@ -310,8 +312,9 @@ static bool fits(const struct tg_take *take, size_t len)
     return take->how != TG_TAKE_COPY || len <= take->size;
 }
 
-/* 1 taken, TG_OVERTAKEN, -errno. */
-static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_message_view *view)
+/* 1 taken, TG_OVERTAKEN, -errno. key: 0, or what is this receiver's from now on, if it is taken. */
+static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_message_view *view,
+                    uint64_t key)
 {
     int r = 0;
     if (!fits(take, view->len)) {
@@ -325,7 +328,7 @@ static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_me
         if (is_overtaken(box, take)) {
             r = TG_OVERTAKEN;
         }
-        r = r == 0 ? claim_fresh(box, take, view) : r;
+        r = r == 0 ? claim_fresh(box, take, view, key) : r;
         if (r != 1) {
             tg_take_drop(take);
         }
@@ -333,7 +336,7 @@ static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_me
     }
     if (take->how == TG_TAKE_COPY && view->len >= LONG_COPY && !box->lossy) {
         /* Without an entry it is copied under the token. */
-        r = claim_fresh(box, take, view);
+        r = claim_fresh(box, take, view, key);
         if (r == 1) {
             return r;
         }
@@ -345,6 +348,7 @@ static int hand_out(struct tg_box *box, struct tg_take *take, const struct tg_me
     if (r < 0) {
         return r;
     }
+    tg_keys_take(box, key);
     tg_request_keep(box, take, false);
     consume_fresh(box, take, view);
     return 1;
@@ -422,10 +426,7 @@ static int try_fresh(struct tg_box *box, struct tg_attached *at, struct tg_take 
     if (r < 0 || take->how == TG_TAKE_LOOK) {
         return r < 0 ? r : 1;
     }
-    if (fits(take, view.len)) {
-        tg_keys_take(box, take->how != TG_TAKE_SKIP ? said.attributes.key : 0);
-    }
-    r = hand_out(box, take, &view);
+    r = hand_out(box, take, &view, take->how != TG_TAKE_SKIP ? said.attributes.key : 0);
     if (r == 1 || r == -EMSGSIZE) {
         tg_take_tell(box, take, &said);
     }

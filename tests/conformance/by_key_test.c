@@ -168,6 +168,32 @@ static void what_is_thrown_away_gives_nobody_a_key(void)
     close_pair(&p);
 }
 
+/* A message that could not be taken leaves its key to whoever can take it. */
+static void who_cannot_take_it_gets_no_key(void)
+{
+    const tong_options options = by_key();
+    struct pair p = open_pair(&options);
+    tong_message claim[64];
+    tong_message one = TONG_MESSAGE_INIT;
+    for (uint64_t i = 0; i < 64; i++) {
+        kit_ok(send_key(p.sender, i, 0, 0));
+        claim[i] = (tong_message)TONG_MESSAGE_INIT;
+        kit_ok(tong_claim(p.a, 0, &claim[i]));
+    }
+    kit_ok(send_key(p.sender, 100, 9, 0));
+    kit_gives(tong_claim(p.a, 0, &one), -ENOBUFS);
+    kit_ok(tong_claim(p.b, 0, &one));
+    /* The same of one that came back, with a receiver that is gone. */
+    kit_ok(tong_close(p.b));
+    kit_gives(tong_claim(p.a, 0, &one), -ENOBUFS);
+    p.b = kit_open(BOX, TONG_RECEIVE, NULL);
+    kit_equal(get(p.b), 100);
+    for (int i = 0; i < 64; i++) {
+        kit_ok(tong_done(p.a, &claim[i]));
+    }
+    close_pair(&p);
+}
+
 static void a_tag_may_be_asked_for_among_its_keys(void)
 {
     const tong_options options = by_key();
@@ -446,6 +472,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(who_leaves_leaves_its_keys),
     KIT_TEST(behind_sixty_four_of_anothers_a_link_waits),
     KIT_TEST(what_is_thrown_away_gives_nobody_a_key),
+    KIT_TEST(who_cannot_take_it_gets_no_key),
     KIT_TEST(a_tag_may_be_asked_for_among_its_keys),
     KIT_TEST(it_is_switched_while_it_is_used),
     KIT_TEST(an_event_loop_is_told_of_its_own),
