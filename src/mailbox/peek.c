@@ -8,7 +8,7 @@
  *
  * A link that came and went between two looks is noticed by the sum of finished messages: what it grew by is
  * told, or missed. The sum is read before a look, so that what it counts is seen by the look; and it counts only
- * where all links are seen to their ends.
+ * where all links are seen to their ends. To everyone there is no such sum.
  *
  * At capacity 0 there is one message at most in a link, the one on offer: it was whole if it is still the same
  * offer, undecided and not taken back, behind the copy. Numbers are those of offers; only the sum tells of
@@ -406,6 +406,9 @@ static uint32_t unfinished_of(struct tg_observer *o, const struct tg_peeker *p)
 static void count_unseen(struct tg_observer *o, uint64_t done)
 {
     uint64_t unfinished = 0;
+    if (o->view.books != NULL) {
+        return; /* to everyone the sum is of those who are gone, and of each what it had finished */
+    }
     for (uint32_t i = 0; i < o->n_links && !is_rendezvous(o); i++) {
         if (!tg_peeker_is_at_end(&o->links[i].peeker)) {
             return;
