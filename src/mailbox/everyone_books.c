@@ -266,41 +266,52 @@ bool tg_book_counts(struct tg_book *book, struct tg_root *root, const struct tg_
     return tg_book_is_current(view, book) && is_alive(book, root, view);
 }
 
+/* Who has the least of each word. */
+struct last {
+    struct tg_book *done;
+    struct tg_book *head;
+    struct tg_book *next;
+};
+
+static void compare(const struct tg_link_of *link, struct tg_book *book, struct tg_reach *all,
+                    struct last *last)
+{
+    const struct tg_reach one = tg_book_reach(book, link);
+    if (last->done == NULL || (int32_t)(one.done - all->done) < 0) {
+        last->done = book;
+        all->done = one.done;
+    }
+    if (last->head == NULL || comes_first(link, one.place.head, all->place.head)) {
+        last->head = book;
+        all->place.head = one.place.head;
+    }
+    if (last->next == NULL || comes_first(link, one.place.next, all->place.next)) {
+        last->next = book;
+        all->place.next = one.place.next;
+    }
+}
+
 /* One look. False: one who holds the others up is dead, once more without it. */
 static bool look(struct tg_books *books, struct tg_root *root, const struct tg_box_view *view,
                  const struct tg_link_of *link, struct tg_reach *ret_reach)
 {
-    struct tg_reach all = { .slowest = NULL };
-    struct tg_book *slowest = NULL;
-    struct tg_book *holder = NULL;
+    struct tg_reach all = { .place = { .known = true } };
+    struct last last = { .done = NULL };
     for (uint32_t i = 0; i < books->n; i++) {
         struct tg_book *book = &books->all[i];
-        if (book->dead || !tg_book_is_current(view, book)) {
-            continue;
-        }
-        const struct tg_reach one = tg_book_reach(book, link);
-        if (slowest == NULL || (int32_t)(one.done - all.done) < 0) {
-            slowest = book;
-            all.done = one.done;
-        }
-        if (holder == NULL || comes_first(link, one.place.head, all.place.head)) {
-            all.place.head = one.place.head;
-            all.place.next = holder == NULL ? one.place.next : all.place.next;
-            holder = book;
-        }
-        if (comes_first(link, one.place.next, all.place.next)) {
-            all.place.next = one.place.next;
+        if (!book->dead && tg_book_is_current(view, book)) {
+            compare(link, book, &all, &last);
         }
     }
-    if (slowest == NULL) {
+    if (last.done == NULL) {
         *ret_reach = reach_of_gone(books, view, link);
         return true;
     }
-    all.place.known = true;
-    all.slowest = slowest;
+    all.slowest = last.done;
     *ret_reach = all;
-    const bool alive = is_alive(slowest, root, view);
-    return is_alive(holder, root, view) && alive;
+    const bool alive = is_alive(last.done, root, view);
+    const bool holder = last.head == last.done || is_alive(last.head, root, view);
+    return (last.next == last.head || is_alive(last.next, root, view)) && holder && alive;
 }
 
 struct tg_reach tg_books_reach(struct tg_books *books, struct tg_root *root,

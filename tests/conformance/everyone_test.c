@@ -529,6 +529,38 @@ static void the_oldest_is_dropped_for_the_slow_ones(void)
     kit_end(box, kit_name("news"));
 }
 
+/* One that is dead makes nobody drop what all the living were handed. */
+static void the_oldest_is_not_dropped_for_a_dead_one(void)
+{
+    tong_options options = to_all(8);
+    options.full = TONG_DROP_OLDEST;
+    tong_mailbox *box = sender_of("news", &options);
+    struct pair *p = kit_shared(sizeof(*p));
+    *p = (struct pair){ .name = "news", .from = 0, .to = 5 };
+    struct kit_child child = kit_spawn(is_there, p);
+    tong_mailbox *one = receiver_of("news");
+    tong_message claim[6];
+    kit_until(kit_stat(kit_name("news")).receivers == 2);
+    send_some(box, 0, 5);
+    kit_event_wait(&p->there);
+    kit_kill(&child);
+    get_some(one, 0, 4);
+    send_some(box, 5, 10);
+    /* Behind the dead one in what it has finished, and before it in what it was handed. */
+    for (int i = 0; i < 6; i++) {
+        claim[i] = (tong_message)TONG_MESSAGE_INIT;
+        kit_ok(tong_claim(one, 0, &claim[i]));
+    }
+    send_some(box, 10, 18);
+    for (int i = 0; i < 6; i++) {
+        kit_ok(tong_return(one, &claim[i]));
+    }
+    get_some(one, 4, 18);
+    kit_ok(tong_close(one));
+    kit_equal(kit_stat(kit_name("news")).dropped, 0);
+    kit_end(box, kit_name("news"));
+}
+
 static const struct kit_test tests[] = {
     KIT_TEST(each_gets_every_message),
     KIT_TEST(each_at_its_own_pace),
@@ -552,6 +584,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(one_handle_may_send_and_receive),
     KIT_TEST(the_newest_is_dropped),
     KIT_TEST(the_oldest_is_dropped_for_the_slow_ones),
+    KIT_TEST(the_oldest_is_not_dropped_for_a_dead_one),
 };
 
 KIT_MAIN(tests)
