@@ -494,6 +494,8 @@ bool tg_overtaken(const struct tg_attached *at, uint64_t place);
 bool tg_overtaken_message(const struct tg_attached *at, uint32_t sequence);
 /* Go on where the sender has given up; count what was. 0; 1: overtaken again and again; -errno. */
 int tg_overtaken_settle(struct tg_box *box, struct tg_attached *at);
+/* Whether that `oldest`, just read, is past the tail: then its sender lies. */
+bool tg_overtaken_is_damaged(const struct tg_attached *at, uint64_t oldest);
 /* Before next is stored: up to there it is handed out. */
 void tg_overtaken_hand_out(struct tg_attached *at, uint32_t next);
 /* The number of the first message never handed out. */

@@ -331,6 +331,8 @@ static void appear(struct tg_box *box, uint32_t slot)
     count_taken(&view);
 }
 
+#define TRIES 16
+
 /* True: it was, and is mended. */
 static bool is_too_low(struct tg_attached *at)
 {
@@ -340,6 +342,10 @@ static bool is_too_low(struct tg_attached *at)
     }
     const uint64_t oldest = tg_load_acquire(&at->reader.head->oldest);
     const uint64_t next = tg_load_relaxed(&row->next);
+    if (tg_overtaken_is_damaged(at, oldest)) {
+        at->reader.damaged = true;
+        return false;
+    }
     /* At the same number it may stand behind a jump, and what lies before that is written over, too. */
     if (oldest == next || (int32_t)(tg_place_sequence(oldest) - tg_place_sequence(next)) < 0) {
         return false;
@@ -351,12 +357,13 @@ static bool is_too_low(struct tg_attached *at)
     return true;
 }
 
-/* Step 5. */
+/* Step 5. Senders that have told of their link, or raised their oldest, before step 4 are seen by the second round at the
+ * latest. Those that go on and on are no reason to stay: their links are found by the first look. */
 static int mend_rows(struct tg_box *box)
 {
     bool again = true;
     int r = 0;
-    while (again && r == 0) {
+    for (int i = 0; again && r == 0 && i < TRIES; i++) {
         /* Partner: the fence of tg_writer_raise_oldest_to. */
         tg_fence();
         tg_box_fresh_users(box);
@@ -364,9 +371,9 @@ static int mend_rows(struct tg_box *box)
         if (again) {
             r = tg_links_refresh(box);
         }
-        for (uint32_t i = 0; i < box->rx.n_attached; i++) {
+        for (uint32_t k = 0; k < box->rx.n_attached; k++) {
             /* Where the oldest is dropped it goes on rising, and every look asks for it. */
-            again = (is_too_low(box->rx.attached[i]) && !box->lossy) || again;
+            again = (is_too_low(box->rx.attached[k]) && !box->lossy) || again;
         }
     }
     return r;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "kit.h"
@@ -223,6 +224,93 @@ static void a_book_without_its_name_does_not_count(void)
     end();
 }
 
+/* ---- what others say of their links */
+
+static struct tg_link_head *map_link(const char *path, size_t size)
+{
+    const int fd = open(kit_path(path), O_RDWR | O_CLOEXEC);
+    kit_true(fd >= 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    kit_true(p != MAP_FAILED);
+    kit_ok(close(fd));
+    return p;
+}
+
+static uint64_t place_of_row(const char *book)
+{
+    struct tg_box_row row;
+    const int fd = open(kit_path(book), O_RDONLY | O_CLOEXEC);
+    kit_true(fd >= 0);
+    kit_gives(pread(fd, &row, sizeof(row), TG_BOX_ROWS_OFF), sizeof(row));
+    kit_ok(close(fd));
+    return tg_load_relaxed(&row.next);
+}
+
+/* Nobody stands behind the end of a link, whatever its sender says; the others' messages come. */
+static void an_oldest_past_the_tail_is_damage(void)
+{
+    for (int lossy = 0; lossy < 2; lossy++) {
+        tong_options options = to_all();
+        options.full = lossy ? TONG_DROP_OLDEST : TONG_BLOCK;
+        sent = 0;
+        sender = kit_open("news", TONG_SEND | TONG_CREATE | TONG_EXCL, &options);
+        fast = kit_open("news", TONG_RECEIVE, NULL);
+        send_and_take(10);
+        struct tg_link_head *link = map_link("news/link.0", sizeof(*link));
+        const uint64_t tail = tg_load_relaxed(&link->tail);
+        tg_store_relaxed(&link->oldest, tail + (UINT64_C(1000) << 32));
+        tong_mailbox *late = kit_open("news", TONG_RECEIVE, NULL);
+        kit_equal(tg_place_sequence(place_of_row("news/book.1.1")), tg_place_sequence(tail));
+        other = kit_open("news", TONG_SEND, NULL);
+        uint64_t message[16] = { 77 };
+        uint64_t got[16];
+        kit_ok(tong_send(other, message, sizeof(message), 0));
+        kit_gives(tong_receive(late, got, sizeof(got), KIT_PATIENCE), sizeof(got));
+        kit_equal(got[0], 77);
+        kit_ok(munmap(link, sizeof(*link)));
+        kit_ok(tong_close(late));
+        kit_ok(tong_close(other));
+        end();
+    }
+}
+
+#define TELLS_MOST 200
+
+static struct tg_bells *bells;
+static unsigned tells;
+
+static int on_call_tell(const char *call)
+{
+    if (strstr(call, "getdents") != NULL && tells < TELLS_MOST) {
+        tells++;
+        (void)atomic_fetch_add(&bells->links, 1);
+    }
+    return 0;
+}
+
+/* Who tells of new links without end keeps nobody from joining. */
+static void one_who_joins_is_not_kept_by_who_tells_of_links(void)
+{
+    begin();
+    char name[32];
+    snprintf(name, sizeof(name), "news/bell.%u", (unsigned)geteuid());
+    const int fd = open(kit_path(name), O_RDWR | O_CLOEXEC);
+    kit_true(fd >= 0);
+    bells = mmap(NULL, TG_BELLS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    kit_true(bells != MAP_FAILED);
+    kit_ok(close(fd));
+    tells = 0;
+    tg_point_on_call(on_call_tell);
+    tong_mailbox *late = kit_open("news", TONG_RECEIVE, NULL);
+    tg_point_on_call(NULL);
+    kit_true(tells > 0 && tells < TELLS_MOST);
+    send_and_take(5);
+    kit_equal(take_all(late), 10);
+    kit_ok(munmap(bells, TG_BELLS_SIZE));
+    kit_ok(tong_close(late));
+    end();
+}
+
 /* ---- many */
 
 static void so_many_receivers_and_no_more(void)
@@ -246,9 +334,14 @@ static void so_many_receivers_and_no_more(void)
 }
 
 static const struct kit_test tests[] = {
-    KIT_TEST(a_sender_goes_round_while_one_joins),    KIT_TEST(a_link_is_made_while_one_joins),
-    KIT_TEST(one_leaves_while_a_sender_looks),        KIT_TEST(a_forged_book_is_nobodys),
-    KIT_TEST(a_book_without_its_name_does_not_count), KIT_TEST(so_many_receivers_and_no_more),
+    KIT_TEST(a_sender_goes_round_while_one_joins),
+    KIT_TEST(a_link_is_made_while_one_joins),
+    KIT_TEST(one_leaves_while_a_sender_looks),
+    KIT_TEST(a_forged_book_is_nobodys),
+    KIT_TEST(a_book_without_its_name_does_not_count),
+    KIT_TEST(an_oldest_past_the_tail_is_damage),
+    KIT_TEST(one_who_joins_is_not_kept_by_who_tells_of_links),
+    KIT_TEST(so_many_receivers_and_no_more),
 };
 
 KIT_MAIN(tests)

@@ -99,6 +99,16 @@ static int walk(struct tg_attached *at, uint32_t next, uint64_t *place)
     return 0;
 }
 
+/* Of another user's link both words are in one copy, of which neither is known to be the older one. */
+bool tg_overtaken_is_damaged(const struct tg_attached *at, uint64_t oldest)
+{
+    const tg_a64 *tail = &at->reader.head->tail;
+    /* acquire: tail was stored before oldest (I5). */
+    return is_past(oldest, tg_place_sequence(tg_load_acquire(tail))) &&
+           tg_reader_refresh(&at->reader) == 0 &&
+           is_past(oldest, tg_place_sequence(tg_load_acquire(tail)));
+}
+
 /* One try. 1: again. */
 static int settle_once(struct tg_box *box, struct tg_attached *at)
 {
@@ -108,8 +118,7 @@ static int settle_once(struct tg_box *box, struct tg_attached *at)
     uint64_t place = tg_load_relaxed(&row->next);
     if (is_past(oldest, next)) {
         const uint32_t to = tg_place_sequence(oldest);
-        /* acquire: tail was stored before oldest (I5). */
-        if (is_past(oldest, tg_place_sequence(tg_load_acquire(&at->reader.head->tail)))) {
+        if (tg_overtaken_is_damaged(at, oldest)) {
             return -EPROTO;
         }
         store_word(row, to, to - next);
