@@ -73,23 +73,17 @@ static int make_stream(struct tg_nats_box *box, const struct tg_js *js)
     return r < 0 || answer.error == TG_JS_NAME_TAKEN ? r : tg_js_errno(&answer);
 }
 
-static int purge(const struct tg_nats_server *server, const struct tg_js *js, const char *name,
+static int clear(const struct tg_nats_server *server, const struct tg_js *js, const char *name,
                  const char *id, const char *owner)
 {
     char stream_at[96];
-    char api_at[192];
-    char body_at[TG_NATS_SUBJECT_SIZE + 32];
+    char filter_at[TG_NATS_SUBJECT_SIZE];
     struct tg_text stream = TG_TEXT(stream_at);
-    struct tg_text api = TG_TEXT(api_at);
-    struct tg_text body = TG_TEXT(body_at);
+    struct tg_text filter = TG_TEXT(filter_at);
     add_bulk_stream(&stream, server, id);
-    tg_js_subject(&api, "STREAM.PURGE", stream.at, NULL);
-    tg_text_add(&body, "{\"filter\":\"");
-    add_piece(&body, server, name, id, owner);
-    tg_text_add(&body, ">\"}");
-    struct tg_js_answer answer;
-    const int r = tg_js_request(js, api.at, body.at, &answer);
-    return r < 0 || answer.error == TG_JS_NO_STREAM ? r : tg_js_errno(&answer);
+    add_piece(&filter, server, name, id, owner);
+    tg_text_add(&filter, ">");
+    return tg_js_clear(js, stream.at, filter.at);
 }
 
 /* ---- writing */
@@ -203,7 +197,7 @@ void tg_nats_end_long(struct tg_nats_box *box, uint64_t number, struct tg_nats_l
         char owner_at[96];
         struct tg_text owner = TG_TEXT(owner_at);
         add_owner(&owner, box, number);
-        (void)purge(box->server, &js, box->name, box->record.id, owner.at);
+        (void)clear(box->server, &js, box->name, box->record.id, owner.at);
         tg_nats_leave(box->server);
     }
     tg_nats_delete_line(box, &its->line);
@@ -373,7 +367,7 @@ int tg_nats_drop_long(struct tg_nats_box *box, const char *owner)
     struct tg_js js;
     int r = tg_nats_enter(box->server, &js);
     if (r == 0) {
-        r = purge(box->server, &js, box->name, box->record.id, owner);
+        r = clear(box->server, &js, box->name, box->record.id, owner);
         tg_nats_leave(box->server);
     }
     return r;
@@ -398,5 +392,5 @@ int tg_nats_bury_long(struct tg_nats_server *server, const struct tg_js *js, con
     tg_text_add(&filter, owner.at);
     bool found = false;
     const int r = tg_nats_list_subjects(server, js, id, filter.at, note_found, &found);
-    return r < 0 || found ? r : purge(server, js, name, id, owner.at);
+    return r < 0 || found ? r : clear(server, js, name, id, owner.at);
 }

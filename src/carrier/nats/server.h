@@ -92,6 +92,9 @@ int tg_js_count_subjects(const struct tg_js *js, const char *stream, const char 
 int tg_js_list_subjects(const struct tg_js *js, const char *stream, const char *filter,
                         tg_book_fn *each, void *arg);
 
+/* Take away what stands under those subjects (clear.c). */
+int tg_js_clear(const struct tg_js *js, const char *stream, const char *filter);
+
 /* ---- who is alive */
 
 /* Make this process known: from now on it is alive to others, and stays so. */
