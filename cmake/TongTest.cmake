@@ -257,6 +257,26 @@ function(tong_add_cli_tests)
     endforeach()
 endfunction()
 
+# What scripts/cluster-test runs: the programs; and as a test what one server can show.
+function(tong_add_cluster_tests)
+    set(folder "${PROJECT_SOURCE_DIR}/tests/cluster")
+    if(NOT TARGET tong_tool OR NOT TARGET tong_nats)
+        return()
+    endif()
+    foreach(name flow slow_link)
+        add_executable(cluster_${name} "${folder}/${name}.c")
+        set_target_properties(cluster_${name} PROPERTIES OUTPUT_NAME ${name}
+            RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/cluster")
+        target_compile_definitions(cluster_${name} PRIVATE _GNU_SOURCE=)
+        target_link_libraries(cluster_${name} PRIVATE tong_flags tong_static)
+    endforeach()
+    find_program(TONG_PYTHON python3)
+    if(TONG_PYTHON)
+        tong_register(cluster.one_server LABELS process TIMEOUT 300 COMMAND ${TONG_PYTHON} "${folder}/run.py"
+            --build "${PROJECT_BINARY_DIR}" --alone --only sizes,holder)
+    endif()
+endfunction()
+
 # The examples: each prints what tests/examples/NAME.expected says. Of one that takes a word,
 # tests/examples/NAME.words holds it, to make it short. One that was not built is skipped with the reason.
 function(tong_add_example_tests)
@@ -303,6 +323,7 @@ function(tong_add_all_tests)
     tong_add_format_tests()
     tong_add_security_tests()
     tong_add_cli_tests()
+    tong_add_cluster_tests()
     tong_add_python_tests()
     tong_add_man_tests()
     tong_add_example_tests()

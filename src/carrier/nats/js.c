@@ -51,6 +51,10 @@ int tg_js_errno(const struct tg_js_answer *answer)
     case TG_JS_NOBODY:
     case TG_JS_BUSY:
     case TG_JS_NO_PEERS:
+    case TG_JS_INCOMPLETE:
+    case TG_JS_NOT_LEADER:
+    case TG_JS_STREAM_OFFLINE:
+    case TG_JS_CONSUMER_OFFLINE:
         return -ENOTCONN;
     default:
         return -EPROTO;
@@ -122,13 +126,18 @@ int tg_js_request(const struct tg_js *js, const char *subject, const char *text,
     return tg_js_publish(js, subject, NULL, &part, 1, ret_answer);
 }
 
+bool tg_js_has_domain(void)
+{
+    const char *domain = secure_getenv("TONG_NATS_DOMAIN");
+    return domain != NULL && domain[0] != '\0';
+}
+
 const char *tg_js_subject(struct tg_text *text, const char *verb, const char *stream,
                           const char *more)
 {
-    const char *domain = secure_getenv("TONG_NATS_DOMAIN");
     tg_text_add(text, "$JS.");
-    if (domain != NULL && domain[0] != '\0') {
-        tg_text_add(text, domain);
+    if (tg_js_has_domain()) {
+        tg_text_add(text, secure_getenv("TONG_NATS_DOMAIN"));
         tg_text_add(text, ".");
     }
     tg_text_add(text, "API.");

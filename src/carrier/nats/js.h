@@ -9,8 +9,10 @@
 enum {
     TG_JS_NOBODY = 503, /* nobody is there under this subject: no such stream or consumer */
     TG_JS_ACCOUNT_FULL = 10002,
+    TG_JS_INCOMPLETE = 10004,
     TG_JS_NO_PEERS = 10005, /* fewer servers of the cluster are there than are to keep it */
     TG_JS_BUSY = 10008,     /* no leader now */
+    TG_JS_NOT_LEADER = 10009,
     TG_JS_NO_CONSUMER = 10014,
     TG_JS_NO_RESOURCES = 10023,
     TG_JS_MANY_CONSUMERS = 10026,
@@ -27,6 +29,8 @@ enum {
     TG_JS_NO_CLUSTER = 10074, /* a server alone was asked for replicas */
     TG_JS_OFF = 10076,
     TG_JS_FULL = 10077,
+    TG_JS_STREAM_OFFLINE = 10118,
+    TG_JS_CONSUMER_OFFLINE = 10119,
 };
 
 struct tg_js_answer {
@@ -69,6 +73,9 @@ int tg_js_publish(const struct tg_js *js, const char *subject, const char *head,
                   const struct iovec *parts, size_t n_parts, struct tg_js_answer *ret_answer);
 int tg_js_request(const struct tg_js *js, const char *subject, const char *text,
                   struct tg_js_answer *ret_answer);
+
+/* Whether JetStream is that of another server, which this one leads to. */
+bool tg_js_has_domain(void);
 
 /* The subject of an API: "$JS.API.VERB.STREAM[.MORE]", or that of TONG_NATS_DOMAIN. */
 const char *tg_js_subject(struct tg_text *text, const char *verb, const char *stream,

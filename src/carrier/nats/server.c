@@ -269,7 +269,8 @@ static int have_book(const struct tg_nats_server *server, const struct tg_js *js
         struct tg_js_answer answer;
         r = make_book(server, js, &answer);
         if (r == 0 && answer.error == TG_JS_NOBODY) {
-            return -EOPNOTSUPP; /* a server without JetStream */
+            /* It is elsewhere, and the way there may be cut; or this is a server without JetStream. */
+            return tg_js_has_domain() || js->conn->is_clustered ? -ENOTCONN : -EOPNOTSUPP;
         }
         const bool is_made_by_another =
             answer.error == TG_JS_NAME_TAKEN || answer.error == TG_JS_OVERLAP;
