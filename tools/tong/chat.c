@@ -11,10 +11,10 @@
 
 /* ------------------------------------------------------------------ names */
 
-static void name_of(const struct chat *chat, const char *part, const char *nick,
-                    char ret_name[TONG_NAME_MAX + CHAT_NICK])
+void chat_name_of(const struct chat *chat, const char *part, const char *nick,
+                  char ret_name[CHAT_NAME])
 {
-    const size_t size = TONG_NAME_MAX + CHAT_NICK;
+    const size_t size = CHAT_NAME;
     const size_t len = (size_t)snprintf(ret_name, size, "%.127s%s", chat->name, part);
     snprintf(ret_name + len, size - len, "%s", nick);
 }
@@ -47,6 +47,9 @@ static void print_line(const struct chat *chat, const char *data, size_t len, ui
         fputs("* ", stdout);
         print_safe(data, nick);
         fputs(kind == CHAT_CAME ? " is here\n" : " has left\n", stdout);
+        return;
+    }
+    if (kind == CHAT_ASK) {
         return;
     }
     print_safe(data, nick);
@@ -121,10 +124,10 @@ static int read_past(struct chat *chat, tong_observer *observer, struct pasts *p
 
 int chat_print_history(struct chat *chat)
 {
-    char name[TONG_NAME_MAX + CHAT_NICK];
+    char name[CHAT_NAME];
     tong_observer *observer = NULL;
     struct pasts pasts = { 0 };
-    name_of(chat, ".history", "", name);
+    chat_name_of(chat, ".history", "", name);
     int r = tong_observer_open(name, &observer);
     if (r == -EOPNOTSUPP || !chat->history) {
         tong_observer_close(observer);
@@ -165,6 +168,9 @@ static int open_room(struct chat *chat)
     options.link_capacity = CHAT_KEPT;
     options.full = TONG_DROP_OLDEST;
     int r = open_part(chat->name, TONG_SEND | TONG_RECEIVE, &options, &chat->room);
+    if (r == -EOPNOTSUPP) {
+        return TOOL_DONE; /* apart */
+    }
     if (r == 0) {
         r = tong_stat(chat->name, &status);
     }
@@ -178,10 +184,10 @@ static int open_room(struct chat *chat)
 
 static int open_own(struct chat *chat)
 {
-    char name[TONG_NAME_MAX + CHAT_NICK];
+    char name[CHAT_NAME];
     tong_options options = TONG_OPTIONS_INIT;
     options.delivery = TONG_EXCLUSIVE;
-    name_of(chat, ".to.", chat->nick, name);
+    chat_name_of(chat, ".to.", chat->nick, name);
     const int r = open_part(name, TONG_RECEIVE, &options, &chat->own);
     if (r == -EBUSY) {
         return tool_failed(chat->args, chat->name,
@@ -193,11 +199,11 @@ static int open_own(struct chat *chat)
 
 static int open_history(struct chat *chat)
 {
-    char name[TONG_NAME_MAX + CHAT_NICK];
+    char name[CHAT_NAME];
     tong_options options = TONG_OPTIONS_INIT;
     options.link_capacity = CHAT_KEPT;
     options.full = TONG_DROP_OLDEST;
-    name_of(chat, ".history", "", name);
+    chat_name_of(chat, ".history", "", name);
     const int r = open_part(name, TONG_SEND, &options, &chat->history);
     /* Without one it is a room all the same. */
     return r < 0 && r != -EOPNOTSUPP ? tool_error(chat->args, name, r, NULL) : TOOL_DONE;
@@ -213,15 +219,16 @@ int chat_open(struct chat *chat)
     if (code == TOOL_DONE) {
         code = open_own(chat);
     }
-    return code == TOOL_DONE ? open_history(chat) : code;
+    return code == TOOL_DONE && chat->room ? open_history(chat) : code;
 }
 
 int chat_close(struct chat *chat, int code)
 {
-    if (chat->room && chat->own) {
+    if (chat->own) {
         (void)chat_say(chat, CHAT_LEFT, "", 0);
     }
     tool_signals_interrupt(NULL);
+    chat_apart_leave(chat);
     (void)tong_close(chat->history);
     (void)tong_close(chat->own);
     (void)tong_close(chat->room);
@@ -231,23 +238,20 @@ int chat_close(struct chat *chat, int code)
 
 /* ------------------------------------------------------------------ talking */
 
-static size_t write_line(const struct chat *chat, const char *text, size_t len, char *out)
-{
-    const size_t nick = strlen(chat->nick) + 1;
-    memcpy(out, chat->nick, nick);
-    memcpy(out + nick, text, len);
-    return nick + len;
-}
-
-static int send_line(const struct chat *chat, tong_mailbox *box, const char *line, size_t len,
-                     enum chat_kind kind)
+int chat_send(const struct chat *chat, tong_mailbox *box, const char *nick, const char *text,
+              size_t len, enum chat_kind kind, int64_t expiry_ns)
 {
     tong_send_options with = TONG_SEND_OPTIONS_INIT;
+    char line[CHAT_LINE];
+    const size_t n = strlen(nick) + 1;
     int r;
     with.tag = kind;
     with.key = chat->self;
+    with.expiry_ns = expiry_ns;
+    memcpy(line, nick, n);
+    memcpy(line + n, text, len);
     do {
-        r = tong_send_with(box, line, len, &with, TONG_SEC(10));
+        r = tong_send_with(box, line, n + len, &with, TONG_SEC(10));
     } while (tool_again(r));
     return r == TONG_DROPPED ? 0 : r;
 }
@@ -261,9 +265,8 @@ static bool is_here(const char *name)
 /* text: "@nick words". */
 static int say_to_one(struct chat *chat, const char *text, size_t len)
 {
-    char name[TONG_NAME_MAX + CHAT_NICK];
+    char name[CHAT_NAME];
     char nick[CHAT_NICK];
-    char line[CHAT_LINE];
     tong_mailbox *box = NULL;
     const size_t n = strcspn(text + 1, " ");
     if (n == 0 || n >= CHAT_NICK || n + 1 >= len) {
@@ -271,15 +274,14 @@ static int say_to_one(struct chat *chat, const char *text, size_t len)
         return TOOL_DONE;
     }
     snprintf(nick, sizeof(nick), "%.*s", (int)n, text + 1);
-    name_of(chat, ".to.", nick, name);
+    chat_name_of(chat, ".to.", nick, name);
     int r = tong_open(name, TONG_SEND, NULL, &box);
     if (r == -ENOENT || r == -EINVAL) {
         tool_say(chat->args, chat->name, "nobody of the name %s was ever here", tool_shown(nick));
         return TOOL_DONE;
     }
     if (r == 0) {
-        const size_t size = write_line(chat, text + n + 2, len - n - 2, line);
-        r = send_line(chat, box, line, size, CHAT_PRIVATE);
+        r = chat_send(chat, box, chat->nick, text + n + 2, len - n - 2, CHAT_PRIVATE, 0);
         if (r == 0 && !is_here(name)) {
             tool_say(chat->args, chat->name, "%s is away; it waits", tool_shown(nick));
         }
@@ -288,9 +290,19 @@ static int say_to_one(struct chat *chat, const char *text, size_t len)
     return r < 0 ? tool_error(chat->args, name, r, NULL) : TOOL_DONE;
 }
 
+static int say_to_all(struct chat *chat, enum chat_kind kind, const char *text, size_t len)
+{
+    if (!chat->room) {
+        return chat_apart_say(chat, kind, text, len);
+    }
+    const int r = chat_send(chat, chat->room, chat->nick, text, len, kind, 0);
+    return r < 0 || kind != CHAT_TEXT || !chat->history
+               ? r
+               : chat_send(chat, chat->history, chat->nick, text, len, kind, 0);
+}
+
 int chat_say(struct chat *chat, enum chat_kind kind, const char *text, size_t len)
 {
-    char line[CHAT_LINE];
     if (len > CHAT_LINE - CHAT_NICK - 2) {
         tool_say(chat->args, chat->name, "a line has %d bytes at most; this one was not sent",
                  CHAT_LINE - CHAT_NICK - 2);
@@ -299,12 +311,23 @@ int chat_say(struct chat *chat, enum chat_kind kind, const char *text, size_t le
     if (kind == CHAT_TEXT && text[0] == '@') {
         return say_to_one(chat, text, len);
     }
-    const size_t size = write_line(chat, text, len, line);
-    int r = send_line(chat, chat->room, line, size, kind);
-    if (r == 0 && kind == CHAT_TEXT && chat->history) {
-        r = send_line(chat, chat->history, line, size, kind);
-    }
+    const int r = say_to_all(chat, kind, text, len);
     return r < 0 && !tool_stopping() ? tool_error(chat->args, chat->name, r, NULL) : TOOL_DONE;
+}
+
+/* A line that has just come, and what becomes different with it. */
+static int take_line(struct chat *chat, tong_mailbox *box, size_t len, const tong_message *info)
+{
+    const bool is_private =
+        box == chat->own &&
+        (chat->room || info->tag < CHAT_TEXT || info->tag == CHAT_PRIVATE || info->tag > CHAT_PAST);
+    const uint64_t kind = is_private ? (uint64_t)CHAT_PRIVATE : info->tag;
+    const char *const end = len > 0 ? memchr(chat->line, '\0', len) : NULL;
+    print_line(chat, chat->line, len, kind);
+    if (chat->room || !end || end - chat->line >= CHAT_NICK) {
+        return 0;
+    }
+    return chat_apart_note(chat, chat->line, end + 1, len - (size_t)(end + 1 - chat->line), kind);
 }
 
 /* Prints all that wait in one of the two. */
@@ -323,9 +346,9 @@ static int print_waiting(struct chat *chat, tong_mailbox *box)
         if (n < 0 && !tool_again(n)) {
             return tool_error(chat->args, chat->name, (int)n, NULL);
         }
-        if (n >= 0 && info.key != chat->self) {
-            print_line(chat, chat->line, (size_t)n,
-                       box == chat->own ? (uint64_t)CHAT_PRIVATE : info.tag);
+        const int r = n >= 0 && info.key != chat->self ? take_line(chat, box, (size_t)n, &info) : 0;
+        if (r < 0 && !tool_stopping()) {
+            return tool_error(chat->args, chat->name, r, NULL);
         }
     }
 }
@@ -333,23 +356,25 @@ static int print_waiting(struct chat *chat, tong_mailbox *box)
 int chat_print_new(struct chat *chat)
 {
     const int code = print_waiting(chat, chat->own);
-    return code == TOOL_DONE ? print_waiting(chat, chat->room) : code;
+    return code == TOOL_DONE && chat->room ? print_waiting(chat, chat->room) : code;
 }
 
 /* ------------------------------------------------------------------ who is here */
 
 struct people {
-    char prefix[TONG_NAME_MAX + CHAT_NICK];
+    char prefix[CHAT_NAME];
     unsigned n;
 };
 
 static int print_person(const tong_status *status, int error, void *arg)
 {
     struct people *const people = arg;
+    char text[TOOL_NAME_TEXT];
+    const char *const name = tool_name_text(status, text);
     const size_t len = strlen(people->prefix);
-    if (error == 0 && status->receivers > 0 && strncmp(status->name, people->prefix, len) == 0) {
+    if (error == 0 && status->receivers > 0 && strncmp(name, people->prefix, len) == 0) {
         printf("%s", people->n++ == 0 ? "* here: " : ", ");
-        print_safe(status->name + len, strlen(status->name + len));
+        print_safe(name + len, strlen(name + len));
     }
     return 0;
 }
@@ -357,7 +382,7 @@ static int print_person(const tong_status *status, int error, void *arg)
 int chat_print_people(const struct chat *chat)
 {
     struct people people = { .n = 0 };
-    name_of(chat, ".to.", "", people.prefix);
+    chat_name_of(chat, ".to.", "", people.prefix);
     const int r = tong_list(print_person, &people);
     if (people.n > 0) {
         putchar('\n');

@@ -2,13 +2,17 @@
  * cmd_chat.c - `tong chat`: people in a room, each in a process of its own.
  *
  * One loop waits for what is typed and for what others say, and prints as it comes: plain lines, so that a
- * pipe may take part, too.
+ * pipe may take part, too. Where mailboxes have no descriptor to wait for, a thread waits for what is typed, and
+ * interrupts the wait for what others say.
  */
 #include "chat.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pwd.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,9 +109,80 @@ static int talk(struct chat *chat, int room, int own)
     return code;
 }
 
+/* ------------------------------------------------------------------ without descriptors */
+
+struct typist {
+    pthread_t thread;
+    tong_mailbox *box; /* of the wait that is interrupted */
+    sem_t was_read;
+};
+
+static bool is_typed(int timeout_ms)
+{
+    struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+    return poll(&in, 1, timeout_ms) > 0 && in.revents != 0;
+}
+
+static void *watch_typing(void *arg)
+{
+    struct typist *const typist = arg;
+    for (;;) {
+        if (is_typed(-1)) {
+            (void)tong_interrupt(typist->box);
+            while (sem_wait(&typist->was_read) < 0) {
+            }
+        }
+    }
+    return NULL;
+}
+
+/* An interrupt is used up by whatever call comes next; so after each it is looked whether something was typed. */
+static int talk_and_wait(struct chat *chat, struct typist *typist)
+{
+    struct typed typed = { .len = 0 };
+    bool over = false;
+    int code = TOOL_DONE;
+    while (code == TOOL_DONE && !over && !tool_stopping()) {
+        const int r = tong_wait_any(&chat->own, 1, TONG_FOREVER);
+        if (r < 0 && !tool_again(r) && !tool_stopping()) {
+            code = tool_error(chat->args, chat->name, r, NULL);
+        } else if (r >= 0) {
+            code = tool_flush(chat->args, chat_print_new(chat));
+        }
+        if (code == TOOL_DONE && !tool_stopping() && is_typed(0)) {
+            code = tool_flush(chat->args, read_typed(chat, &typed, &over));
+            sem_post(&typist->was_read);
+        }
+    }
+    return code;
+}
+
+static int talk_without_fds(struct chat *chat)
+{
+    struct typist typist = { .box = chat->own };
+    sigset_t all;
+    sigset_t before;
+    sem_init(&typist.was_read, 0, 0);
+    /* Signals are the main thread's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int error = pthread_create(&typist.thread, NULL, watch_typing, &typist);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        return tool_error(chat->args, chat->name, -error, NULL);
+    }
+    const int code = talk_and_wait(chat, &typist);
+    pthread_cancel(typist.thread);
+    pthread_join(typist.thread, NULL);
+    sem_destroy(&typist.was_read);
+    return code;
+}
+
+/* ------------------------------------------------------------------ the command */
+
 static int come_in(struct chat *chat)
 {
-    int code = chat_print_history(chat);
+    int code = chat->room ? chat_print_history(chat) : chat_apart_come(chat);
     if (code == TOOL_DONE) {
         code = chat_print_people(chat);
     }
@@ -120,33 +195,56 @@ static int come_in(struct chat *chat)
     return tool_flush(chat->args, code);
 }
 
+/* A room on a server that the name says: what is listed is that of TONG_NATS_URL, so it says the same. */
+static const char *name_of_room(const char *word)
+{
+    static char name[TONG_NAME_MAX + 8];
+    const char *const slash = strrchr(word, '/');
+    char *const server = strncmp(word, "nats://", 7) == 0 && slash - word > 7
+                             ? strndup(word, (size_t)(slash - word))
+                             : NULL;
+    if (!server || strlen(slash + 1) >= TONG_NAME_MAX || setenv("TONG_NATS_URL", server, 1) < 0) {
+        free(server);
+        return word;
+    }
+    free(server);
+    snprintf(name, sizeof(name), "nats:%s", slash + 1);
+    return name;
+}
+
+static int be_there(struct chat *chat)
+{
+    tool_signals_interrupt(chat->room ? chat->room : chat->own);
+    const int room = chat->room ? tong_fd(chat->room, TONG_RECEIVE) : -1;
+    const int own = tong_fd(chat->own, TONG_RECEIVE);
+    const int r = chat->room && room < 0 ? room : own;
+    if (r < 0 && (r != -EOPNOTSUPP || chat->room)) {
+        return tool_error(chat->args, chat->name, r, NULL);
+    }
+    const int code = come_in(chat);
+    if (code != TOOL_DONE) {
+        return code;
+    }
+    if (tool_on_terminal()) {
+        tool_say(chat->args, chat->name, "you are %s; /who, @nick text, /quit",
+                 tool_shown(chat->nick));
+    }
+    return own < 0 ? talk_without_fds(chat) : talk(chat, room, own);
+}
+
 static int run(const struct tool_args *args)
 {
     struct chat chat = { .args = args };
     if (tool_need_words(args, 1, "the NAME of the room")) {
         return TOOL_USAGE;
     }
-    chat.name = args->words[0];
+    chat.name = name_of_room(args->words[0]);
     chat.nick = own_nick(args);
     if (chat.nick[0] == '\0' || strlen(chat.nick) >= CHAT_NICK) {
         return tool_wrong_usage(args, "--as: a name here has 1 to %d bytes", CHAT_NICK - 1);
     }
-    int code = chat_open(&chat);
-    if (code == TOOL_DONE) {
-        tool_signals_interrupt(chat.room);
-        const int room = tong_fd(chat.room, TONG_RECEIVE);
-        const int own = tong_fd(chat.own, TONG_RECEIVE);
-        const int r = room < 0 ? room : own < 0 ? own : 0;
-        code = r < 0 ? tool_error(args, chat.name, r, NULL) : come_in(&chat);
-        if (code == TOOL_DONE) {
-            if (tool_on_terminal()) {
-                tool_say(args, chat.name, "you are %s; /who, @nick text, /quit",
-                         tool_shown(chat.nick));
-            }
-            code = talk(&chat, room, own);
-        }
-    }
-    return chat_close(&chat, code);
+    const int code = chat_open(&chat);
+    return chat_close(&chat, code == TOOL_DONE ? be_there(&chat) : code);
 }
 
 const struct tool_command tool_chat = {
@@ -161,8 +259,8 @@ const struct tool_command tool_chat = {
         "Prints the last lines that were said, and who is here. A line goes to all who are here;\n"
         "\"@nick text\" to one, and waits for one who is away; \"/who\" tells who is here; "
         "\"/quit\",\n"
-        "the end of the input or Ctrl-C leaves. With a name of another carrier the room is on\n"
-        "other computers, too.",
+        "the end of the input or Ctrl-C leaves. With nats:NAME the room is on other computers,\n"
+        "too; what was said there before is told by one of those who are here.",
     .options =
         (const struct tool_option[]){
             { "--as", "NICK", "the name to talk under; without it the user's" },
