@@ -252,7 +252,7 @@ static int hand_on(struct tg_root *root, const struct tg_box_view *view, uint64_
 static int give(struct tg_box *box, const struct tg_box_view *view, uint64_t owner, uint32_t pid)
 {
     if (memcmp(view->head->id, box->id, 16) != 0) {
-        return -EIDRM;
+        return tg_box_gone(box, -ENOENT);
     }
     tg_box_end_change(view->head);
     if (tg_box_view_is_dead(box->root, view)) {
@@ -288,7 +288,8 @@ int tg_box_lock_view(struct tg_box *box, int *ret_lock, struct tg_box_view *ret_
         return r;
     }
     r = tg_box_view_open(box->root, box->name, true, ret_view);
-    return r == -ENOENT ? -EIDRM : r;
+    return r == -ENOENT ? tg_box_gone(box, r)
+                        : r; /* what its owner's death ended may be cleared away */
 }
 
 int tg_box_give(struct tg_box *box, const char *process)

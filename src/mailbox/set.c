@@ -48,7 +48,7 @@ static int set(struct tg_box *box, const struct tg_box_view *view, uint32_t deli
 {
     struct tg_box_head *head = view->head;
     if (memcmp(head->id, box->id, 16) != 0) {
-        return -EIDRM;
+        return tg_box_gone(box, -ENOENT);
     }
     tg_box_end_change(head);
     const uint64_t owner = TG_OWNER(tg_load_acquire(&head->owner));
