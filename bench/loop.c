@@ -9,6 +9,7 @@
  *     asleep                    two processes on one CPU: who receives sleeps before each message
  *     polled                    as copying; the receiver's tong_fd() is asked before each receive
  *     unpolled                  as copying; there is a tong_fd() and nobody asks it
+ *     name                      a process takes a name, sends its first message to another one, and goes
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -214,20 +215,34 @@ static void run_asleep(const struct job *job)
     check("tong_remove", tong_remove("back"));
 }
 
+static void run_name(const struct job *job)
+{
+    tong_process *me, *other;
+    char from[TONG_NAME_MAX];
+    check("tong_process_open", tong_process_open("there", NULL, &other));
+    for (unsigned long i = 0; i < job->n; i++) {
+        check("tong_process_open", tong_process_open("me", NULL, &me));
+        check("tong_send_to", tong_send_to(me, "there", job->bytes, job->size, 0));
+        check("tong_receive_any", tong_receive_any(other, job->bytes, job->size, 0, from));
+        check("tong_process_close", tong_process_close(me));
+    }
+    check("tong_process_close", tong_process_close(other));
+}
+
 static const struct manner {
     const char *name;
     void (*run)(const struct job *job);
 } manners[] = {
     { "copying", run_copying },   { "in-place", run_in_place }, { "many", run_many },
     { "backlog", run_backlog },   { "asleep", run_asleep },     { "polled", run_polled },
-    { "unpolled", run_unpolled },
+    { "unpolled", run_unpolled }, { "name", run_name },
 };
 
 int main(int argc, char **argv)
 {
     if (argc < 3 || argc > 5) {
-        fprintf(stderr, "usage: loop copying|in-place|many|backlog|asleep|polled|unpolled N [SIZE "
-                        "[CAPACITY]]\n");
+        fprintf(stderr, "usage: loop copying|in-place|many|backlog|asleep|polled|unpolled|name N "
+                        "[SIZE [CAPACITY]]\n");
         return 2;
     }
     const struct manner *manner = NULL;

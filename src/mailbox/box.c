@@ -176,8 +176,8 @@ static int map_bells(struct tg_box *box, const char *name, uint32_t number, int 
         user->writable = false;
         fd = tg_sys_open(box->dir, name, O_RDONLY | O_NONBLOCK, 0);
     }
-    struct stat st;
-    int r = fd < 0 ? fd : tg_sys_fstat(fd, &st);
+    struct stat st = { .st_mode = S_IFREG, .st_size = TG_BELLS_SIZE, .st_uid = box->dir_uid };
+    int r = fd < 0 ? fd : given >= 0 ? 0 : tg_sys_fstat(fd, &st);
     if (r < 0) {
         return r;
     }
@@ -322,6 +322,7 @@ static int attach_files(struct tg_box *box, const tong_options *options, const s
 {
     const struct stat st = *opened;
     box->dir_uid = st.st_uid;
+    box->dir_ino = st.st_ino;
     void *p = NULL;
     box->writable = (box->flags & TONG_RECEIVE) != 0;
     int r = made != NULL ? tg_sys_map(made->box, 0, TG_BOX_SIZE, box->writable, &p)
@@ -458,9 +459,11 @@ static int make(struct tg_box *box, const tong_options *wanted)
     if (box->dir < 0) {
         return r;
     }
+    box->has_no_name = true;
     if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {
         r = tg_slot_join(box);
     }
+    box->has_no_name = false;
     if (r == 0) {
         r = tg_sys_rename(tg_root_fd(box->root), temp, box->name, false);
     }
@@ -571,9 +574,13 @@ static int check_mode(const struct tg_box *box, const tong_options *options)
                                                                                            : 0;
 }
 
-static int open_parts(struct tg_box *box, const tong_options *options)
+static int open_parts(struct tg_box *box, const struct tg_box *as, const tong_options *options)
 {
-    int r = tg_way_root(box->way, (box->flags & TONG_CREATE) != 0, &box->root);
+    int r = 0;
+    box->root = as != NULL ? tg_root_again(as->root) : NULL; /* others are where it is itself */
+    if (box->root == NULL) {
+        r = tg_way_root(box->way, (box->flags & TONG_CREATE) != 0, &box->root);
+    }
     if (r == 0) {
         r = check_mode(box, options);
     }
@@ -614,7 +621,7 @@ int tg_box_open_with(const char *name, unsigned flags, const tong_options *optio
     if (how->as != NULL) {
         tg_process_name(how->as, box->as.name);
     }
-    r = open_parts(box, options);
+    r = open_parts(box, how->as, options);
     if (r < 0) {
         (void)tg_box_close(box);
         return r;

@@ -191,12 +191,14 @@ struct tg_box {
     struct tg_root *root;
     int dir;
     uint32_t dir_uid; /* whose mailbox it is */
+    uint64_t dir_ino; /* the folder's number */
     uint32_t flags;
     uint32_t fork_count;
     uint64_t me;
     bool joined;      /* has a life */
     bool writable;    /* the box file is mapped for writing */
     bool is_process;  /* a process's own mailbox, opened by that process */
+    bool has_no_name; /* being made: nobody else knows of it */
     bool is_replies;  /* for the replies to calls of this process */
     atomic_bool owns; /* its close ends the mailbox, if it is this process's still */
     bool threads;     /* told that several threads use it */
@@ -347,6 +349,8 @@ struct tg_box_view {
     struct tg_box_entry *entries;
     struct tg_sight sight;  /* of another user's: what stands above names a copy, as it was then */
     struct tg_books *books; /* of one to everyone, if they were asked for; else NULL */
+    struct tg_bells *bells; /* mapped by a handle for writing: the file of that number; NULL none */
+    uint32_t bells_number;
 };
 #define TG_BOX_FILE "box"
 #define TG_ROOM_FILE "room"

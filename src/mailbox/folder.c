@@ -224,9 +224,10 @@ static void wake_queue(int dir)
     tg_sys_unmap(p, TG_ROOM_SIZE);
 }
 
-static void wake_receivers(const struct tg_box_view *view, const char *name)
+static void wake_receivers(const struct tg_box_view *view, const char *name, uint32_t number)
 {
-    struct tg_bells *bells = map_whole(view->dir, name, TG_BELLS_SIZE);
+    const bool mapped = view->bells != NULL && view->bells_number == number;
+    struct tg_bells *bells = mapped ? view->bells : map_whole(view->dir, name, TG_BELLS_SIZE);
     if (bells == NULL) {
         return;
     }
@@ -235,7 +236,9 @@ static void wake_receivers(const struct tg_box_view *view, const char *name)
         (void)tg_add(&bells->slot[i].bell, 1);
         tg_sys_futex_wake(&bells->slot[i].bell, INT_MAX);
     }
-    tg_sys_unmap(bells, TG_BELLS_SIZE);
+    if (!mapped) {
+        tg_sys_unmap(bells, TG_BELLS_SIZE);
+    }
 }
 
 static void wake_row(const struct tg_box_view *view, uint32_t row)
@@ -265,7 +268,7 @@ static int wake_by_name(const char *name, unsigned char type, void *arg)
     if (row >= 0 && (uint32_t)row < tg_load_acquire(&view->head->n_rows)) {
         wake_row(view, (uint32_t)row);
     } else if (row < 0 && tg_box_is_bells(name, &number)) {
-        wake_receivers(view, name);
+        wake_receivers(view, name, number);
     } else if (row < 0) {
         tg_poll_wake_sender(view->dir, name);
     }
@@ -396,13 +399,17 @@ static int delete_folder(int parent, const char *name)
     return tg_sys_rmdir(parent, name);
 }
 
-/* Root's lock held. */
-static int move_away(struct tg_root *root, const char *name)
+/* Root's lock held. view: of it, NULL: it is none that can be looked at. */
+static int move_away(struct tg_root *root, const char *name, const struct tg_box_view *view)
 {
     char temp[64];
     tg_root_temp_name(root, "gone", temp, sizeof temp);
     int r = tg_sys_rename(tg_root_fd(root), name, temp, false);
-    if (r == 0) {
+    if (r == 0 && view != NULL && tg_load_relaxed(&view->head->carried) == 0) {
+        int dir = view->dir;
+        (void)tg_sys_list(dir, unlink_each, &dir);
+        (void)tg_sys_rmdir(tg_root_fd(root), temp);
+    } else if (r == 0) {
         (void)delete_folder(tg_root_fd(root), temp);
     }
     return r;
@@ -432,7 +439,7 @@ static int end_view(struct tg_root *root, const char *name, enum tg_end how,
         if (view->sight.copy != NULL) {
             const uint32_t end = is_orphan(root, view) ? TG_OWNER_GONE : TG_REMOVED;
             const int r = end_for_user(view, end);
-            return r < 0 ? r : move_away(root, name);
+            return r < 0 ? r : move_away(root, name, view);
         }
         tg_box_end_change(head); /* so that the mark makes it another word */
         (void)tg_or(&head->state, TG_CHANGING);
@@ -444,7 +451,7 @@ static int end_view(struct tg_root *root, const char *name, enum tg_end how,
     if (view->sight.copy == NULL) {
         tg_box_wake_everybody(view);
     }
-    return move_away(root, name);
+    return move_away(root, name, view);
 }
 
 int tg_box_take_away(struct tg_root *root, const char *name, enum tg_end how, const uint8_t *id)
@@ -466,7 +473,7 @@ int tg_box_take_away(struct tg_root *root, const char *name, enum tg_end how, co
         if (r == 0 && !S_ISDIR(st.st_mode)) {
             return -EPROTO;
         }
-        return r < 0 ? r : move_away(root, name);
+        return r < 0 ? r : move_away(root, name, NULL);
     }
     if (r != 0) {
         return r == -EACCES ? -EPERM : r;
@@ -483,20 +490,20 @@ int tg_box_take_away(struct tg_root *root, const char *name, enum tg_end how, co
 void tg_box_end_own(struct tg_box *box)
 {
     tg_fd lock = -1;
-    struct stat own;
     struct stat named;
     if (!box->writable || box->dir_uid != geteuid()) {
         (void)tg_box_take_away(box->root, box->name, TG_END_MINE, box->id);
         return;
     }
-    const struct tg_box_view view = { .dir = box->dir,
-                                      .uid = box->dir_uid,
-                                      .head = box->main.head,
-                                      .slots = box->main.slots,
-                                      .rows = box->main.rows,
-                                      .entries = box->main.entries };
-    if (tg_root_lock(box->root, true, &lock) == 0 && tg_sys_fstat(box->dir, &own) == 0 &&
-        tg_sys_stat(tg_root_fd(box->root), box->name, &named) == 0 && named.st_ino == own.st_ino) {
+    struct tg_box_view view = tg_box_view_of(box);
+    const struct tg_user_bells *own = box->ring != UINT32_MAX ? &box->users[box->ring] : NULL;
+    if (own != NULL && own->writable && own->uid == box->dir_uid) {
+        view.bells = own->bells;
+        view.bells_number = own->number;
+    }
+    if (tg_root_lock(box->root, true, &lock) == 0 &&
+        tg_sys_stat(tg_root_fd(box->root), box->name, &named) == 0 &&
+        named.st_ino == box->dir_ino) {
         (void)end_view(box->root, box->name, TG_END_MINE, &view);
     }
 }

@@ -49,10 +49,8 @@ int tg_process_open(const struct tg_way *way, const char *name, const tong_optio
 /* Whether the folder this handle has open is the one of that name (I1). */
 static bool has_name(struct tg_box *box, const char *name)
 {
-    struct stat own;
     struct stat named;
-    return tg_sys_fstat(box->dir, &own) == 0 &&
-           tg_sys_stat(tg_root_fd(box->root), name, &named) == 0 && own.st_ino == named.st_ino;
+    return tg_sys_stat(tg_root_fd(box->root), name, &named) == 0 && named.st_ino == box->dir_ino;
 }
 
 static int look_up(struct tg_box *peer, const char *name)

@@ -419,7 +419,7 @@ int tg_sender_get_link(struct tg_box *box)
     }
     tx->has_link = true;
     tg_poll_clear_sender(box->dir, tx->writer.head, tx->writer.row);
-    tx->was_alone = new_one && search.n_used == 0;
+    tx->was_alone = search.n_used == (new_one ? 0 : 1);
     tg_from_linked(box);
     tx->is_plain = box->capacity == TONG_UNBOUNDED && box->way == NULL && tx->poll == NULL;
     tx->plain_room = box->link_capacity;

@@ -243,7 +243,9 @@ static void take_slot(struct tg_box *box, uint32_t slot)
     /* release: pairs with the acquire of senders that make a list of receivers to watch. */
     tg_store_release(&s->owner, box->me);
     (void)tg_add(&box->head->arrivals, 1);
-    tg_sys_futex_wake(&box->head->arrivals, INT_MAX);
+    if (!box->has_no_name) {
+        tg_sys_futex_wake(&box->head->arrivals, INT_MAX);
+    }
     count_taken(box);
     box->rx.slot = slot;
     box->rx.has_slot = true;
@@ -275,8 +277,8 @@ int tg_slot_join(struct tg_box *box)
         take_slot(box, slot);
         tg_box_fresh_users(box);
         r = tg_links_stale(box) ? tg_links_refresh(box) : 0;
-        box->rx.ring_due = true;
-        box->rx.ring_always = true;
+        box->rx.ring_due = !box->has_no_name;
+        box->rx.ring_always = !box->has_no_name;
         tg_queue_nudge_first(box);
     }
     tg_box_unlock(box);

@@ -34,6 +34,8 @@ int tg_root_get(bool create, struct tg_root **ret_root);
 /* The same of a folder in it that stands for itself, with lives and names of its own: the mailboxes of
  * another carrier. NULL: the root. */
 int tg_root_get_inner(const char *name, bool create, struct tg_root **ret_root);
+/* One more use of a root that this process has open; NULL: who opens it now opens another one (see find_root). */
+struct tg_root *tg_root_again(struct tg_root *root);
 void tg_root_put(struct tg_root *root);
 /* Its descriptor; belongs to the root. */
 int tg_root_fd(const struct tg_root *root);

@@ -219,6 +219,17 @@ int tg_root_get(bool create, struct tg_root **ret_root)
     return r < 0 ? r : find_or_add(&fd, &st, ret_root);
 }
 
+struct tg_root *tg_root_again(struct tg_root *root)
+{
+    if (root->uid != geteuid() || !tg_life_is_published(root)) {
+        return NULL;
+    }
+    (void)pthread_mutex_lock(&roots_lock);
+    root->refs++;
+    (void)pthread_mutex_unlock(&roots_lock);
+    return root;
+}
+
 void tg_root_put(struct tg_root *root)
 {
     if (root == NULL) {
