@@ -211,7 +211,8 @@ static void processes_of(size_t size, unsigned receivers, const char *text)
     for (unsigned i = 0; i < rounds; i++) {
         values[i] = processes(size, receivers);
     }
-    snprintf(name, sizeof name, "everyone, %s: a delivery, %u processes", text, receivers);
+    snprintf(name, sizeof name, "everyone, %s: a delivery, %u process%s", text, receivers,
+             receivers == 1 ? "" : "es");
     bench_value(name, bench_median_of(values, rounds), "ns", 0);
 }
 

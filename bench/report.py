@@ -223,6 +223,16 @@ def plot_sizes(cells, what, name, heading, ylabel, convert):
 
 # ------------------------------------------------------------------ documents
 
+def everyone_table(figures):
+    sizes = ("64 B", "4 KiB", "64 KiB", "1 MiB")
+    what = [("to one receiver", "a message to 1 receiver"), ("each receiver more", "each receiver more")]
+    rows = []
+    for text, key in what:
+        values = [figures.get("everyone, %s: %s" % (size, key)) for size in sizes]
+        rows.append([text] + ["not measured" if v is None else "%.0f" % v["value"] for v in values])
+    return table(["message"] + list(sizes), rows)
+
+
 PAGE = """# How fast tong is
 
 <!-- Made by bench/report.py from bench/results: change that, not this. -->
@@ -273,6 +283,13 @@ Ratio to the bare ring of the same size, 64 messages deep or 8 MiB. Larger is be
 ![Rates by size](performance_rate_size.svg)
 
 {rate_sizes}
+## To everyone, in place
+
+What a message costs that one process writes in place and each of n receivers claims and is done with, and what each receiver
+more adds to it; ns. Nobody copies, so what it adds hardly grows with the message. `build/release/bin/bench/everyone` measures it alone
+(`--quick`: in half a minute).
+
+{everyone}
 ## On one processor, and the first message after a rest
 
 {special}
@@ -341,7 +358,7 @@ def main():
         rounds=peers["rounds"], more=more, quiet=quietness(modes) + note_of(peers),
         goals=table(["work", "beside", "ratio", "n", "goal", ""], rows), trips=trip_table(cells),
         trip_sizes=by_size(cells, "trip"), rate_sizes=by_size(cells, "rate"), special=special_table(cells),
-        memory=memory_table(cells))
+        memory=memory_table(cells), everyone=everyone_table(figures))
     with open(os.path.join(ROOT, "docs", "performance.md"), "w") as f:
         f.write(page)
     plot_trips(cells)
