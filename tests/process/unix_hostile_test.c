@@ -173,6 +173,7 @@ static void a_socket_that_brings_a_pidfd_with_each_message(void)
 struct passing {
     kit_event read;
     kit_event sent;
+    kit_event over;
 };
 
 static int send_long(void *arg)
@@ -188,6 +189,7 @@ static int send_long(void *arg)
     kit_ok(tong_send(box, data, LONG, KIT_PATIENCE));
     kit_event_set(&passing->sent);
     free(data);
+    kit_event_wait(&passing->over); /* its connection would be a descriptor that is left */
     return tong_close(box);
 }
 
@@ -220,6 +222,7 @@ static void a_message_stays_while_no_descriptor_is_left(const tong_options *opti
     for (int i = 0; i < 3; i++) {
         kit_gives(tong_receive(box, data, LONG, 0), -EMFILE);
     }
+    kit_event_set(&passing->over);
     close(taken[--n]);
     kit_gives(tong_receive(box, data, LONG, 0), LONG);
     kit_true(kit_payload_is(data, LONG, 0, 3));
