@@ -208,6 +208,13 @@ static bool refuses_by_priority(void)
     return refuses_options(&options);
 }
 
+static bool refuses_dead_letter(void)
+{
+    tong_options options = kit_options();
+    options.max_deliveries = 3;
+    return refuses_options(&options);
+}
+
 static bool refuses_in_place(void)
 {
     const char *name = kit_name("kit-asks");
@@ -254,6 +261,7 @@ static const struct feature {
     { KIT_OTHERS_RECEIVE, "others-receive", NULL },
     { KIT_DROP_OLDEST, "drop-oldest", refuses_drop_oldest },
     { KIT_DESCRIPTORS, "descriptors", refuses_descriptors },
+    { KIT_DEAD_LETTER, "dead-letter", refuses_dead_letter },
 };
 
 #define N_FEATURES (sizeof(features) / sizeof(features[0]))
@@ -365,6 +373,9 @@ static unsigned abilities_in(const tong_options *options)
     }
     if (options->by_priority != 0) {
         asked |= KIT_BY_PRIORITY;
+    }
+    if (options->max_deliveries != 0) {
+        asked |= KIT_DEAD_LETTER;
     }
     if (options->policy || options->delivery == TONG_OWN) {
         asked |= KIT_OWN_POLICY;

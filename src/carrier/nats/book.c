@@ -81,6 +81,7 @@ int tg_nats_write_record(struct tg_nats_server *server, const struct tg_js *js, 
     add_string(&text, "policy", record->policy);
     add_string(&text, "home", record->home);
     add_number(&text, "process", record->is_process);
+    add_number(&text, "reply", record->is_reply);
     add_string(&text, "proc", record->proc);
     add_number(&text, "handle", record->handle);
     add_number(&text, "pid", (uint32_t)record->pid);
@@ -129,6 +130,7 @@ int tg_nats_read_record(struct tg_nats_server *server, const struct tg_js *js, c
         return -EPROTO;
     }
     ret_record->is_process = u32_of(json, "process") != 0;
+    ret_record->is_reply = u32_of(json, "reply") != 0;
     tong_options *o = &ret_record->options;
     o->struct_size = sizeof *o;
     o->delivery = u32_of(json, "delivery");

@@ -43,6 +43,7 @@ struct tg_nats_record {
     char id[TG_NATS_ID_SIZE];
     char home[TONG_NAME_MAX]; /* the name it was made with */
     bool is_process;          /* made by tong_process_open */
+    bool is_reply;            /* for replies: nobody is told of it */
     tong_options options;
     char dead_letter[TONG_NAME_MAX];
     char policy[TONG_POLICY_MAX];
@@ -76,6 +77,8 @@ struct tg_nats_claim {
     char owner[96];  /* of the pieces of a long one, "" none */
     uint64_t number; /* 0: free */
     uint64_t line;   /* seq of c.… */
+    uint64_t asked;  /* as of tg_nats_taken */
+    bool is_request;
     void *data;
 };
 
@@ -86,37 +89,41 @@ struct tg_nats_stop {
 };
 
 struct tg_nats_stashed;
+struct tg_nats_request;
 
 struct tg_nats_box {
     struct tg_nats_server *server;
-    char name[TONG_NAME_MAX]; /* record.home */
-    char called
-        [TONG_NAME_MAX];    /* by which it was found; of a process, now. claims_gate guards that */
-    bool is_process;        /* made by tong_process_open */
-    struct tg_nats_box *as; /* the process that it sends as; NULL: none */
+    struct tg_nats_box *as;           /* the process that it sends as; NULL: none */
+    const struct tg_nats_box *shares; /* whose bell and interrupts it has; NULL: its own */
+    struct tg_nats_stop *stop;        /* its own, or theirs */
+    struct tg_nats_stop own_stop;
     unsigned flags;
     uint32_t forks;
     uint32_t handle;
+    tg_a32 ended;   /* a positive errno: for ever */
+    uint64_t token; /* of the next offer; 0 none */
+    uint64_t place; /* of the one receiver of an exclusive mailbox: seq of its line */
+    uint64_t n_sent;
     struct tg_nats_record record;
-    struct tg_nats_stop own_stop;
-    struct tg_nats_stop *stop; /* its own, or of `as` */
-    tg_a32 ended;              /* a positive errno: for ever */
-    uint64_t token;            /* of the next offer; 0 none */
-    uint64_t place;            /* of the one receiver of an exclusive mailbox: seq of its line */
     struct tg_nats_side tx;
     struct tg_nats_side rx;
-    uint64_t n_sent;
-    bool has_pocket; /* pocket.c */
-    struct tg_nats_msg pocket;
+    struct tg_nats_msg pocket; /* pocket.c */
     char *pocket_bytes;
     int64_t pocket_until_ns;
     struct tg_nats_stashed *stash;     /* stash.c; in the order in which they came */
     struct tg_nats_stashed *unstashed; /* taken out of it last */
     uint32_t n_stashed;
+    bool has_pocket;
+    bool is_process;            /* made by tong_process_open */
+    bool is_reply;              /* a mailbox for replies, or to send there */
+    char name[TONG_NAME_MAX];   /* record.home */
     struct tg_gate claims_gate; /* guards what stands below */
-    struct tg_nats_claim claims[TG_NATS_CLAIMS];
     uint32_t n_claims;
+    struct tg_nats_request *requests; /* call.c */
+    uint64_t last_request;
     uint64_t last_claim;
+    struct tg_nats_claim claims[TG_NATS_CLAIMS];
+    char called[TONG_NAME_MAX]; /* by which it was found; of a process, now */
 };
 
 /* A call on one side. */
@@ -126,8 +133,13 @@ struct tg_nats_call {
     uint32_t interrupts;
     uint32_t ticks;           /* that it has slept through */
     const char *from;         /* of this process alone; NULL whoever */
-    struct tg_nats_box *peer; /* its end ends the call; NULL none */
-    int64_t peer_seen_ns;     /* when that was looked at */
+    bool tells;               /* what it receives can be answered */
+    struct tg_nats_box *peer; /* the process of that name; NULL none */
+    /* What may end it besides: looked at tick by tick. 0, or how it ends, behind what is there. NULL: nothing. */
+    int (*look)(const struct tg_nats_call *call);
+    struct tg_nats_box *looked_at;
+    uint64_t asked; /* by the call, as this message there */
+    int64_t looked_ns;
     int64_t began_ns;
 };
 
@@ -245,7 +257,8 @@ struct tg_nats_taken {
     uint64_t first_seq;
     uint64_t token; /* of an offer (rendezvous.h), and whom to tell */
     char tell[96];
-    char owner[96];                /* "PROC.HANDLE", and ".NUMBER" of a long one: its sender */
+    uint64_t asked; /* it is a request, and this its holder's line (call.h); 0 none */
+    char owner[96]; /* "PROC.HANDLE", and ".NUMBER" of a long one: its sender */
     char from_id[TG_NATS_ID_SIZE]; /* of the process that sent it, "" none */
     char from_name[TONG_NAME_MAX]; /* what that is called, or was */
 };

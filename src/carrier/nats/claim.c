@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "carrier/nats/box.h"
+#include "carrier/nats/call.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/rendezvous.h"
@@ -40,8 +41,7 @@ static struct tg_nats_claim *find(struct tg_nats_box *box, const tong_message *m
                : NULL;
 }
 
-static int keep(struct tg_nats_box *box, const struct tg_nats_taken *taken,
-                struct tg_nats_claim *claim)
+static int keep(struct tg_nats_box *box, struct tg_nats_taken *taken, struct tg_nats_claim *claim)
 {
     char more_at[32];
     struct tg_text more = TG_TEXT(more_at);
@@ -55,7 +55,7 @@ static int keep(struct tg_nats_box *box, const struct tg_nats_taken *taken,
     }
     tg_text_add(&more, ".");
     tg_text_add_u64(&more, box->last_claim + 1);
-    int r = tg_nats_accept(box, taken);
+    int r = tg_nats_take_over(box, taken, true);
     r = r < 0 ? r : tg_nats_copy(box, taken, data);
     r = r < 0 ? r : tg_nats_keep(box->server);
     r = r < 0 ? r : tg_nats_write_line(box, 'c', more.at, claim->kept.ack, &claim->line);
@@ -66,6 +66,8 @@ static int keep(struct tg_nats_box *box, const struct tg_nats_taken *taken,
     enter(box);
     claim->number = ++box->last_claim;
     claim->data = data;
+    claim->asked = taken->asked;
+    claim->is_request = taken->said.call != 0;
     tg_nats_keep_claim(box->server->keeper, &claim->kept);
     box->n_claims++;
     tg_gate_leave(&box->claims_gate);
@@ -123,6 +125,10 @@ static int say(struct tg_nats_box *box, struct tg_nats_claim *claim, bool is_don
     int r = tg_nats_enter(box->server, &js);
     if (r < 0) {
         return r;
+    }
+    /* A request that goes back is nobody's by then. */
+    if (claim->asked != 0) {
+        (void)tg_book_delete(box->server, &js, claim->asked);
     }
     r = tg_nats_say_of(&js, claim->kept.ack, is_done ? "+ACK" : "-NAK");
     const int deleted = tg_book_delete(box->server, &js, claim->line);
@@ -184,8 +190,10 @@ void tg_nats_return_all(struct tg_nats_box *box)
     uint64_t n = 0;
     for (size_t i = 0; i < TG_NATS_CLAIMS; i++) {
         if (box->claims[i].number != 0) {
-            end_claim(box, &box->claims[i], false);
-            n++;
+            /* Who closes with a request answers it no more, and no other one does. */
+            const bool is_request = box->claims[i].is_request;
+            end_claim(box, &box->claims[i], is_request);
+            n += !is_request;
         }
     }
     if (n > 0) {

@@ -8,12 +8,11 @@
 
 enum {
     TG_NATS_NOTHING = -1000, /* the request is over, and nothing came */
-    TG_NATS_LOOK =
-        -1001, /* it is time to look whether the one whose message is waited for is there */
+    TG_NATS_LOOK = -1001,    /* it is time to look whether the wait is in vain */
 };
 
 /* Ask for n messages; for_ns 0: of those that are there now. */
-int tg_nats_ask(struct tg_nats_box *box, unsigned n, int64_t for_ns);
+int tg_nats_ask_for(struct tg_nats_box *box, unsigned n, int64_t for_ns);
 /* Take a request back. 1: its message has come meanwhile; 0, -errno. */
 int tg_nats_take_back(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
 /* A tick is over: if messages are there that the request was not served with, take it back. As tg_nats_take_back(). */

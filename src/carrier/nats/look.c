@@ -210,7 +210,7 @@ static int stat_one(struct tg_nats_server *server, const struct tg_js *js, const
     struct tg_nats_record record;
     tong_status status = TONG_STATUS_INIT;
     int r = tg_nats_read_record(server, js, name, &record);
-    if (r == 0 && record.seq == 0) {
+    if (r == 0 && (record.seq == 0 || record.is_reply)) {
         r = -ENOENT;
     }
     if (r == 0 && record.options.owner == TONG_PROCESS) {

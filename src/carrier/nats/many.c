@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "carrier/nats/box.h"
+#include "carrier/nats/call.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/net.h"
-#include "carrier/nats/rendezvous.h"
 
 #define BATCH_MOST 256u
 
@@ -50,7 +50,7 @@ static int keep_one(struct row *row, struct tg_nats_taken *taken)
         row->long_one = *taken;
         return 0;
     }
-    const int r = tg_nats_accept(row->box, taken);
+    const int r = tg_nats_take_over(row->box, taken, false);
     if (r == -ENODATA) {
         return put_word(row, taken->ack, "+ACK");
     }
@@ -70,9 +70,9 @@ static int keep_one(struct row *row, struct tg_nats_taken *taken)
 /* No request is open: 0, also if its pieces are gone. */
 static int keep_long(struct row *row)
 {
-    const struct tg_nats_taken *taken = &row->long_one;
+    struct tg_nats_taken *taken = &row->long_one;
     row->has_long = false;
-    int r = tg_nats_accept(row->box, taken);
+    int r = tg_nats_take_over(row->box, taken, false);
     r = r < 0 ? r : tg_nats_copy(row->box, taken, row->buffers[row->got].iov_base);
     if (r < 0) {
         return tg_nats_refuse(row->box, taken, r);
@@ -88,7 +88,7 @@ static int receive_some(struct row *row)
     const size_t rest = row->n - row->got;
     const unsigned asked = rest < BATCH_MOST ? (unsigned)rest : BATCH_MOST;
     unsigned came = 0;
-    int r = tg_nats_ask(box, asked, 0);
+    int r = tg_nats_ask_for(box, asked, 0);
     while (r >= 0 && came < asked) {
         struct tg_nats_taken taken = { .is_pocketed = false };
         r = tg_nats_await_batch(box, &taken.msg);
@@ -122,7 +122,7 @@ static int take_first(struct row *row, struct tg_nats_call *call, struct tg_nats
         r = tg_nats_set_aside(box, first);
         return r < 0 ? r : -EMSGSIZE;
     }
-    r = tg_nats_accept(box, first);
+    r = tg_nats_take_over(box, first, false);
     r = r == 0 && first->len > 0 ? tg_nats_copy(box, first, row->buffers[0].iov_base) : r;
     if (r < 0) {
         r = tg_nats_refuse(box, first, r);
@@ -263,7 +263,7 @@ static int look_at(struct tg_nats_box *box, int64_t for_ns)
     if (r == 0 && for_ns == 0) {
         r = tg_nats_try_once(box, &taken.msg);
     } else if (r == 0) {
-        r = side->is_fetching ? 0 : tg_nats_ask(box, 1, for_ns);
+        r = side->is_fetching ? 0 : tg_nats_ask_for(box, 1, for_ns);
         r = r < 0 ? r : tg_nats_await_now(box, &taken.msg);
     }
     if (r == -EIDRM || r == -EOWNERDEAD) {

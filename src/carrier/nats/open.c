@@ -6,6 +6,7 @@
 
 #include "base/arguments.h"
 #include "base/sys.h"
+#include "carrier/nats/call.h"
 #include "carrier/nats/direct.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/fork.h"
@@ -75,6 +76,7 @@ static int make(struct tg_nats_box *box, const struct tg_js *js, const tong_opti
     memcpy(record->home, box->called, sizeof record->home);
     memcpy(box->name, box->called, sizeof box->name);
     record->is_process = box->is_process;
+    record->is_reply = box->is_reply;
     record->pid = getpid();
     record->uid = geteuid();
     if (o->owner == TONG_PROCESS) {
@@ -109,6 +111,9 @@ static int find_or_make_once(struct tg_nats_box *box, const struct tg_js *js,
     if (box->record.seq != 0 && box->as != NULL && !box->record.is_process) {
         return -EINVAL;
     }
+    if (box->record.seq != 0 && box->is_reply && !box->record.is_reply) {
+        return -ENOENT;
+    }
     if (box->record.seq != 0) {
         memcpy(box->name, box->record.home, sizeof box->name);
         return (box->flags & TONG_EXCL) != 0 || (options != NULL && !is_same(&box->record, options))
@@ -139,11 +144,11 @@ static int open_side(struct tg_nats_side *side)
     return side->bell < 0 ? side->bell : 0;
 }
 
-/* Who sends as a process hears its bell, and receives nothing. */
 static int open_bells(struct tg_nats_box *box)
 {
-    if (box->as != NULL) {
-        box->tx.bell = box->as->tx.bell;
+    if (box->shares != NULL) {
+        box->tx.bell = box->shares->tx.bell;
+        box->rx.bell = box->shares->tx.bell;
         return 0;
     }
     const int r = open_side(&box->tx);
@@ -173,8 +178,16 @@ static int open_parts(struct tg_nats_box *box, const tong_options *options)
     return r;
 }
 
+/* What else it is. */
+struct kind {
+    bool is_process;
+    bool is_reply;
+    struct tg_nats_box *as;
+    const struct tg_nats_box *shares;
+};
+
 static int open_at(const struct tg_nats_url *url, const char *name, unsigned flags,
-                   const tong_options *options, struct tg_nats_box *as, bool is_process,
+                   const tong_options *options, const struct kind *kind,
                    struct tg_nats_box **ret_box)
 {
     int r = check_arguments(name, flags, options);
@@ -187,9 +200,11 @@ static int open_at(const struct tg_nats_url *url, const char *name, unsigned fla
     }
     memcpy(box->called, name, strlen(name) + 1);
     box->flags = flags;
-    box->as = as;
-    box->is_process = is_process;
-    box->stop = as != NULL ? as->stop : &box->own_stop;
+    box->as = kind->as;
+    box->shares = kind->shares;
+    box->is_process = kind->is_process;
+    box->is_reply = kind->is_reply;
+    box->stop = kind->shares != NULL ? kind->shares->stop : &box->own_stop;
     box->tx.bell = -1;
     box->rx.bell = -1;
     r = tg_nats_server_get(url, &box->server);
@@ -211,7 +226,8 @@ int tg_nats_open(const char *rest, unsigned flags, const tong_options *options,
     struct tg_nats_url url;
     char name[TONG_NAME_MAX];
     const int r = tg_nats_parse(rest, &url, name);
-    return r < 0 ? r : open_at(&url, name, flags, options, NULL, false, ret_box);
+    const struct kind kind = { .as = NULL };
+    return r < 0 ? r : open_at(&url, name, flags, options, &kind, ret_box);
 }
 
 int tg_nats_process_open(const char *rest, const tong_options *options, struct tg_nats_box **ret_me)
@@ -229,7 +245,8 @@ int tg_nats_process_open(const char *rest, const tong_options *options, struct t
     own.delivery = TONG_EXCLUSIVE;
     own.policy = NULL;
     const int r = tg_nats_parse(rest, &url, name);
-    return r < 0 ? r : open_at(&url, name, TONG_RECEIVE | TONG_CREATE, &own, NULL, true, ret_me);
+    const struct kind kind = { .is_process = true };
+    return r < 0 ? r : open_at(&url, name, TONG_RECEIVE | TONG_CREATE, &own, &kind, ret_me);
 }
 
 int tg_nats_peer_open(struct tg_nats_box *me, const char *rest, struct tg_nats_box **ret_peer)
@@ -242,7 +259,18 @@ int tg_nats_peer_open(struct tg_nats_box *me, const char *rest, struct tg_nats_b
     struct tg_nats_url said;
     char name[TONG_NAME_MAX];
     const int r = tg_nats_parse(rest, &said, name);
-    return r < 0 ? r : open_at(&url, name, TONG_SEND, NULL, me, false, ret_peer);
+    const struct kind kind = { .as = me, .shares = me };
+    return r < 0 ? r : open_at(&url, name, TONG_SEND, NULL, &kind, ret_peer);
+}
+
+int tg_nats_open_reply(struct tg_nats_box *box, const char *name, unsigned flags,
+                       struct tg_nats_box **ret_reply)
+{
+    const struct kind kind = { .is_reply = true, .shares = box };
+    tong_options options = TONG_OPTIONS_INIT;
+    options.owner = TONG_PROCESS;
+    return open_at(&box->server->url, name, flags, (flags & TONG_CREATE) != 0 ? &options : NULL,
+                   &kind, ret_reply);
 }
 
 /* The owner is alive, and yet the mailbox ends as by its death. */
@@ -268,6 +296,7 @@ int tg_nats_close(struct tg_nats_box *box)
     const bool forked = box->server != NULL && box->forks != tg_nats_forks();
     if (box->server != NULL && !forked) {
         tg_nats_return_all(box);
+        tg_nats_forget_requests(box);
         tg_nats_empty_pocket(box);
         tg_nats_empty_stash(box);
         tg_nats_be_receiver_no_more(box);
@@ -280,9 +309,10 @@ int tg_nats_close(struct tg_nats_box *box)
     for (size_t i = 0; i < TG_NATS_CLAIMS; i++) {
         free(box->claims[i].data);
     }
-    close_side(&box->tx, box->as == NULL);
-    close_side(&box->rx, true);
+    close_side(&box->tx, box->shares == NULL);
+    close_side(&box->rx, box->shares == NULL);
     tg_nats_free_stash(box);
+    tg_nats_free_requests(box);
     if (box->server != NULL && !forked) {
         tg_nats_server_put(box->server);
     }

@@ -161,7 +161,7 @@ static int take_line(struct tg_nats_server *server, const struct tg_js *js, cons
 }
 
 /* What stands in a line anybody may have written: no other message than one of this mailbox. */
-static bool is_ack_of(const struct tg_nats_box *box, const char *text)
+bool tg_nats_is_ack_of(const struct tg_nats_box *box, const char *text)
 {
     char stream_at[96];
     struct tg_text stream = TG_TEXT(stream_at);
@@ -184,7 +184,7 @@ static int bury(struct tg_nats_box *box, const struct tg_js *js, const struct tg
     }
     if (party->kind == 'c') {
         counts[TG_NATS_REDELIVERED]++;
-        return is_ack_of(box, line.text) ? tg_nats_say_of(js, line.text, "-NAK") : 0;
+        return tg_nats_is_ack_of(box, line.text) ? tg_nats_say_of(js, line.text, "-NAK") : 0;
     }
     counts[TG_NATS_DEATHS] += party->role == 'r';
     return 0;

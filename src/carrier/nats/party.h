@@ -31,5 +31,7 @@ void tg_nats_free_parties(struct tg_nats_parties *parties);
 
 /* Publish something about a message in hand, and wait until the server has carried it out. */
 int tg_nats_say_of(const struct tg_js *js, const char *ack, const char *word);
+/* Whether a text of the book is the subject for that, of a message of this mailbox. */
+bool tg_nats_is_ack_of(const struct tg_nats_box *box, const char *text);
 
 #endif

@@ -14,12 +14,12 @@
 #include <string.h>
 
 #include "carrier/nats/box.h"
+#include "carrier/nats/call.h"
 #include "carrier/nats/direct.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/party.h"
-#include "carrier/nats/rendezvous.h"
 
 #define MOMENT_NS INT64_C(20000000) /* besides the way to the server and back */
 #define SHORT_NS INT64_C(10000000)
@@ -37,7 +37,7 @@ static int listen(struct tg_nats_side *side)
 }
 
 /* for_ns 0: what is there now. */
-int tg_nats_ask(struct tg_nats_box *box, unsigned n, int64_t for_ns)
+int tg_nats_ask_for(struct tg_nats_box *box, unsigned n, int64_t for_ns)
 {
     struct tg_nats_side *side = &box->rx;
     char stream_at[96];
@@ -177,7 +177,7 @@ static int64_t end_of_moment(const struct tg_nats_side *side)
 static int ask_for_a_moment(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
 {
     const struct tg_nats_wait wait = { .deadline = end_of_moment(&box->rx), .cancel_fd = -1 };
-    int r = tg_nats_ask(box, 1, SPARE_NS);
+    int r = tg_nats_ask_for(box, 1, SPARE_NS);
     while (r == 0) {
         r = await_until(box, &wait, ret_msg);
         if (r == -ETIMEDOUT && tg_now_ns() >= wait.deadline) {
@@ -197,7 +197,7 @@ static int ask_for_a_moment(struct tg_nats_box *box, struct tg_nats_msg *ret_msg
  */
 int tg_nats_try_once(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
 {
-    int r = tg_nats_ask(box, 1, 0);
+    int r = tg_nats_ask_for(box, 1, 0);
     r = r < 0 ? r : tg_nats_await_batch(box, ret_msg);
     if (r == TG_NATS_NOTHING) {
         uint64_t n = 0;
@@ -309,7 +309,7 @@ static int sleep_once(struct tg_nats_box *box, struct tg_nats_call *call,
         if (tg_is_over(call->deadline)) {
             return give_up(box, -ETIMEDOUT, ret_msg);
         }
-        if (call->peer != NULL) {
+        if (call->look != NULL) {
             return give_up(box, TG_NATS_LOOK, ret_msg);
         }
         const int relieved = tg_nats_relieve(box, true);
@@ -344,7 +344,7 @@ static int wait_for_one(struct tg_nats_box *box, struct tg_nats_call *call,
             r = 0;
         }
         if (r == 0 && !side->is_fetching) {
-            r = tg_nats_ask(box, 1, standing_time(call));
+            r = tg_nats_ask_for(box, 1, standing_time(call));
         }
         if (r == 0) {
             r = sleep_once(box, call, ret_msg);
@@ -446,16 +446,16 @@ static int sort_out(struct tg_nats_box *box, const struct tg_nats_call *call,
     return stashed < 0 ? stashed : r;
 }
 
-/* A message that comes, or what ends the wait for it. *ended: how the peer has; then what is there is taken. */
+/* A message that comes, or what ends the wait for it. *ended: what was looked at has; then what is there is taken. */
 static int fetch_or_end(struct tg_nats_box *box, struct tg_nats_call *call, int *ended,
                         struct tg_nats_msg *ret_msg)
 {
     const bool looks =
-        call->peer != NULL && *ended == 0 && tg_now_ns() - call->peer_seen_ns >= TG_NATS_TICK_NS;
+        call->look != NULL && *ended == 0 && tg_now_ns() - call->looked_ns >= TG_NATS_TICK_NS;
     if (looks) {
-        *ended = tg_nats_peer_check(call->peer);
+        *ended = call->look(call);
         *ended = *ended == -ENOTCONN ? 0 : *ended;
-        call->peer_seen_ns = tg_now_ns();
+        call->looked_ns = tg_now_ns();
     }
     if (*ended != 0) {
         const int r = tg_nats_connect_side(box, &box->rx);
@@ -464,7 +464,7 @@ static int fetch_or_end(struct tg_nats_box *box, struct tg_nats_call *call, int 
     }
     const int r = fetch(box, call, ret_msg);
     if (r == TG_NATS_LOOK) {
-        call->peer_seen_ns = 0;
+        call->looked_ns = 0;
         return 0;
     }
     return r;
@@ -491,7 +491,7 @@ int tg_nats_take(struct tg_nats_box *box, struct tg_nats_call *call,
     int ended = 0;
     int r = 0;
     call->began_ns = tg_now_ns();
-    call->peer_seen_ns = call->began_ns;
+    call->looked_ns = call->began_ns;
     while (r == 0) {
         r = take_next(box, call, &ended, ret_taken);
     }
@@ -582,6 +582,8 @@ int tg_nats_copy(struct tg_nats_box *box, const struct tg_nats_taken *taken, voi
 
 int tg_nats_refuse(struct tg_nats_box *box, const struct tg_nats_taken *taken, int reason)
 {
+    uint64_t line = taken->asked;
+    tg_nats_delete_line(box, &line);
     if (reason == -ENODATA) {
         return tg_nats_acknowledge(box, taken->ack);
     }
@@ -601,7 +603,7 @@ static ssize_t receive_next(struct tg_nats_box *box, void *buf, size_t size,
         r = tg_nats_set_aside(box, taken);
         return r < 0 ? r : -EMSGSIZE;
     }
-    r = tg_nats_accept(box, taken);
+    r = tg_nats_take_over(box, taken, call->tells);
     r = r < 0 ? r : tg_nats_copy(box, taken, buf);
     if (r < 0) {
         r = tg_nats_refuse(box, taken, r);
@@ -617,6 +619,7 @@ static ssize_t receive_one(struct tg_nats_box *box, void *buf, size_t size,
 {
     struct tg_nats_taken taken;
     ssize_t r;
+    call->tells = ret_info != NULL;
     do {
         r = receive_next(box, buf, size, call, &taken);
     } while (r == 1);
@@ -624,6 +627,9 @@ static ssize_t receive_one(struct tg_nats_box *box, void *buf, size_t size,
         tg_nats_tell(&taken, ret_info);
         ret_info->len = taken.len;
         ret_info->data = r < 0 ? NULL : buf;
+    }
+    if (ret_info != NULL && r == 0) {
+        tg_nats_note_request(box, &taken, ret_info);
     }
     if (ret_from != NULL && r == 0) {
         memcpy(ret_from, taken.from_name, sizeof taken.from_name);
@@ -647,6 +653,11 @@ ssize_t tg_nats_receive(struct tg_nats_box *box, void *buf, size_t size,
     return r;
 }
 
+static int look_at_peer(const struct tg_nats_call *call)
+{
+    return tg_nats_peer_check(call->peer);
+}
+
 ssize_t tg_nats_receive_from(struct tg_nats_box *me, const char *from, struct tg_nats_box *peer,
                              void *buf, size_t size, int64_t timeout_ns, char *ret_from)
 {
@@ -657,7 +668,8 @@ ssize_t tg_nats_receive_from(struct tg_nats_box *me, const char *from, struct tg
     r = r < 0 ? r : tg_nats_begin(me, &me->rx, TONG_RECEIVE, timeout_ns, &call);
     if (r == 0) {
         call.from = from != NULL ? name : NULL;
-        call.peer = timeout_ns != 0 ? peer : NULL;
+        call.peer = peer;
+        call.look = peer != NULL && timeout_ns != 0 ? look_at_peer : NULL;
         r = receive_one(me, buf, size, &call, NULL, ret_from);
         tg_nats_finish(&me->rx);
     }
@@ -672,7 +684,7 @@ ssize_t tg_nats_skip(struct tg_nats_box *box)
     if (r == 0) {
         do {
             r = tg_nats_take(box, &call, &taken);
-            const int accepted = r < 0 ? 0 : tg_nats_accept(box, &taken);
+            const int accepted = r < 0 ? 0 : tg_nats_take_over(box, &taken, false);
             if (r == 0 && accepted == 0) {
                 (void)tg_nats_acknowledge_taken(box, &taken);
             } else if (r == 0) {

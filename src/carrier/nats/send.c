@@ -18,6 +18,7 @@
 
 #include "base/name.h"
 #include "carrier/nats/box.h"
+#include "carrier/nats/call.h"
 #include "carrier/nats/direct.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/net.h"
@@ -494,8 +495,9 @@ static int send_whole(struct message *m, struct tg_nats_call *call)
     return r < 0 && m->is_open && !is_over ? -ENOTCONN : r; /* I4 */
 }
 
-int tg_nats_send(struct tg_nats_box *box, const void *data, size_t len,
-                 const tong_send_options *with, int64_t timeout_ns)
+/* *ret_seq: where it is. */
+static int send_to(struct tg_nats_box *box, const void *data, size_t len,
+                   const tong_send_options *with, int64_t timeout_ns, uint64_t *ret_seq)
 {
     struct tg_nats_call call;
     if (with != NULL && (with->priority > TONG_PRIORITY_MAX || with->expiry_ns < 0)) {
@@ -507,9 +509,26 @@ int tg_nats_send(struct tg_nats_box *box, const void *data, size_t len,
         return r;
     }
     struct message m = { .box = box, .data = data, .len = len, .with = with };
-    r = send_whole(&m, &call);
+    /* Who was called may have gone: nobody would end its mailbox for it. */
+    r = box->is_reply ? tg_nats_look_after_owner(box) : 0;
+    r = r < 0 ? r : send_whole(&m, &call);
     tg_nats_finish(&box->tx);
+    *ret_seq = m.seq;
     return r;
+}
+
+int tg_nats_send(struct tg_nats_box *box, const void *data, size_t len,
+                 const tong_send_options *with, int64_t timeout_ns)
+{
+    uint64_t seq;
+    return send_to(box, data, len, with, timeout_ns, &seq);
+}
+
+int tg_nats_ask(struct tg_nats_box *box, const void *data, size_t len,
+                const tong_send_options *with, int64_t timeout_ns, uint64_t ret_where[2])
+{
+    ret_where[1] = 0;
+    return send_to(box, data, len, with, timeout_ns, &ret_where[0]);
 }
 
 /*

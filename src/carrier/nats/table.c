@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "carrier/nats/box.h"
+#include "carrier/nats/call.h"
 #include "carrier/nats/direct.h"
 #include "carrier/nats_library.h"
 
@@ -151,6 +152,44 @@ static void peer_rename(tg_handle peer, const char *rest)
     (void)rest;
 }
 
+static int reply_open(tg_handle h, tg_handle *ret_reply, char ret_name[TONG_NAME_MAX],
+                      uint64_t *ret_number)
+{
+    struct tg_nats_box *reply;
+    const int r = tg_nats_reply_open(h, &reply, ret_name, ret_number);
+    if (r == 0) {
+        *ret_reply = reply;
+    }
+    return r;
+}
+
+static int ask(tg_handle h, const void *data, size_t len, const tong_send_options *with,
+               int64_t timeout_ns, uint64_t ret_where[2])
+{
+    return tg_nats_ask(h, data, len, with, timeout_ns, ret_where);
+}
+
+static ssize_t await(tg_handle h, tg_handle reply, const uint64_t where[2], uint64_t number,
+                     void *buf, size_t size, int64_t timeout_ns, tong_message *ret_info)
+{
+    return tg_nats_await(h, reply, where, number, buf, size, timeout_ns, ret_info);
+}
+
+static int caller_open(tg_handle h, const char *rest, tg_handle *ret_caller)
+{
+    struct tg_nats_box *caller;
+    const int r = tg_nats_caller_open(h, rest, &caller);
+    if (r == 0) {
+        *ret_caller = caller;
+    }
+    return r;
+}
+
+static int answered(tg_handle h, tong_message *request)
+{
+    return tg_nats_answered(h, request);
+}
+
 static const struct tg_carrier table = {
     .prefix = "nats",
     .open = open_,
@@ -179,6 +218,11 @@ static const struct tg_carrier table = {
     .peer_is_same = peer_is_same,
     .peer_rename = peer_rename,
     .links = tg_nats_links,
+    .reply_open = reply_open,
+    .ask = ask,
+    .await = await,
+    .caller_open = caller_open,
+    .answered = answered,
     .stat = tg_nats_stat,
     .list = tg_nats_list,
 };
