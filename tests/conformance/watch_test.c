@@ -303,19 +303,20 @@ static int hear(const tong_finding *finding, void *arg)
 static void three_hundred_senders_are_watched(void)
 {
     kit_needs(KIT_OTHERS_RECEIVE);
+    const size_t many = kit_fewer(MANY); /* processes; over a network each has connections */
     const tong_options options = kit_options_for(MANY);
     tong_mailbox *box = kit_create(BOX, &options);
     struct kit_child *children = calloc(MANY, sizeof(*children));
     pid_t *pids = calloc(MANY, sizeof(*pids));
     kit_true(children && pids);
     expect_none(box);
-    for (size_t i = 0; i < MANY; i++) {
+    for (size_t i = 0; i < many; i++) {
         char c;
         children[i] = kit_spawn(send_and_wait, NULL);
         kit_read_report(&children[i], &c, 1);
     }
     expect_none(box);
-    for (size_t i = 0; i < MANY; i += 37) {
+    for (size_t i = 0; i < many; i += 37) {
         pids[i] = children[i].pid;
         kit_kill(&children[i]);
         expect_deaths(box, pids, 1);
@@ -325,7 +326,7 @@ static void three_hundred_senders_are_watched(void)
     struct puppet w = puppet_start("w");
     kit_gives(PUPPET(&w, .verb = PUPPET_OPEN, .name = "box", .flags = TONG_SEND), 0);
     kit_gives(PUPPET(&w, .verb = PUPPET_WATCH), -EAGAIN);
-    for (size_t i = 1; i < MANY; i += 37) {
+    for (size_t i = 1; i < many; i += 37) {
         PUPPET_TELL(&w, .verb = PUPPET_WATCH, .timeout_ns = KIT_PATIENCE);
         kit_until(puppet_waits(&w));
         const pid_t pid = children[i].pid;
@@ -336,7 +337,7 @@ static void three_hundred_senders_are_watched(void)
     }
     puppet_end(&w);
     size_t left = 0;
-    for (size_t i = 0; i < MANY; i++) {
+    for (size_t i = 0; i < many; i++) {
         if (i % 37 > 1) {
             pids[i] = children[i].pid;
             kit_kill(&children[i]);
@@ -358,7 +359,7 @@ static void three_hundred_senders_are_watched(void)
 static void the_mailboxs_end_ends_the_watching(void)
 {
     kit_needs(KIT_OTHERS_RECEIVE);
-    for (int way = 0; way < 4; way++) {
+    for (int way = 0; way < (kit_is_refused(KIT_GIVE) ? 1 : 4); way++) {
         struct puppet owner = puppet_start("owner");
         struct puppet w = puppet_start("w");
         tong_mailbox *box = kit_create(BOX, NULL);
@@ -405,6 +406,7 @@ static void the_mailboxs_end_ends_the_watching(void)
 struct call {
     tong_mailbox *box;
     _Atomic int started;
+    _Atomic int over;
     int answer;
     tong_death death;
     pthread_t thread;
@@ -416,6 +418,7 @@ static void *watch(void *arg)
     call->death = (tong_death)TONG_DEATH_INIT;
     atomic_store(&call->started, 1);
     call->answer = tong_watch(call->box, KIT_PATIENCE, &call->death);
+    atomic_store(&call->over, 1);
     return NULL;
 }
 
@@ -483,7 +486,8 @@ static void interrupts_and_signals_end_the_wait(void)
     kit_gives(end_call(call).answer, -ECANCELED);
     call = start_call(box);
     kit_until(kit_threads_asleep(getpid()) == 1);
-    kit_ok(pthread_kill(call->thread, SIGUSR1));
+    /* Where it asks a server it is asleep at other places, too: a handler may run between two of them. */
+    kit_until(pthread_kill(call->thread, SIGUSR1) == 0 && atomic_load(&call->over));
     kit_gives(end_call(call).answer, -EINTR);
     puppet_kill(&p);
     expect_death(box, pid, TONG_SEND);

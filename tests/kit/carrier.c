@@ -215,6 +215,18 @@ static bool refuses_dead_letter(void)
     return refuses_options(&options);
 }
 
+static bool refuses_give(void)
+{
+    const char *name = kit_name("kit-asks");
+    tong_mailbox *box = NULL;
+    const tong_options options = kit_options();
+    kit_ok(tong_open(name, TONG_SEND | TONG_RECEIVE | TONG_CREATE, &options, &box));
+    const int r = tong_give(box, NULL);
+    kit_ok(tong_close(box));
+    (void)tong_remove(name);
+    return r == -EOPNOTSUPP;
+}
+
 static bool refuses_in_place(void)
 {
     const char *name = kit_name("kit-asks");
@@ -262,6 +274,7 @@ static const struct feature {
     { KIT_DROP_OLDEST, "drop-oldest", refuses_drop_oldest },
     { KIT_DESCRIPTORS, "descriptors", refuses_descriptors },
     { KIT_DEAD_LETTER, "dead-letter", refuses_dead_letter },
+    { KIT_GIVE, "give", refuses_give },
 };
 
 #define N_FEATURES (sizeof(features) / sizeof(features[0]))

@@ -252,6 +252,7 @@ enum kit_ability {
     KIT_BY_PRIORITY = 1u << 11,
     KIT_DESCRIPTORS = 1u << 12,
     KIT_DEAD_LETTER = 1u << 13,
+    KIT_GIVE = 1u << 14,
 };
 
 /* What this test is about (bits). If the table lets the carrier refuse one of them: look that it does

@@ -55,6 +55,7 @@ int tg_nats_interrupt(struct tg_nats_box *box)
     tg_net_ring(box->rx.bell);
     tg_gate_stir(&box->tx.gate);
     tg_gate_stir(&box->rx.gate);
+    tg_gate_stir(&box->watch_gate);
     return 0;
 }
 
@@ -100,7 +101,8 @@ int tg_nats_begin(struct tg_nats_box *box, struct tg_nats_side *side, unsigned w
     }
     *ret_call = (struct tg_nats_call){ .timeout_ns = timeout_ns,
                                        .deadline = tg_deadline(timeout_ns),
-                                       .interrupts = tg_load_relaxed(&box->stop->used) };
+                                       .interrupts = tg_load_relaxed(&box->stop->used),
+                                       .signals = tg_net_signals() };
     r = tg_gate_enter(&side->gate, ret_call->deadline, &box->stop->asked, ret_call->interrupts);
     if (r == -ECANCELED) {
         (void)tg_nats_is_interrupted(box, ret_call->interrupts);

@@ -114,9 +114,13 @@ struct tg_nats_box {
     struct tg_nats_stashed *unstashed; /* taken out of it last */
     uint32_t n_stashed;
     bool has_pocket;
-    bool is_process;            /* made by tong_process_open */
-    bool is_reply;              /* a mailbox for replies, or to send there */
-    char name[TONG_NAME_MAX];   /* record.home */
+    bool is_process;                 /* made by tong_process_open */
+    bool is_reply;                   /* a mailbox for replies, or to send there */
+    char name[TONG_NAME_MAX];        /* record.home */
+    struct tg_gate watch_gate;       /* watch.c; one call at a time is inside */
+    bool is_watching;                /* it has looked once */
+    char (*seen)[TG_NATS_PROC_SIZE]; /* who died and was told of, of those that are noted */
+    size_t n_seen;
     struct tg_gate claims_gate; /* guards what stands below */
     uint32_t n_claims;
     struct tg_nats_request *requests; /* call.c */
@@ -131,6 +135,7 @@ struct tg_nats_call {
     int64_t timeout_ns;
     int64_t deadline;
     uint32_t interrupts;
+    uint32_t signals;         /* of this thread, when it began */
     uint32_t ticks;           /* that it has slept through */
     const char *from;         /* of this process alone; NULL whoever */
     bool tells;               /* what it receives can be answered */

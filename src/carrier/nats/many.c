@@ -335,6 +335,9 @@ static int wait_for_any(struct any *any, int64_t timeout_ns)
         if (cancelled < 0) {
             return cancelled;
         }
+        if (tg_net_signals() != any->calls[0].signals) {
+            return -EINTR;
+        }
         const int64_t tick = tg_now_ns() + TG_NATS_TICK_NS;
         const int slept = sleep_on_all(any, deadline < tick ? deadline : tick);
         if (slept == -EINTR) {

@@ -54,6 +54,13 @@ static struct timespec *rest_of(int64_t deadline, struct timespec *ret_rest)
     return ret_rest;
 }
 
+static _Thread_local uint32_t signals;
+
+uint32_t tg_net_signals(void)
+{
+    return signals;
+}
+
 int tg_net_wait(int fd, unsigned what, int cancel_fd, int64_t deadline)
 {
     UNCANCELLED;
@@ -62,6 +69,7 @@ int tg_net_wait(int fd, unsigned what, int cancel_fd, int64_t deadline)
         (short)(((what & TG_NET_IN) != 0 ? POLLIN : 0) | ((what & TG_NET_OUT) != 0 ? POLLOUT : 0));
     struct timespec rest;
     const int r = answer(tg_call(ppoll(fds, 2, rest_of(deadline, &rest), NULL)));
+    signals += r == -EINTR;
     if (r <= 0) {
         return r == 0 ? -ETIMEDOUT : r;
     }
@@ -81,6 +89,7 @@ int tg_net_wait_many(const int fds[], size_t n, int64_t deadline)
     }
     struct timespec rest;
     const int r = answer(tg_call(ppoll(polled, n, rest_of(deadline, &rest), NULL)));
+    signals += r == -EINTR;
     return r == 0 ? -ETIMEDOUT : r < 0 ? r : 0;
 }
 

@@ -21,6 +21,9 @@ ssize_t tg_net_receive(int fd, void *ret_data, size_t size);
 /* Wait for what of fd, and for cancel_fd (-1 none) to be readable: TG_NET_ bits, -ETIMEDOUT, -EINTR. */
 int tg_net_wait(int fd, unsigned what, int cancel_fd, int64_t deadline);
 
+/* How often a signal handler has ended one of these waits of this thread. */
+uint32_t tg_net_signals(void);
+
 /* Until one of them can be read: 0, -ETIMEDOUT, -EINTR. At most 128. */
 int tg_net_wait_many(const int fds[], size_t n, int64_t deadline);
 

@@ -313,6 +313,7 @@ int tg_nats_close(struct tg_nats_box *box)
     close_side(&box->rx, box->shares == NULL);
     tg_nats_free_stash(box);
     tg_nats_free_requests(box);
+    free(box->seen);
     if (box->server != NULL && !forked) {
         tg_nats_server_put(box->server);
     }

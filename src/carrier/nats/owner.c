@@ -16,6 +16,16 @@ bool tg_nats_is_calm(const struct tg_nats_server *server)
     return tg_now_ns() - server->lost_ns > TG_NATS_TURMOIL_NS;
 }
 
+unsigned tg_nats_looks(const struct tg_nats_server *server)
+{
+    return tg_nats_is_calm(server) ? LOOKS : (unsigned)(TG_NATS_TURMOIL_NS / PAUSE_NS);
+}
+
+void tg_nats_pause_between_looks(void)
+{
+    (void)tg_net_wait(-1, 0, -1, tg_now_ns() + PAUSE_NS);
+}
+
 int tg_nats_is_dead(struct tg_nats_server *server, const struct tg_js *js, const char *proc,
                     bool *ret_dead)
 {
@@ -23,11 +33,10 @@ int tg_nats_is_dead(struct tg_nats_server *server, const struct tg_js *js, const
     bool there = strcmp(proc, server->proc) == 0;
     int r = 0;
     memcpy(procs[0], proc, TG_NATS_PROC_SIZE);
-    const unsigned looks =
-        tg_nats_is_calm(server) ? LOOKS : (unsigned)(TG_NATS_TURMOIL_NS / PAUSE_NS);
+    const unsigned looks = tg_nats_looks(server);
     for (unsigned i = 0; i < looks && !there && r == 0; i++) {
         if (i > 0) {
-            (void)tg_net_wait(-1, 0, -1, tg_now_ns() + PAUSE_NS);
+            tg_nats_pause_between_looks();
         }
         r = tg_nats_probe(server, js, procs, 1, &there);
     }

@@ -17,6 +17,9 @@
 
 /* No connection of our own was lost a moment ago. */
 bool tg_nats_is_calm(const struct tg_nats_server *server);
+/* In how many looks who is dead is absent, and the time between two. */
+unsigned tg_nats_looks(const struct tg_nats_server *server);
+void tg_nats_pause_between_looks(void);
 /* Between enter and leave. */
 int tg_nats_is_dead(struct tg_nats_server *server, const struct tg_js *js, const char *proc,
                     bool *ret_dead);

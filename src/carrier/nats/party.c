@@ -6,6 +6,7 @@
 
 #include "carrier/nats/long.h"
 #include "carrier/nats/owner.h"
+#include "carrier/nats/watch.h"
 
 #define PROBES_AT_ONCE 64u
 
@@ -101,8 +102,8 @@ static int probe_all(const struct tg_nats_server *server, const struct tg_js *js
         }
         for (size_t k = 0; from < to; from++) {
             k += strcmp(procs[k], parties->all[from].proc) != 0;
-            parties->all[from].is_there =
-                there[k] || strcmp(server->proc, parties->all[from].proc) == 0;
+            parties->all[from].is_there = parties->all[from].is_there || there[k] ||
+                                          strcmp(server->proc, parties->all[from].proc) == 0;
         }
     }
     return 0;
@@ -190,22 +191,60 @@ static int bury(struct tg_nats_box *box, const struct tg_js *js, const struct tg
     return 0;
 }
 
-/* Sorted by process: each that is absent is looked at until it is certain. */
-static int bury_the_dead(struct tg_nats_box *box, const struct tg_js *js,
-                         const struct tg_nats_parties *parties, uint64_t counts[TG_NATS_COUNTS])
+static bool has_absent(const struct tg_nats_parties *parties)
 {
-    const char *asked = "";
-    bool dead = false;
+    for (size_t i = 0; i < parties->n; i++) {
+        if (!parties->all[i].is_there) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Who is absent once may be connecting again: all of them are looked at until it is certain. */
+static int confirm(const struct tg_nats_server *server, const struct tg_js *js,
+                   struct tg_nats_parties *parties)
+{
     int r = 0;
+    for (unsigned i = tg_nats_looks(server); i > 1 && r == 0 && has_absent(parties); i--) {
+        tg_nats_pause_between_looks();
+        r = probe_all(server, js, parties);
+    }
+    return r;
+}
+
+/* What the process had open here: from the first of its lines, which are in a row. */
+static tong_death death_of(const struct tg_nats_parties *parties, size_t first)
+{
+    tong_death death = TONG_DEATH_INIT;
+    const char *proc = parties->all[first].proc;
+    for (size_t i = first; i < parties->n && strcmp(parties->all[i].proc, proc) == 0; i++) {
+        const struct tg_nats_party *party = &parties->all[i];
+        if (party->kind == 'h') {
+            death.roles |= party->role == 'r' ? TONG_RECEIVE : TONG_SEND;
+            death.pid = party->pid;
+            death.uid = party->uid;
+        }
+    }
+    return death;
+}
+
+static int bury_the_dead(struct tg_nats_box *box, const struct tg_js *js,
+                         struct tg_nats_parties *parties, uint64_t counts[TG_NATS_COUNTS])
+{
+    const char *noted = "";
+    int r = confirm(box->server, js, parties);
     for (size_t i = 0; i < parties->n && r == 0; i++) {
         const struct tg_nats_party *party = &parties->all[i];
-        if (!party->is_there && strcmp(asked, party->proc) != 0) {
-            asked = party->proc;
-            r = tg_nats_is_dead(box->server, js, asked, &dead);
+        if (party->is_there) {
+            continue;
         }
-        if (!party->is_there && dead && r == 0) {
-            r = bury(box, js, party, counts);
+        if (strcmp(noted, party->proc) != 0) {
+            const tong_death death = death_of(parties, i);
+            noted = party->proc;
+            r = death.roles != 0 ? tg_nats_note_death(box, js, noted, &death) : 0;
         }
+        r = r < 0 ? r : bury(box, js, party, counts);
     }
     return r;
 }

@@ -286,6 +286,9 @@ static int sleep_once(struct tg_nats_box *box, struct tg_nats_call *call,
         tg_net_silence(side->bell);
         return give_up(box, -ECANCELED, ret_msg);
     }
+    if (tg_net_signals() != call->signals) { /* while the server was asked for something else */
+        return give_up(box, -EINTR, ret_msg);
+    }
     if (tg_is_over(call->deadline) && call->ticks > 0) {
         return give_up(box, -ETIMEDOUT, ret_msg); /* however often it is told to look */
     }

@@ -25,6 +25,7 @@
 #include "carrier/nats/owner.h"
 #include "carrier/nats/rendezvous.h"
 
+#define SAID_MOST 192u               /* bytes that what is said with a message may take */
 #define WINDOW 256u                  /* messages under way in a row */
 #define MOMENT_NS INT64_C(100000000) /* an offer of who must not wait */
 #define WINDOW_BYTES (1u << 20)      /* and their bytes */
@@ -287,6 +288,9 @@ static int sleep_for_room(struct tg_nats_box *box, struct tg_nats_call *call)
         tg_net_silence(side->bell);
         return -ECANCELED;
     }
+    if (tg_net_signals() != call->signals) { /* while the server was asked for something else */
+        return -EINTR;
+    }
     if (tg_is_over(call->deadline)) {
         return -ETIMEDOUT; /* however often it is told of room that others take */
     }
@@ -352,10 +356,12 @@ static int send_when_there_is_room(struct message *m, struct tg_nats_call *call)
 
 /* ---- one message */
 
-static int check_length(const struct tg_nats_box *box, size_t len)
+/* What is said with a message makes the longest one shorter, as it does over every carrier. */
+static int check_length(const struct tg_nats_box *box, size_t len, const tong_send_options *with)
 {
     const uint32_t fixed = box->record.options.message_size;
-    return len > TONG_MESSAGE_MAX || (fixed != 0 && len != fixed) ? -EMSGSIZE : 0;
+    const size_t most = with != NULL ? TONG_MESSAGE_MAX - SAID_MOST : TONG_MESSAGE_MAX;
+    return len > most || (fixed != 0 && len != fixed) ? -EMSGSIZE : 0;
 }
 
 /* The times that stand in the message, in the server's clock. */
@@ -482,7 +488,7 @@ static int send_whole(struct message *m, struct tg_nats_call *call)
 {
     struct tg_nats_box *box = m->box;
     m->number = box->n_sent;
-    int r = check_length(box, m->len);
+    int r = check_length(box, m->len, m->with);
     r = r < 0 ? r : send_one(m, call);
     if (m->is_long) {
         tg_nats_end_long(box, m->number, &m->pieces, r == 0);
@@ -561,7 +567,7 @@ static int post_some(struct row *row)
                                    .data = one->iov_base,
                                    .len = one->iov_len,
                                    .number = row->box->n_sent + row->posted };
-        if (check_length(row->box, one->iov_len) < 0 ||
+        if (check_length(row->box, one->iov_len, NULL) < 0 ||
             one->iov_len + TG_NATS_HEAD_MOST > row->box->tx.conn->max_payload) {
             row->n = row->posted; /* the row ends before it */
             break;
@@ -629,7 +635,7 @@ static bool goes_in_rows(const struct tg_nats_box *box)
 static size_t send_all(struct tg_nats_box *box, const struct iovec *messages, size_t n,
                        struct tg_nats_call *call, int *ret_error)
 {
-    struct tg_nats_call now = { .interrupts = call->interrupts };
+    struct tg_nats_call now = { .interrupts = call->interrupts, .signals = call->signals };
     size_t sent = 0;
     size_t open = 0; /* so many are published and not answered */
     size_t i = 0;

@@ -65,7 +65,7 @@ struct tg_nats_line {
     uint64_t seq; /* 0: there is none */
     int64_t time_ns;
     size_t len;
-    char text[2048]; /* NUL behind it */
+    char text[8192]; /* NUL behind it */
 };
 
 /* The line of a subject. 0, also if there is none. */

@@ -7,6 +7,7 @@
 #include "carrier/nats/box.h"
 #include "carrier/nats/call.h"
 #include "carrier/nats/direct.h"
+#include "carrier/nats/watch.h"
 #include "carrier/nats_library.h"
 
 static int open_(const char *rest, unsigned flags, const tong_options *options,
@@ -190,6 +191,11 @@ static int answered(tg_handle h, tong_message *request)
     return tg_nats_answered(h, request);
 }
 
+static int watch(tg_handle h, int64_t timeout_ns, tong_death *ret_death)
+{
+    return tg_nats_watch(h, timeout_ns, ret_death);
+}
+
 static const struct tg_carrier table = {
     .prefix = "nats",
     .open = open_,
@@ -202,6 +208,7 @@ static const struct tg_carrier table = {
     .receive_with = receive_with,
     .receive_many = receive_many,
     .claim = claim,
+    .watch = watch,
     .wait_any = wait_any,
     .done = done,
     .give_back = give_back,

@@ -186,10 +186,11 @@ uint64_t tg_json_u64(struct tg_json value)
     uint64_t number = 0;
     for (size_t i = 0; value.at != NULL && i < value.len; i++) {
         const char c = value.at[i];
-        if (c < '0' || c > '9' || number > (UINT64_MAX - 9) / 10) {
+        const uint64_t digit = (uint64_t)(unsigned char)c - '0';
+        if (c < '0' || c > '9' || number > (UINT64_MAX - digit) / 10) {
             break;
         }
-        number = number * 10 + (uint64_t)(c - '0');
+        number = number * 10 + digit;
     }
     return number;
 }
