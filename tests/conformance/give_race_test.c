@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <string.h>
 
 #include "give.h"
 
@@ -69,6 +70,9 @@ static int receive_stream(void *arg)
 static void streams_go_on_while_it_is_given_to_and_fro(void)
 {
     static const char *const owners[] = { "r0", NULL, "r1" };
+    if (strcmp(kit_carrier(), "nats") == 0) {
+        kit_skip("nats hands out again what was given back when the server likes, not in order");
+    }
     for (uint32_t capacity = 8; capacity != 0; capacity = capacity == 8 ? TONG_UNBOUNDED : 0) {
         struct stream *stream = kit_shared(sizeof(*stream));
         const tong_options options = kit_capacity(capacity);
@@ -124,7 +128,7 @@ static void a_giver_that_is_killed_leaves_one_owner_or_the_other(void)
     kit_gives(opens(&a, TONG_RECEIVE), 0);
     kit_gives(opens(&b, TONG_RECEIVE), 0);
     uint64_t owners[3] = { 0 };
-    const uint64_t kills = kit_count("TONG_TEST_GIVE_KILLS", 100);
+    const uint64_t kills = kit_count("TONG_TEST_GIVE_KILLS", kit_fewer(100));
     for (uint64_t round = 0; round < kills; round++) {
         _Atomic uint32_t *gives = kit_shared(sizeof(*gives));
         const uint32_t when = (uint32_t)kit_random_below(&random, 20);
@@ -193,7 +197,7 @@ static void an_owner_that_dies_while_it_is_given_was_too_late_or_in_time(void)
 {
     struct puppet b = puppet_start("b");
     uint64_t in_time = 0;
-    const uint64_t kills = kit_count("TONG_TEST_GIVE_KILLS", 100);
+    const uint64_t kills = kit_count("TONG_TEST_GIVE_KILLS", kit_fewer(100));
     for (uint64_t round = 0; round < kills; round++) {
         struct race *race = kit_shared(sizeof(*race));
         struct puppet a = puppet_start("a");

@@ -82,6 +82,7 @@ int tg_nats_write_record(struct tg_nats_server *server, const struct tg_js *js, 
     add_string(&text, "home", record->home);
     add_number(&text, "process", record->is_process);
     add_number(&text, "reply", record->is_reply);
+    add_number(&text, "given", record->was_given);
     add_string(&text, "proc", record->proc);
     add_number(&text, "handle", record->handle);
     add_number(&text, "pid", (uint32_t)record->pid);
@@ -131,6 +132,7 @@ int tg_nats_read_record(struct tg_nats_server *server, const struct tg_js *js, c
     }
     ret_record->is_process = u32_of(json, "process") != 0;
     ret_record->is_reply = u32_of(json, "reply") != 0;
+    ret_record->was_given = u32_of(json, "given") != 0;
     tong_options *o = &ret_record->options;
     o->struct_size = sizeof *o;
     o->delivery = u32_of(json, "delivery");
@@ -180,9 +182,10 @@ static void add_stream_config(struct tg_text *body, const struct tg_nats_server 
     tg_text_add(body, ",\"max_consumers\":-1,\"duplicate_window\":");
     tg_text_add_i64(body, TG_NATS_DUPLICATES_NS);
     tg_text_add(body, ",\"storage\":\"");
-    tg_text_add(body, o->owner == TONG_PROCESS ? "memory" : "file");
+    /* It may be given to the system; one for replies is not, and ends with its process. */
+    tg_text_add(body, record->is_reply ? "memory" : "file");
     tg_text_add(body, "\",\"num_replicas\":");
-    tg_text_add_u64(body, o->owner == TONG_PROCESS ? 1 : tg_nats_replicas());
+    tg_text_add_u64(body, record->is_reply ? 1 : tg_nats_replicas());
     tg_text_add(body, "}");
 }
 

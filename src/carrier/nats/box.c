@@ -6,6 +6,7 @@
 
 #include "carrier/nats/direct.h"
 #include "carrier/nats/fork.h"
+#include "carrier/nats/give.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/owner.h"
 
@@ -76,12 +77,12 @@ static int ended(struct tg_nats_box *box)
 
 /* A server ends a connection that nobody answers on; between two calls nobody does. That is found out here, and is no
  * reason for a call to fail. */
-static void look_at_idle(struct tg_nats_side *side)
+static void look_at_idle(struct tg_nats_side *side, bool always)
 {
     const struct tg_nats_wait now = { .deadline = 0, .cancel_fd = -1 };
     struct tg_nats_msg msg;
     if (side->conn == NULL || side->conn->is_lost ||
-        tg_now_ns() - side->used_ns < TG_NATS_IDLE_NS) {
+        (!always && tg_now_ns() - side->used_ns < TG_NATS_IDLE_NS)) {
         return;
     }
     for (unsigned i = 0; i < IDLE_MOST && tg_nats_next(side->conn, &now, &msg) == 0; i++) {
@@ -108,7 +109,7 @@ int tg_nats_begin(struct tg_nats_box *box, struct tg_nats_side *side, unsigned w
         (void)tg_nats_is_interrupted(box, ret_call->interrupts);
     }
     if (r == 0) {
-        look_at_idle(side);
+        look_at_idle(side, side == &box->rx); /* who receives must hear that he may not any more */
     }
     return r;
 }
@@ -258,7 +259,11 @@ static int look(struct tg_nats_box *box, const struct tg_js *js)
     if (r < 0) {
         return r;
     }
-    return now.seq == 0 ? note_end(box, js) : mend(box, js, &now);
+    if (now.seq == 0) {
+        return note_end(box, js);
+    }
+    tg_nats_adopt(box, &now);
+    return mend(box, js, &now);
 }
 
 int tg_nats_look(struct tg_nats_box *box)

@@ -44,6 +44,7 @@ struct tg_nats_record {
     char home[TONG_NAME_MAX]; /* the name it was made with */
     bool is_process;          /* made by tong_process_open */
     bool is_reply;            /* for replies: nobody is told of it */
+    bool was_given;           /* once at least: others may not have heard whose it is */
     tong_options options;
     char dead_letter[TONG_NAME_MAX];
     char policy[TONG_POLICY_MAX];

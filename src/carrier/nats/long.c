@@ -64,9 +64,9 @@ static int make_stream(struct tg_nats_box *box, const struct tg_js *js)
                        "\"max_msgs_per_subject\":1,\"allow_direct\":true,\"max_bytes\":");
     tg_text_add_i64(&body, most == standard.max_bytes || most > INT64_MAX ? -1 : (int64_t)most);
     tg_text_add(&body, ",\"storage\":\"");
-    tg_text_add(&body, box->record.options.owner == TONG_PROCESS ? "memory" : "file");
+    tg_text_add(&body, box->record.is_reply ? "memory" : "file");
     tg_text_add(&body, "\",\"num_replicas\":");
-    tg_text_add_u64(&body, box->record.options.owner == TONG_PROCESS ? 1 : tg_nats_replicas());
+    tg_text_add_u64(&body, box->record.is_reply ? 1 : tg_nats_replicas());
     tg_text_add(&body, "}");
     struct tg_js_answer answer;
     const int r = tg_js_request(js, api.at, body.at, &answer);

@@ -6,6 +6,7 @@
 #include "carrier/nats/box.h"
 #include "carrier/nats/call.h"
 #include "carrier/nats/fetch.h"
+#include "carrier/nats/give.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/net.h"
 
@@ -256,9 +257,9 @@ static int look_at(struct tg_nats_box *box, int64_t for_ns)
         return 1;
     }
     int r = tg_nats_connect_side(box, side);
-    if (r == 0 && side->must_look) {
+    if (r == 0 && (side->must_look || !tg_nats_may_receive(box))) {
         side->must_look = false;
-        r = tg_nats_look(box);
+        r = tg_nats_look_as_receiver(box);
     }
     if (r == 0 && for_ns == 0) {
         r = tg_nats_try_once(box, &taken.msg);
@@ -266,7 +267,7 @@ static int look_at(struct tg_nats_box *box, int64_t for_ns)
         r = side->is_fetching ? 0 : tg_nats_ask_for(box, 1, for_ns);
         r = r < 0 ? r : tg_nats_await_now(box, &taken.msg);
     }
-    if (r == -EIDRM || r == -EOWNERDEAD) {
+    if (r == -EIDRM || r == -EOWNERDEAD || r == -EPERM) {
         return 1;
     }
     r = r == TG_NATS_NOTHING ? 0 : r;

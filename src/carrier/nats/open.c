@@ -321,7 +321,8 @@ int tg_nats_close(struct tg_nats_box *box)
     return forked ? -ECHILD : 0;
 }
 
-static int remove_one(struct tg_nats_server *server, const struct tg_js *js, const char *name)
+/* -ESTALE: it is there, and was given on meanwhile. */
+static int remove_once(struct tg_nats_server *server, const struct tg_js *js, const char *name)
 {
     struct tg_nats_record record;
     int r = tg_nats_read_record(server, js, name, &record);
@@ -332,8 +333,20 @@ static int remove_one(struct tg_nats_server *server, const struct tg_js *js, con
     if (r != 0) {
         return r == 1 ? -ENOENT : r;
     }
-    r = record.options.owner == TONG_PROCESS ? tg_nats_note_removed(server, js, &record) : 0;
-    return r < 0 ? r : tg_nats_end(server, js, &record);
+    r = record.options.owner == TONG_PROCESS || record.was_given
+            ? tg_nats_note_removed(server, js, &record)
+            : 0;
+    r = r < 0 ? r : tg_nats_end(server, js, &record);
+    return r == -ENOENT ? -ESTALE : r; /* whether it is gone is seen at the next look */
+}
+
+static int remove_one(struct tg_nats_server *server, const struct tg_js *js, const char *name)
+{
+    int r = -ESTALE;
+    for (unsigned tries = 0; r == -ESTALE && tries < 100; tries++) {
+        r = remove_once(server, js, name);
+    }
+    return r == -ESTALE ? -EBUSY : r;
 }
 
 int tg_nats_remove(const char *rest)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "carrier/nats/give.h"
 #include "carrier/nats/net.h"
 
 #define LOOKS 3u
@@ -81,6 +82,34 @@ int tg_nats_note_removed(struct tg_nats_server *server, const struct tg_js *js,
     return tg_book_put(server, js, subject.at, "", TG_BOOK_ANY, &seq);
 }
 
+static void add_given(struct tg_text *subject, const struct tg_nats_server *server, const char *id)
+{
+    tg_text_add(subject, server->space);
+    tg_text_add(subject, ".x.");
+    tg_text_add(subject, id);
+    tg_text_add(subject, ".given");
+}
+
+int tg_nats_note_given(struct tg_nats_server *server, const struct tg_js *js, const char *id)
+{
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text subject = TG_TEXT(subject_at);
+    uint64_t seq;
+    add_given(&subject, server, id);
+    return tg_book_put(server, js, subject.at, "", TG_BOOK_ANY, &seq);
+}
+
+/* 1 it was, 0, -errno. */
+static int was_given(struct tg_nats_server *server, const struct tg_js *js, const char *id)
+{
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text subject = TG_TEXT(subject_at);
+    struct tg_nats_line line;
+    add_given(&subject, server, id);
+    const int r = tg_book_get(server, js, subject.at, &line);
+    return r < 0 ? r : line.seq != 0;
+}
+
 int tg_nats_end_of(struct tg_nats_server *server, const struct tg_js *js,
                    const struct tg_nats_record *record)
 {
@@ -88,31 +117,37 @@ int tg_nats_end_of(struct tg_nats_server *server, const struct tg_js *js,
     struct tg_text subject = TG_TEXT(subject_at);
     struct tg_nats_line line;
     if (record->options.owner != TONG_PROCESS) {
-        return -EIDRM;
+        const int given = was_given(server, js, record->id);
+        if (given <= 0) {
+            return given < 0 ? given : -EIDRM;
+        }
     }
     add_removed(&subject, server, record->home, record->id);
     const int r = tg_book_get(server, js, subject.at, &line);
     return r < 0 ? r : line.seq != 0 ? -EIDRM : -EOWNERDEAD;
 }
 
-bool tg_nats_owns(const struct tg_nats_box *box)
+bool tg_nats_owns(struct tg_nats_box *box)
 {
-    return box->record.options.owner == TONG_PROCESS && box->record.handle == box->handle &&
-           strcmp(box->record.proc, box->server->proc) == 0;
+    struct tg_nats_record record;
+    tg_nats_owner_of(box, &record);
+    return record.options.owner == TONG_PROCESS && record.handle == box->handle &&
+           strcmp(record.proc, box->server->proc) == 0;
 }
 
 int tg_nats_look_after_owner(struct tg_nats_box *box)
 {
     struct tg_js js;
-    if (box->record.options.owner != TONG_PROCESS ||
-        strcmp(box->record.proc, box->server->proc) == 0) {
+    struct tg_nats_record record;
+    tg_nats_owner_of(box, &record);
+    if (record.options.owner != TONG_PROCESS || strcmp(record.proc, box->server->proc) == 0) {
         return 0;
     }
     int r = tg_nats_enter(box->server, &js);
     if (r < 0) {
         return r == -EACCES ? r : 0; /* the next tick will do */
     }
-    r = tg_nats_end_if_dead(box->server, &js, &box->record);
+    r = tg_nats_end_if_dead(box->server, &js, &record);
     tg_nats_leave(box->server);
     return r == 1 ? tg_nats_look(box) : r == -EACCES ? r : 0;
 }
@@ -141,7 +176,10 @@ static int take_place(struct tg_nats_box *box, const struct tg_js *js)
         bool dead = false;
         line.text[TG_NATS_PROC_SIZE - 1] = '\0'; /* the handle is told for who reads it */
         r = tg_nats_is_dead(box->server, js, line.text, &dead);
-        if (r < 0 || !dead) {
+        /* One that received before it was given to this process does not any more. */
+        const bool is_over =
+            box->record.options.owner == TONG_PROCESS && strcmp(line.text, box->server->proc) != 0;
+        if (r < 0 || (!dead && !is_over)) {
             return r < 0 ? r : -EBUSY;
         }
     }
@@ -155,20 +193,24 @@ static int take_place(struct tg_nats_box *box, const struct tg_js *js)
 int tg_nats_be_receiver(struct tg_nats_box *box)
 {
     const tong_options *o = &box->record.options;
-    if (o->owner == TONG_PROCESS && strcmp(box->record.proc, box->server->proc) != 0) {
+    const bool is_owned = o->owner == TONG_PROCESS;
+    const bool is_one = o->delivery == TONG_EXCLUSIVE;
+    struct tg_js js;
+    if (!tg_nats_may_receive(box)) {
         return -EPERM;
     }
-    if (o->delivery != TONG_EXCLUSIVE) {
+    if (!is_one && !is_owned) {
         return 0;
     }
-    struct tg_js js;
     int r = tg_nats_keep(box->server);
     r = r < 0 ? r : tg_nats_enter(box->server, &js);
-    if (r == 0) {
-        r = take_place(box, &js);
-        tg_nats_leave(box->server);
+    if (r < 0) {
+        return r;
     }
-    return r;
+    r = is_one ? take_place(box, &js) : 0;
+    r = r == 0 && is_owned ? tg_nats_be_given(box, &js) : r;
+    tg_nats_leave(box->server);
+    return r < 0 ? r : tg_nats_may_receive(box) ? 0 : -EPERM;
 }
 
 void tg_nats_be_receiver_no_more(struct tg_nats_box *box)

@@ -6,6 +6,7 @@
  *
  *   SPACE.v.NAME.ID.one    of an exclusive mailbox: "PROC HANDLE", who receives
  *   SPACE.x.ID.NAME        a process-owned mailbox was removed, and did not end with its owner
+ *   SPACE.x.ID.given       it was given on: who knows of no owner may not have heard
  *
  * A process is dead if it is absent in three looks, for a moment each; for longer after a connection of our own was
  * lost, for then others have lost theirs, too.
@@ -29,10 +30,12 @@ int tg_nats_end_if_dead(struct tg_nats_server *server, const struct tg_js *js,
 /* Before a process-owned mailbox is removed by its name. */
 int tg_nats_note_removed(struct tg_nats_server *server, const struct tg_js *js,
                          const struct tg_nats_record *record);
+/* Once it is given on. */
+int tg_nats_note_given(struct tg_nats_server *server, const struct tg_js *js, const char *id);
 /* Why a mailbox that is not in the book any more has ended: -EIDRM, -EOWNERDEAD. */
 int tg_nats_end_of(struct tg_nats_server *server, const struct tg_js *js,
                    const struct tg_nats_record *record);
-bool tg_nats_owns(const struct tg_nats_box *box);
+bool tg_nats_owns(struct tg_nats_box *box);
 
 /* The handle is to be the one that receives: -EBUSY, -EPERM. */
 int tg_nats_be_receiver(struct tg_nats_box *box);

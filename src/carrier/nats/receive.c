@@ -17,6 +17,7 @@
 #include "carrier/nats/call.h"
 #include "carrier/nats/direct.h"
 #include "carrier/nats/fetch.h"
+#include "carrier/nats/give.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/party.h"
@@ -113,7 +114,7 @@ static int judge(struct tg_nats_box *box, const struct tg_nats_msg *msg)
         return TG_NATS_NOTHING;
     }
     /* 409: consumer or leader gone; 503: nobody is there. It is made, or comes back: then not at once. */
-    const int r = tg_nats_look(box);
+    const int r = tg_nats_look_as_receiver(box);
     if (r == 0) {
         (void)tg_net_wait(-1, 0, -1, tg_now_ns() + TG_NATS_RETRY_NS);
     }
@@ -151,7 +152,7 @@ static int look_if_told(struct tg_nats_box *box)
         return 0;
     }
     box->rx.must_look = false;
-    return tg_nats_look(box);
+    return tg_nats_look_as_receiver(box);
 }
 
 /* How many messages there are, in hand or not. */
@@ -341,7 +342,7 @@ static int wait_for_one(struct tg_nats_box *box, struct tg_nats_call *call,
             r = tg_nats_reconnect(box, side, call);
         } else if (side->must_look) {
             side->must_look = false;
-            r = tg_nats_look(box);
+            r = tg_nats_look_as_receiver(box);
         }
         if (r == TG_NATS_NOTHING) {
             r = 0;
@@ -488,15 +489,33 @@ static int take_next(struct tg_nats_box *box, struct tg_nats_call *call, int *en
     return r == 1 && box->is_process && !is_stashed ? sort_out(box, call, taken) : r;
 }
 
+/* It is another process's now: what was asked for is that one's. */
+static void give_up_right(struct tg_nats_box *box)
+{
+    struct tg_nats_side *side = &box->rx;
+    struct tg_nats_msg msg = { .reply = "" };
+    if (side->is_fetching && side->conn != NULL && !side->conn->is_lost &&
+        tg_nats_take_back(box, &msg) == 1) {
+        char ack_at[TG_NATS_ACK_SIZE];
+        struct tg_text ack = TG_TEXT(ack_at);
+        tg_text_add(&ack, msg.reply);
+        (void)tg_nats_give_back(box, ack.at);
+    }
+}
+
 int tg_nats_take(struct tg_nats_box *box, struct tg_nats_call *call,
                  struct tg_nats_taken *ret_taken)
 {
     int ended = 0;
-    int r = 0;
+    int r = look_if_told(box);
+    r = r == 0 && !tg_nats_may_receive(box) ? tg_nats_look_as_receiver(box) : r;
     call->began_ns = tg_now_ns();
     call->looked_ns = call->began_ns;
     while (r == 0) {
         r = take_next(box, call, &ended, ret_taken);
+    }
+    if (r == -EPERM) {
+        give_up_right(box);
     }
     if (r == 1 && ret_taken->from_id[0] != '\0') {
         char name[TONG_NAME_MAX];

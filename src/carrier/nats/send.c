@@ -501,6 +501,12 @@ static int send_whole(struct message *m, struct tg_nats_call *call)
     return r < 0 && m->is_open && !is_over ? -ENOTCONN : r; /* I4 */
 }
 
+/* A dead one's mailbox takes nothing, also if nobody has ended it yet. Who sends by name has looked. */
+static int look_for_owner(struct tg_nats_box *box)
+{
+    return box->as == NULL ? tg_nats_look_after_owner(box) : 0;
+}
+
 /* *ret_seq: where it is. */
 static int send_to(struct tg_nats_box *box, const void *data, size_t len,
                    const tong_send_options *with, int64_t timeout_ns, uint64_t *ret_seq)
@@ -515,8 +521,7 @@ static int send_to(struct tg_nats_box *box, const void *data, size_t len,
         return r;
     }
     struct message m = { .box = box, .data = data, .len = len, .with = with };
-    /* Who was called may have gone: nobody would end its mailbox for it. */
-    r = box->is_reply ? tg_nats_look_after_owner(box) : 0;
+    r = look_for_owner(box);
     r = r < 0 ? r : send_whole(&m, &call);
     tg_nats_finish(&box->tx);
     *ret_seq = m.seq;
@@ -671,7 +676,8 @@ ssize_t tg_nats_send_many(struct tg_nats_box *box, const struct iovec *messages,
     if (r < 0) {
         return r;
     }
-    const size_t sent = send_all(box, messages, n, &call, &r);
+    r = look_for_owner(box);
+    const size_t sent = r == 0 ? send_all(box, messages, n, &call, &r) : 0;
     tg_nats_finish(&box->tx);
     return sent > 0 || r == TONG_DROPPED ? (ssize_t)sent : r;
 }

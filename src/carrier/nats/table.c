@@ -7,6 +7,7 @@
 #include "carrier/nats/box.h"
 #include "carrier/nats/call.h"
 #include "carrier/nats/direct.h"
+#include "carrier/nats/give.h"
 #include "carrier/nats/watch.h"
 #include "carrier/nats_library.h"
 
@@ -191,6 +192,11 @@ static int answered(tg_handle h, tong_message *request)
     return tg_nats_answered(h, request);
 }
 
+static int give(tg_handle h, const char *process)
+{
+    return tg_nats_give(h, process);
+}
+
 static int watch(tg_handle h, int64_t timeout_ns, tong_death *ret_death)
 {
     return tg_nats_watch(h, timeout_ns, ret_death);
@@ -209,6 +215,7 @@ static const struct tg_carrier table = {
     .receive_many = receive_many,
     .claim = claim,
     .watch = watch,
+    .give = give,
     .wait_any = wait_any,
     .done = done,
     .give_back = give_back,

@@ -15,6 +15,7 @@
 
 #include "carrier/nats/direct.h"
 #include "carrier/nats/fork.h"
+#include "carrier/nats/give.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/owner.h"
 
@@ -182,13 +183,16 @@ static int look_for_death(struct tg_nats_box *box, tong_death *ret_death)
     struct tg_js js;
     add_line(&subject, box);
     int r = tg_nats_relieve(box, false);
-    r = r < 0 ? r : tg_nats_look_after_owner(box);
     r = r < 0 ? r : tg_nats_enter(box->server, &js);
     if (r < 0) {
         return r == -ENOTCONN || r == -EHOSTUNREACH ? 0 : r; /* the next look will do */
     }
     r = tg_nats_find_again(box, &js, &now);
-    const bool is_over = r == 0 && now.seq == 0;
+    if (r == 0 && now.seq != 0) {
+        tg_nats_adopt(box, &now);
+        r = tg_nats_end_if_dead(box->server, &js, &now);
+    }
+    const bool is_over = r == 1 || (r == 0 && now.seq == 0);
     r = r < 0 || is_over ? r : tg_book_get(box->server, &js, subject.at, &line);
     tg_nats_leave(box->server);
     if (r < 0 || is_over) {
