@@ -338,7 +338,9 @@ static void blocked_senders_notice_nothing_and_then_the_new_owners_death(void)
         if (capacity < 2) {
             kit_true(receives(&b, KIT_PATIENCE) >= 10);
         }
-        kit_until(kit_stat(BOX).senders_blocked == (capacity == 0 ? 2 : 1));
+        /* Not blocked is also one that is awake and about to send. */
+        kit_until(kit_stat(BOX).senders_blocked == (capacity == 0 ? 2 : 1) &&
+                  (capacity == 0 || kit_stat(BOX).sent == capacity + 2));
         puppet_kill(&b);
         int sent = 0;
         for (uint64_t i = 0; i < 3; i++) {
