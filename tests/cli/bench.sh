@@ -29,6 +29,31 @@ else
     fi
 fi
 
+# The limit of a sample ends a side, and what cannot be made is said; its folder goes all the same.
+if [ "$(nproc)" -lt 2 ]; then
+    skip 'a side that hangs' 'there is one processor'
+else
+    "$TONG" bench --rounds 100 --count 4000000000 >/dev/null 2>"$work/err" &
+    bench=$!
+    a_side_runs() {
+        side=$(cut -d ' ' -f 1 "/proc/$bench/task/$bench/children") && [ -n "$side" ] &&
+            [ $((0x$(sed -n 's/^SigCgt:[^0-9a-f]*//p' "/proc/$side/status") & 0x2000)) -eq 0 ] # no SIGALRM
+    }
+    if [ -e "/proc/$bench/task/$bench/children" ]; then
+        soon a_side_runs
+        kill -ALRM "$side"
+        ended "$bench" 1 'a side that hangs ends it'
+        is 'and that is said' "$(cat "$work/err")" 'tong: bench: a side was ended by signal 14: it took too long'
+    else
+        kill -TERM "$bench"
+        wait "$bench"
+        skip 'a side that hangs' 'this kernel does not tell of children'
+    fi
+fi
+t 'without descriptors' 1 '*' 'tong: bench: *' \
+    sh -c 'ulimit -n 6; exec taskset -c "$1" "$0" bench --rounds 1 --count 400' "$TONG" \
+    "$(taskset -pc $$ | sed 's/.*: //; s/[-,].*//')"
+
 is 'its folder is gone' "$(ls "$work/t")" ''
 is "the user's mailboxes are not touched" "$("$TONG" ls | grep -c '^keep')" 1
 finish

@@ -92,6 +92,48 @@ for signal in KILL TERM; do
     is 'no other one gets it' "$("$TONG" receive upper --timeout 0 2>/dev/null; echo $?)" 3
 done
 
+# A reply that cannot be sent: that caller alone is told, and the next one is served.
+damage_replies() {
+    for folder in "$TONG_DIR"/reply-*; do
+        printf 'no mailbox' | dd of="$folder/box" conv=notrunc 2>/dev/null
+    done
+}
+"$TONG" serve upper --exec "cat '$work/go'" --count 2 2>"$work/serve" &
+server=$!
+"$TONG" call upper x --timeout 20 >"$work/got" 2>"$work/err1" &
+caller=$!
+soon field_is upper claimed 1
+damage_replies
+echo one >"$work/go"
+ended "$caller" 1 'a reply cannot be sent: its caller is told'
+"$TONG" call upper x --timeout 20 >"$work/got" &
+caller=$!
+soon field_is upper claimed 1
+echo two >"$work/go"
+ended "$caller" 0 'the next one'
+is 'has its own' "$(cat "$work/got")" two
+ended "$server" 1 'the server went on'
+is 'and said why' "$(grep -c '^tong: serve upper: foreign or damaged bytes.*; that was the reply to one caller' "$work/serve")" 1
+"$TONG" create front
+"$TONG" relay front upper --count 2 2>"$work/relay" &
+relay=$!
+"$TONG" serve upper --exec "cat '$work/go'" --count 2 &
+server=$!
+"$TONG" call front x --timeout 20 >"$work/got" 2>"$work/err1" &
+caller=$!
+soon field_is upper claimed 1
+kill -TERM "$caller"
+ended "$caller" 143 'a caller that goes'
+echo one >"$work/go"
+"$TONG" call front x --timeout 20 >"$work/got" &
+caller=$!
+soon field_is upper claimed 1
+echo two >"$work/go"
+ended "$caller" 0 'does not end a relay'
+ended "$relay" 0 'that has nothing to tell then'
+ended "$server" 0 'nor who serves behind it'
+"$TONG" rm front
+
 # A caller that is asked to end.
 "$TONG" call upper x &
 caller=$!

@@ -56,6 +56,16 @@ ok 'nobody of the name'
 
 # History, and what waits for one who is away.
 is 'who comes later sees what was said' "$(sed -n 1,3p "$work/out.cyd")" "ada: hello all${nl}bob: hello ada${nl}* here: ada, bob, cyd"
+# A line that is too long is none, to its end.
+{
+    head -c 5000 /dev/zero | tr '\0' x
+    printf ' and its end\nthe next one\n'
+    head -c 9000 /dev/zero | tr '\0' y
+} | "$TONG" chat room --as long >/dev/null 2>"$work/err.long"
+soon sees ada '* long has left'
+is 'a line that is too long is not sent, nor its end' "$(grep '^long: ' "$work/out.ada")" 'long: the next one'
+is 'and that is said, once for each' "$(grep -c 'a line is too long and was not sent' "$work/err.long")" 2
+
 echo '/quit' >&6
 ended "$bob" 0 'one leaves'
 soon sees ada '* bob has left'

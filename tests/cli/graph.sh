@@ -81,6 +81,18 @@ else
     skip 'a circle' 'tests/cli/circle was not built'
 fi
 
+# Two that name each other, and one that is gone.
+"$TONG" receive --as Q --from P >/dev/null &
+q=$!
+soon field_is Q owner process
+"$TONG" send --as R --to Q 'not now'
+holds 'a link between processes is drawn' drawn
+is 'which way it goes' "$(grep -o '"shm:Q" -> "shm:R".*' "$work/text")" \
+    '"shm:Q" -> "shm:R" [constraint=false style=dotted dir=back label="Q <-> R"]'
+is 'one that is gone is grey' "$(grep -c '"shm:R" \[shape=plain fontcolor="#999999" label="R"\]' "$work/text")" 1
+"$TONG" send --as P --to Q x
+ended "$q" 0 'nobody was disturbed'
+
 "$TONG" create jobs
 if command -v dot >/dev/null; then
     t '--svg has Graphviz draw it' 0 '' '' "$TONG" graph --svg "$work/talk.svg"

@@ -134,6 +134,23 @@ ask 'POST /metrics HTTP/1.1\r\n\r\n'
 is 'nor is anything to be posted' "$(head -n 1 "$work/answer")" 'HTTP/1.1 404 Not Found'
 ask 'GET / HTTP/1.0\n\n'
 is 'the next one is answered, too' "$(tail -n 1 "$work/answer")" '# EOF'
+# One that says it letter by letter does not keep the others waiting: 20 s are its own.
+: >"$work/letters"
+(
+    exec 6<>"/dev/tcp/127.0.0.1/$port"
+    for i in $(seq 100); do
+        printf x >&6 || break
+        echo >>"$work/letters"
+        sleep 0.2
+    done
+) 2>/dev/null &
+slow=$!
+soon test -s "$work/letters"
+ask 'GET / HTTP/1.0\n\n'
+is 'another one is answered' "$(tail -n 1 "$work/answer")" '# EOF'
+holds 'before a slow one has said it all' test "$(wc -l <"$work/letters")" -lt 90
+kill "$slow" 2>/dev/null
+wait "$slow" 2>/dev/null
 t 'an address that is taken' 1 '' 'tong: metrics: *' "$TONG" metrics --listen "$port"
 kill -TERM "$server"
 ended "$server" 143 'it ends when it is asked to'

@@ -4,6 +4,7 @@
 t 'two mailboxes' 2 '' 'tong: relay: *' "$TONG" relay a
 t 'no more' 2 '' 'tong: relay: c is one word too many*' "$TONG" relay a b c
 t 'not to itself' 2 '' 'tong: relay: a to itself goes on for ever; *' "$TONG" relay a a
+t 'by whatever name' 2 '' 'tong: relay: a to itself goes on for ever; *' timeout 20 "$TONG" relay a shm:a
 t 'a number' 2 '' 'tong: relay: --count: 0 is no message; *' "$TONG" relay a b --count 0
 t 'none is made if none shall be' 4 '' 'tong: relay b: no such name; *' "$TONG" relay a b --no-create
 holds 'and none is' test -z "$("$TONG" ls)"

@@ -33,6 +33,22 @@ kill -TERM "$tap"
 ended "$tap" 143 'it ends when it is asked to'
 is 'it missed nothing' "$(grep -c . "$work/seen") $(cat "$work/said")" '3 '
 
+# Much is there, and nobody reads what it prints: asked to end it does not print the rest first.
+"$TONG" create much --link-capacity unbounded
+seq 20000 | "$TONG" send much --lines
+mkfifo "$work/pipe"
+"$TONG" tap much >"$work/pipe" 2>"$work/said" &
+tap=$!
+exec 8<"$work/pipe"
+read -r _ <&8
+kill -TERM "$tap"
+cat <&8 >"$work/rest"
+exec 8<&-
+ended "$tap" 143 'asked to end it ends'
+holds 'with what it had printed' test "$(wc -l <"$work/rest")" -lt 19000
+is 'and nothing to complain of' "$(cat "$work/said")" ''
+"$TONG" rm much
+
 # More than its memory holds flows by while it is stopped.
 "$TONG" tap jobs >"$work/seen" 2>"$work/said" &
 tap=$!

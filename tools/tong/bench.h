@@ -33,11 +33,11 @@ struct bench_job {
 
 struct bench_stage;
 
-/* A way from side to side. Calls end the process where they fail. */
+/* A way from side to side. Calls end the process, which is that side's, where they fail. */
 struct bench_way {
     const char *name;
-    void (*prepare)(struct bench_job *job,
-                    struct bench_stage *stage); /* before there are sides; or NULL */
+    /* Before there are sides: 0, or an exit code with a message. Or NULL. */
+    int (*prepare)(struct bench_job *job, struct bench_stage *stage);
     void (*open)(struct bench_job *job, struct bench_stage *stage, int side);
     void (*put)(const void *data);
     void (*take)(void *data);

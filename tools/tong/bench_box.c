@@ -18,19 +18,21 @@ static void must(const char *what, int64_t r)
 }
 
 /* A fresh pair of them: what is left of a sample before goes. */
-static void prepare(struct bench_job *job, struct bench_stage *stage)
+static int prepare(struct bench_job *job, struct bench_stage *stage)
 {
     tong_options options = TONG_OPTIONS_INIT;
     (void)stage;
-    me.job = job;
     options.link_capacity = (uint32_t)job->slots;
     for (int side = 0; side < 2; side++) {
         tong_mailbox *box;
         (void)tong_remove(names[side]);
-        must("tong_open",
-             tong_open(names[side], TONG_SEND | TONG_CREATE | TONG_EXCL, &options, &box));
-        must("tong_close", tong_close(box));
+        int r = tong_open(names[side], TONG_SEND | TONG_CREATE | TONG_EXCL, &options, &box);
+        r = r == 0 ? tong_close(box) : r;
+        if (r < 0) {
+            return tool_error(job->args, NULL, r, NULL);
+        }
     }
+    return TOOL_DONE;
 }
 
 static void open_box(struct bench_job *job, struct bench_stage *stage, int side)

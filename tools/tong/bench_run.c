@@ -160,6 +160,7 @@ static void meet(struct bench_stage *stage)
 static void run_side(struct bench_job *job, const struct bench_way *way, struct bench_stage *stage,
                      int side)
 {
+    signal(SIGALRM, SIG_DFL); /* the command's own handler would live on */
     alarm(HANG_S);
     pin(job, side);
     out = calloc(1, job->size);
@@ -199,7 +200,7 @@ static pid_t start(struct bench_job *job, const struct bench_way *way, struct be
 }
 
 /* When one ends badly the other one would wait for ever. */
-static int join(const pid_t pids[2])
+static int join(const struct tool_args *args, const pid_t pids[2])
 {
     int code = 0;
     for (int left = 2; left > 0;) {
@@ -216,6 +217,10 @@ static int join(const pid_t pids[2])
             continue;
         }
         left--;
+        if (WIFSIGNALED(status) && code == 0 && !tool_stop_signal()) {
+            tool_say(args, NULL, "a side was ended by signal %d%s", WTERMSIG(status),
+                     WTERMSIG(status) == SIGALRM ? ": it took too long" : "");
+        }
         if (status != 0 && code == 0) {
             code = WIFEXITED(status) ? WEXITSTATUS(status) : TOOL_FAILED;
             kill(ended == pids[0] ? pids[1] : pids[0], SIGKILL);
@@ -231,13 +236,15 @@ int bench_sample(struct bench_job *job, const struct bench_way *way, double *ret
     if (stage == MAP_FAILED) {
         return tool_failed(job->args, NULL, "no shared memory: %s", strerror(errno));
     }
-    if (way->prepare) {
-        way->prepare(job, stage);
+    const int prepared = way->prepare ? way->prepare(job, stage) : TOOL_DONE;
+    if (prepared != TOOL_DONE) {
+        munmap(stage, sizeof(*stage));
+        return prepared;
     }
     const pid_t pids[2] = { start(job, way, stage, 1), start(job, way, stage, 0) };
     int code = TOOL_FAILED;
     if (pids[0] > 0 && pids[1] > 0) {
-        code = join(pids);
+        code = join(job->args, pids);
     } else {
         tool_failed(job->args, NULL, "fork: %s", strerror(errno));
         for (int i = 0; i < 2; i++) {

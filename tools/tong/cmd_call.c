@@ -35,30 +35,13 @@ static int call_error(const struct tool_box *box, int error, size_t len)
 }
 
 /* A reply may be as long as the memory of a mailbox; what is not written of it costs nothing. */
-static int room_for_reply(const struct tool_box *box, struct iovec *ret_room)
-{
-    tong_status status = TONG_STATUS_INIT;
-    const int r = tong_stat(box->name, &status);
-    if (r < 0) {
-        return tool_error(box->args, box->name, r, NULL);
-    }
-    const uint64_t most = status.max_bytes < TONG_MESSAGE_MAX ? status.max_bytes : TONG_MESSAGE_MAX;
-    void *const room = mmap(NULL, (size_t)most, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED) {
-        return tool_error(box->args, box->name, -ENOMEM, NULL);
-    }
-    *ret_room = (struct iovec){ .iov_base = room, .iov_len = (size_t)most };
-    return TOOL_DONE;
-}
-
 static int call(struct tool_receive *rx, const void *data, size_t len)
 {
     struct tool_box *const box = &rx->box;
     struct iovec room = { 0 };
-    int code = room_for_reply(box, &room);
-    if (code != TOOL_DONE) {
-        return code;
+    const int r = tool_request_room(box->name, &room);
+    if (r < 0) {
+        return tool_error(box->args, box->name, r, NULL);
     }
     tong_message reply = TONG_MESSAGE_INIT;
     tool_watch_wait();
@@ -66,7 +49,7 @@ static int call(struct tool_receive *rx, const void *data, size_t len)
     const ssize_t n = tong_call_with(box->box, data, len, NULL, room.iov_base, room.iov_len,
                                      box->timeout_ns, &reply);
     tool_watch_go_on();
-    code = n < 0 ? call_error(box, (int)n, len) : tool_receive_write(rx, &reply);
+    const int code = n < 0 ? call_error(box, (int)n, len) : tool_receive_write(rx, &reply);
     (void)munmap(room.iov_base, room.iov_len);
     return code;
 }

@@ -22,6 +22,7 @@ struct typed {
     char text[CHAT_LINE];
     size_t len;
     bool end;
+    bool too_long; /* the rest of the line is thrown away, too */
 };
 
 static const char *own_nick(const struct tool_args *args)
@@ -56,15 +57,21 @@ static int do_lines(struct chat *chat, struct typed *typed, bool *ret_over)
     while (code == TOOL_DONE && !*ret_over &&
            (end = memchr(at, '\n', typed->len - (size_t)(at - typed->text))) != NULL) {
         *end = '\0';
-        code = do_line(chat, at, (size_t)(end - at), ret_over);
+        if (!typed->too_long) {
+            code = do_line(chat, at, (size_t)(end - at), ret_over);
+        }
+        typed->too_long = false;
         at = end + 1;
     }
     typed->len -= (size_t)(at - typed->text);
     memmove(typed->text, at, typed->len);
     if (typed->len == sizeof(typed->text) - 1) {
-        tool_say(chat->args, chat->name, "a line is too long and was not sent");
-        typed->len = 0;
+        if (!typed->too_long) {
+            tool_say(chat->args, chat->name, "a line is too long and was not sent");
+        }
+        typed->too_long = true;
     }
+    typed->len = typed->too_long ? 0 : typed->len;
     return code;
 }
 
@@ -81,7 +88,8 @@ static int read_typed(struct chat *chat, struct typed *typed, bool *ret_over)
         typed->end = true;
         *ret_over = true;
         bool over = false;
-        return typed->len > 0 ? do_line(chat, typed->text, typed->len, &over) : TOOL_DONE;
+        return typed->len > 0 && !typed->too_long ? do_line(chat, typed->text, typed->len, &over)
+                                                  : TOOL_DONE;
     }
     typed->len += (size_t)n;
     return do_lines(chat, typed, ret_over);

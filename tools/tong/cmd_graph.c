@@ -2,7 +2,7 @@
  * cmd_graph.c - `tong graph`: who talks to whom, as text for Graphviz, or by it as an SVG.
  *
  * A mailbox is a box, a process an ellipse. An arrow from a process is a link, one to a process a
- * receiver. Names of mailboxes need no escape in quotes; those of programs get one.
+ * receiver; a dotted line joins the mailboxes of two processes that have sent to each other. Names of mailboxes need no escape in quotes; those of programs get one.
  */
 #include "tool.h"
 
@@ -113,6 +113,50 @@ static void print_arrow(FILE *out, const struct tool_scene *scene,
             p->alive ? "" : " style=dashed color=\"" GREY "\"");
 }
 
+/* ---- processes that name each other */
+
+struct links {
+    FILE *out;
+    const struct tool_scene *scene;
+};
+
+static bool is_drawn(const struct tool_scene *scene, const char *name)
+{
+    for (size_t i = 0; i < scene->n_boxes; i++) {
+        if (strcmp(scene->boxes[i].status.carrier, "shm") == 0 &&
+            strcmp(scene->boxes[i].status.name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One of the two may be gone; it is there as long as the other one has messages of it. */
+static void print_end(const struct links *links, const char *name)
+{
+    if (!is_drawn(links->scene, name)) {
+        fprintf(links->out, "    \"shm:%s\" [shape=plain fontcolor=\"%s\" label=\"%s\"]\n", name,
+                GREY, name);
+    }
+}
+
+static int print_link(const tong_link *link, void *arg)
+{
+    const struct links *const links = arg;
+    const bool there = (link->lanes & TONG_LANE_THERE) != 0;
+    const bool back = (link->lanes & TONG_LANE_BACK) != 0;
+    print_end(links, link->a);
+    print_end(links, link->b);
+    fprintf(links->out,
+            "    \"shm:%s\" -> \"shm:%s\" [constraint=false style=dotted dir=%s label=\"", link->a,
+            link->b,
+            there && back ? "both"
+            : there       ? "forward"
+                          : "back");
+    fprintf(links->out, "%s <-> %s\"]\n", link->a, link->b);
+    return 0;
+}
+
 static void print_title(FILE *out, const struct tool_scene *scene)
 {
     bool any = false;
@@ -129,8 +173,9 @@ static void print_title(FILE *out, const struct tool_scene *scene)
     fprintf(out, "%s", any ? "\"\n" : "");
 }
 
-static void print_graph(FILE *out, const struct tool_scene *scene)
+static int print_graph(FILE *out, const struct tool_scene *scene)
 {
+    struct links links = { .out = out, .scene = scene };
     fprintf(out, "digraph tong {\n"
                  "    rankdir=LR\n"
                  "    fontname=\"Helvetica\"\n"
@@ -146,7 +191,9 @@ static void print_graph(FILE *out, const struct tool_scene *scene)
     for (size_t i = 0; i < scene->n_parties; i++) {
         print_arrow(out, scene, &scene->parties[i]);
     }
+    const int r = tong_links(print_link, &links);
     fprintf(out, "}\n");
+    return r;
 }
 
 /* Hands the text to dot, which writes the file. */
@@ -203,7 +250,8 @@ static int run(const struct tool_args *args)
     if (!out) {
         code = tool_error(args, NULL, -ENOMEM, NULL);
     } else {
-        print_graph(out, &scene);
+        const int linked = print_graph(out, &scene);
+        code = linked < 0 ? tool_error(args, NULL, linked, NULL) : code;
         if (!svg) {
             code = tool_flush(args, code);
         } else if (fclose(out) != 0) {
@@ -225,7 +273,8 @@ const struct tool_command tool_graph = {
     .examples = "tong graph --svg talk.svg        a picture, drawn by Graphviz\n"
                 "tong graph | dot -Tx11           the text for it, to be drawn elsewhere",
     .about =
-        "Boxes are mailboxes, ellipses processes: green awake, grey asleep. Red: senders that\n"
+        "Boxes are mailboxes, ellipses processes: green awake, grey asleep; dotted lines join\n"
+        "processes that have sent to each other by their names. Red: senders that\n"
         "wait for room, and all they wait for, where none of them can go on by itself; a\n"
         "time-out, another thread or a newcomer may still end it.",
     .options =

@@ -17,6 +17,7 @@ struct relay {
     uint64_t left;      /* messages still to be passed on, UINT64_MAX: all that come */
     bool over;          /* nothing came for the time that was given, and no number was asked for */
     struct iovec reply; /* room for one, mapped at the first request */
+    bool failed;        /* a reply could not be handed to its caller */
 };
 
 /* What its sender said of it goes with it. A place for replies is a name of its own carrier's. */
@@ -44,31 +45,10 @@ static int pass_on(struct relay *relay, const tong_message *m)
     return r == TONG_DROPPED ? 0 : r; /* the other mailbox counts what it drops */
 }
 
-/* As long as a message of the other mailbox may be. */
-static int room_for_reply(struct relay *relay)
-{
-    tong_status status = TONG_STATUS_INIT;
-    if (relay->reply.iov_base) {
-        return 0;
-    }
-    const int r = tong_stat(relay->to.name, &status);
-    if (r < 0) {
-        return r;
-    }
-    const uint64_t most = status.max_bytes < TONG_MESSAGE_MAX ? status.max_bytes : TONG_MESSAGE_MAX;
-    void *const room = mmap(NULL, (size_t)most, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED) {
-        return -ENOMEM;
-    }
-    relay->reply = (struct iovec){ .iov_base = room, .iov_len = (size_t)most };
-    return 0;
-}
-
 /* 1: nobody answers there, which its caller is to be told. */
 static int call_on(struct relay *relay, tong_message *request)
 {
-    int r = room_for_reply(relay);
+    const int r = relay->reply.iov_base ? 0 : tool_request_room(relay->to.name, &relay->reply);
     if (r < 0) {
         return r;
     }
@@ -86,16 +66,8 @@ static int call_on(struct relay *relay, tong_message *request)
     if (n < 0) {
         return (int)n;
     }
-    do {
-        r = tong_reply(relay->from.box, request, relay->reply.iov_base, (size_t)n, TONG_FOREVER);
-    } while (tool_again(r));
-    return r == -ENOENT ? 0 : r; /* its caller is gone */
-}
-
-static bool is_handed_out_again(const struct relay *relay)
-{
-    tong_status status = TONG_STATUS_INIT;
-    return tong_stat(relay->from.name, &status) == 0 && status.max_deliveries > 1;
+    return tool_request_reply(&relay->from, request, relay->reply.iov_base, (size_t)n,
+                              &relay->failed);
 }
 
 /* 0 it is in the other mailbox, and done here. */
@@ -106,11 +78,7 @@ static int move(struct relay *relay, tong_message *m)
         return r != 0 ? r : tong_done(relay->from.box, m);
     }
     const int r = call_on(relay, m);
-    if (r != 1) {
-        return r;
-    }
-    return is_handed_out_again(relay) ? tong_return(relay->from.box, m)
-                                      : tong_done(relay->from.box, m);
+    return r == 1 ? tool_request_refuse(&relay->from, m) : r;
 }
 
 static int relay_one(struct relay *relay)
@@ -144,7 +112,34 @@ static int relay_all(struct relay *relay)
     while (code == TOOL_DONE && relay->left > 0 && !relay->over && !tool_stopping()) {
         code = relay_one(relay);
     }
-    return code;
+    return code == TOOL_DONE && relay->failed ? TOOL_FAILED : code;
+}
+
+/* ---- A and B are two */
+
+static const char *without_carrier(const char *name)
+{
+    return strncmp(name, "shm:", 4) == 0 ? name + 4 : name;
+}
+
+static bool is_same_name(const char *a, const char *b)
+{
+    return strcmp(without_carrier(a), without_carrier(b)) == 0;
+}
+
+/* A mailbox may have several names, as nats:NAME and nats://HOST/NAME. */
+static bool is_same_box(const struct relay *relay)
+{
+    tong_status a = TONG_STATUS_INIT;
+    tong_status b = TONG_STATUS_INIT;
+    return tong_stat(relay->from.name, &a) == 0 && tong_stat(relay->to.name, &b) == 0 &&
+           strcmp(a.carrier, b.carrier) == 0 && memcmp(a.id, b.id, sizeof(a.id)) == 0;
+}
+
+static int wrong_pair(const struct tool_args *args)
+{
+    return tool_wrong_usage(args, "%s to itself goes on for ever; say two mailboxes",
+                            tool_shown(args->words[0]));
 }
 
 static int run(const struct tool_args *args)
@@ -157,9 +152,8 @@ static int run(const struct tool_args *args)
     if (relay.left == 0) {
         return tool_wrong_usage(args, "--count: 0 is no message; say 1 or more");
     }
-    if (strcmp(args->words[0], args->words[1]) == 0) {
-        return tool_wrong_usage(args, "%s to itself goes on for ever; say two mailboxes",
-                                tool_shown(args->words[0]));
+    if (is_same_name(args->words[0], args->words[1])) {
+        return wrong_pair(args);
     }
     int code = tool_box_open(args, args->words[1], TONG_SEND, NULL, &relay.to);
     if (code != TOOL_DONE) {
@@ -167,7 +161,9 @@ static int run(const struct tool_args *args)
     }
     relay.to.timeout_ns = TONG_FOREVER;
     code = tool_box_open(args, args->words[0], TONG_RECEIVE, NULL, &relay.from);
-    if (code == TOOL_DONE) {
+    if (code == TOOL_DONE && is_same_box(&relay)) {
+        code = tool_box_close(&relay.from, wrong_pair(args));
+    } else if (code == TOOL_DONE) {
         code = tool_box_close(&relay.from, relay_all(&relay));
     }
     if (relay.reply.iov_base) {

@@ -20,16 +20,10 @@ struct serve {
     bool failed;
 };
 
-static bool is_handed_out_again(const struct serve *s)
-{
-    tong_status status = TONG_STATUS_INIT;
-    return tong_stat(s->box.name, &status) == 0 && status.max_deliveries > 1;
-}
-
 static int refuse(struct serve *s, tong_message *request, int ended)
 {
-    const bool again = is_handed_out_again(s);
-    const int r = again ? tong_return(s->box.box, request) : tong_done(s->box.box, request);
+    const bool again = tool_request_comes_again(s->box.name);
+    const int r = tool_request_refuse(&s->box, request);
     s->failed = true;
     (void)tool_failed(
         s->box.args, s->box.name, "the command ended with %d and %s; look at what it said", ended,
@@ -44,13 +38,8 @@ static int reply(struct serve *s, tong_message *request, const void *data, size_
         r = tong_done(s->box.box, request);
     } else {
         tool_watch_wait();
-        do {
-            r = tong_reply(s->box.box, request, data, len, TONG_FOREVER);
-        } while (tool_again(r));
+        r = tool_request_reply(&s->box, request, data, len, &s->failed);
         tool_watch_go_on();
-    }
-    if (r == -ENOENT) {
-        return TOOL_DONE; /* the caller is gone */
     }
     return r < 0 ? tool_box_send_error(&s->box, r, len) : TOOL_DONE;
 }

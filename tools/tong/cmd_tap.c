@@ -161,7 +161,7 @@ static int look_error(const struct tap *tap, ssize_t r)
 static int look(struct tap *tap, uint64_t count, int64_t timeout_ns)
 {
     int code = TOOL_DONE;
-    while (code == TOOL_DONE && count > 0 && !ferror(stdout)) {
+    while (code == TOOL_DONE && count > 0 && !ferror(stdout) && !tool_stopping()) {
         tong_message message = TONG_MESSAGE_INIT;
         const ssize_t r = next(tap, timeout_ns, &message);
         if (r == -EPROTO) {

@@ -2,7 +2,8 @@
  * listen.c - answers HTTP on one address, for a collector: one request at a time, one answer, and closed.
  *
  * It is a page for programs on this computer, not a web server: GET of /metrics or / gets the text made anew,
- * anything else an error. Who does not say what it wants within two seconds is not waited for.
+ * anything else an error. Who has not said what it wants within two seconds, or does not take its answer as long, is
+ * not waited for.
  */
 #include "tool.h"
 
@@ -14,10 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REQUEST_MOST 4096
+#define PATIENCE_MS 2000
 
 /* "127.0.0.1:9464", or the port alone. */
 static int parse(const struct tool_args *args, const char *where, struct sockaddr_in *ret_address)
@@ -41,12 +43,38 @@ static int parse(const struct tool_args *args, const char *where, struct sockadd
     return 0;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Whether fd is ready for events before the time is over. */
+static bool is_ready(int fd, short events, int64_t until_ms)
+{
+    struct pollfd one = { .fd = fd, .events = events };
+    for (;;) {
+        const int64_t left = until_ms - now_ms();
+        const int n = left > 0 && !tool_stopping() ? poll(&one, 1, (int)left) : 0;
+        if (n >= 0 || errno != EINTR) {
+            return n > 0;
+        }
+    }
+}
+
 /* Up to the empty line. False: too long, too late, or gone. */
 static bool read_request(int fd, char request[REQUEST_MOST])
 {
+    const int64_t until_ms = now_ms() + PATIENCE_MS;
     size_t len = 0;
     while (len + 1 < REQUEST_MOST) {
-        const ssize_t n = read(fd, request + len, REQUEST_MOST - 1 - len);
+        const ssize_t n = is_ready(fd, POLLIN, until_ms)
+                              ? recv(fd, request + len, REQUEST_MOST - 1 - len, MSG_DONTWAIT)
+                              : 0;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            continue;
+        }
         if (n <= 0) {
             return false;
         }
@@ -61,8 +89,13 @@ static bool read_request(int fd, char request[REQUEST_MOST])
 
 static void write_all(int fd, const char *data, size_t len)
 {
+    const int64_t until_ms = now_ms() + PATIENCE_MS;
     while (len > 0) {
-        const ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+        const ssize_t n =
+            is_ready(fd, POLLOUT, until_ms) ? send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            continue;
+        }
         if (n <= 0) {
             return; /* who does not read its answer has none */
         }
@@ -80,14 +113,11 @@ static bool asks_for(const char *request, const char *path)
 
 static void answer(int fd, tool_page_fn *make, void *arg)
 {
-    const struct timeval patience = { .tv_sec = 2 };
     char request[REQUEST_MOST];
     char head[200];
     char *page = NULL;
     size_t len = 0;
     const char *status = "404 Not Found";
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     if (!read_request(fd, request)) {
         return;
     }

@@ -286,6 +286,22 @@ int tool_box_claim(struct tool_box *box, int64_t timeout_ns, tong_message *ret_m
 /* tong_send_many() in the same manner; the answer is how many went. */
 ssize_t tool_box_send_many(struct tool_box *box, const struct iovec *messages, size_t n);
 
+/* ------------------------------------------------------------------ request.c */
+
+/* Room for a reply, as long as a message of that mailbox may be, to be unmapped. 0 or -errno. */
+int tool_request_room(const char *name, struct iovec *ret_room);
+
+/* Whether a request that comes back is handed out again there. */
+bool tool_request_comes_again(const char *name);
+
+/* Nobody answers it: back with it, or its caller is told. As tong_return() and tong_done(). */
+int tool_request_refuse(const struct tool_box *box, tong_message *request);
+
+/* Answers it. A reply that cannot be sent, within 10 seconds, is said, *ret_failed set, and the request done
+ * without. Returns 0 or -errno. */
+int tool_request_reply(const struct tool_box *box, tong_message *request, const void *data,
+                       size_t len, bool *ret_failed);
+
 /* ------------------------------------------------------------------ file.c: bytes in and out */
 
 /* A file that is read or written. rest: bytes left of a regular file, else UINT64_MAX. */
