@@ -6,6 +6,7 @@
  *     mailbox   an open mailbox                closed at its end
  *     claim     a message read in place        given back at its end, unless done()
  *     slot      a message written in place     given up at its end, unless commit()
+ *     observer  looks and takes nothing        closed at its end
  *     region    mapped shared memory           unmapped at its end
  *     region::guard   the lock of a region     unlocked at its end
  *
@@ -113,6 +114,20 @@ template <typename F> struct visitor {
 /* The options of a mailbox, with the defaults of TONG_OPTIONS_INIT. */
 struct options : tong_options {
     options() noexcept : tong_options(TONG_OPTIONS_INIT)
+    {
+    }
+};
+
+/* What is said of a message: key, tag, priority, expiry, where the reply goes. */
+struct send_options : tong_send_options {
+    send_options() noexcept : tong_send_options(TONG_SEND_OPTIONS_INIT)
+    {
+    }
+};
+
+/* Which messages are wanted, by sender, tag, priority; the others wait in their order. */
+struct receive_options : tong_receive_options {
+    receive_options() noexcept : tong_receive_options(TONG_RECEIVE_OPTIONS_INIT)
     {
     }
 };
@@ -298,6 +313,16 @@ class mailbox
     {
         return send(text.data(), text.size(), limit);
     }
+    bool send(const void *data, std::size_t len, const tong_send_options &with,
+              timeout limit = forever)
+    {
+        const int r = tong_send_with(box_.get(), data, len, &with, limit.count());
+        return !detail::is_late(r) && detail::checked(r, "send") == 0;
+    }
+    bool send(std::string_view text, const tong_send_options &with, timeout limit = forever)
+    {
+        return send(text.data(), text.size(), with, limit);
+    }
     /* How many were sent, 0 if the time is over. */
     std::size_t send_many(const struct iovec *messages, std::size_t n, timeout limit = forever)
     {
@@ -326,9 +351,23 @@ class mailbox
         if (!message) {
             return std::nullopt;
         }
-        std::string text(message->view());
-        message->done();
-        return text;
+        return text_of(*message);
+    }
+    /* The same of those that are wanted. info, if not NULL: what is known of it. */
+    std::optional<std::size_t> receive(void *buf, std::size_t size,
+                                       const tong_receive_options &with, timeout limit = forever,
+                                       tong_message *info = nullptr)
+    {
+        return length(tong_receive_with(box_.get(), buf, size, &with, limit.count(), info),
+                      "receive");
+    }
+    std::optional<std::string> receive(const tong_receive_options &with, timeout limit = forever)
+    {
+        std::optional<claim> message = take(with, limit);
+        if (!message) {
+            return std::nullopt;
+        }
+        return text_of(*message);
     }
     /* How many were received, their lengths in lens; 0 if the time is over. */
     std::size_t receive_many(const struct iovec *buffers, std::size_t n, std::size_t *lens,
@@ -342,6 +381,16 @@ class mailbox
     {
         tong_message message = TONG_MESSAGE_INIT;
         const int r = tong_claim(box_.get(), limit.count(), &message);
+        if (detail::is_late(r)) {
+            return std::nullopt;
+        }
+        detail::checked(r, "claim");
+        return claim(box_.get(), message);
+    }
+    std::optional<claim> take(const tong_receive_options &with, timeout limit = forever)
+    {
+        tong_message message = TONG_MESSAGE_INIT;
+        const int r = tong_claim_with(box_.get(), &with, limit.count(), &message);
         if (detail::is_late(r)) {
             return std::nullopt;
         }
@@ -398,6 +447,11 @@ class mailbox
     {
         detail::checked(tong_give(box_.get(), nullptr), "give");
     }
+    /* tong_fd: a descriptor for event loops; what: TONG_RECEIVE or TONG_SEND. It stays this object's. */
+    int fd(unsigned what = TONG_RECEIVE)
+    {
+        return detail::checked(tong_fd(box_.get(), what), "fd");
+    }
     /* Ends the calls that wait with std::errc::operation_canceled. For signal handlers, too. */
     void interrupt() noexcept
     {
@@ -425,6 +479,12 @@ class mailbox
         box_.reset(box);
     }
 
+    static std::string text_of(claim &message)
+    {
+        std::string text(message.view());
+        message.done();
+        return text;
+    }
     static std::size_t count(ssize_t answer, const char *what)
     {
         return detail::is_late(answer) ? 0
@@ -439,6 +499,57 @@ class mailbox
     }
 
     std::unique_ptr<tong_mailbox, closer> box_;
+};
+
+/* Looks at what is in a mailbox and at what comes, and takes nothing; its users do not notice. */
+class observer
+{
+  public:
+    explicit observer(const std::string &name)
+    {
+        tong_observer *opened = nullptr;
+        detail::checked(tong_observer_open(name.c_str(), &opened), name.c_str());
+        observer_.reset(opened);
+    }
+
+    /* The next message that this observer has not seen: its length, of which size bytes at most are in
+     * buf. info, if not NULL: what is known of it. */
+    std::optional<std::size_t> peek(void *buf, std::size_t size, timeout limit = forever,
+                                    tong_message *info = nullptr)
+    {
+        const ssize_t n = tong_peek(observer_.get(), buf, size, limit.count(), info, &missed_);
+        if (detail::is_late(n)) {
+            return std::nullopt;
+        }
+        return static_cast<std::size_t>(detail::checked(n, "peek"));
+    }
+    /* The same, of at most so many bytes. */
+    std::optional<std::string> peek(timeout limit = forever, std::size_t most = 65536)
+    {
+        std::string text(most, '\0');
+        const auto n = peek(text.data(), text.size(), limit);
+        if (!n) {
+            return std::nullopt;
+        }
+        text.resize(*n < most ? *n : most);
+        return text;
+    }
+    /* How many messages went by unseen, as far as is known. */
+    std::uint64_t missed() const noexcept
+    {
+        return missed_;
+    }
+
+  private:
+    struct closer {
+        void operator()(tong_observer *observer) const noexcept
+        {
+            (void)tong_observer_close(observer);
+        }
+    };
+
+    std::unique_ptr<tong_observer, closer> observer_;
+    std::uint64_t missed_ = 0;
 };
 
 /* Named memory that several processes share. */

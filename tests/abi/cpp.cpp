@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,7 +74,8 @@ constexpr bool moves_only =
     !std::is_copy_constructible_v<T> && !std::is_copy_assignable_v<T>;
 
 static_assert(moves_only<tong::mailbox> && moves_only<tong::claim> && moves_only<tong::slot>);
-static_assert(moves_only<tong::region> && moves_only<tong::region::guard>);
+static_assert(moves_only<tong::observer> && moves_only<tong::region> &&
+              moves_only<tong::region::guard>);
 
 static constexpr unsigned both = TONG_SEND | TONG_RECEIVE | TONG_CREATE;
 
@@ -320,6 +322,57 @@ static void region_is_shared_and_locked()
                       [] { tong::region("cpp", 0, TONG_READ); }));
 }
 
+static void receiver_takes_what_it_asks_for()
+{
+    temporary box;
+    tong::send_options said;
+    said.tag = 7;
+    EXPECT(box.send("plain") && box.send("tagged", said));
+    said.tag = 8;
+    said.priority = 5;
+    EXPECT(box.send("urgent", said, 0s) && box.send("", 0, said));
+    tong::receive_options wanted;
+    wanted.tag = 7;
+    EXPECT(*box.receive(wanted) == "tagged" && !box.receive(wanted, 0s) && !box.take(wanted, 1ms));
+    tong::receive_options high;
+    high.min_priority = 5;
+    {
+        const auto message = box.take(high);
+        EXPECT(message->view() == "urgent" && message->info().priority == 5);
+    }
+    char buf[8];
+    tong_message info = TONG_MESSAGE_INIT;
+    EXPECT(box.receive(buf, sizeof(buf), high, 0s, &info) == 6u && info.deliveries == 2);
+    EXPECT(box.receive(buf, sizeof(buf), high) == 0u);
+    EXPECT(*box.receive() == "plain");
+}
+
+static void observer_sees_and_takes_nothing()
+{
+    temporary box;
+    EXPECT(fails_with(std::errc::no_such_file_or_directory, [] { tong::observer("none"); }));
+    box.send("one");
+    tong::observer observer("cpp");
+    EXPECT(*observer.peek() == "one" && !observer.peek(0s) && !observer.peek(1ms));
+    box.send("longer");
+    char buf[2];
+    tong_message info = TONG_MESSAGE_INIT;
+    EXPECT(observer.peek(buf, sizeof(buf), 1s, &info) == 6u && std::memcmp(buf, "lo", 2) == 0);
+    EXPECT(info.sequence == 1 && info.deliveries == 0 && observer.missed() == 0);
+    EXPECT(tong::stat("cpp").waiting == 2 && *box.receive() == "one");
+}
+
+static void descriptor_is_for_event_loops()
+{
+    temporary box;
+    struct pollfd one = { box.fd(), POLLIN, 0 };
+    EXPECT(poll(&one, 1, 0) == 0);
+    box.send("x");
+    EXPECT(poll(&one, 1, 0) == 1 && *box.receive(0s) == "x");
+    EXPECT(box.fd(TONG_SEND) != box.fd(TONG_RECEIVE));
+    EXPECT(fails_with(std::errc::invalid_argument, [&] { box.fd(0); }));
+}
+
 static void a_call_gives_its_reply()
 {
     temporary box;
@@ -362,6 +415,9 @@ int main()
     CHECK(one_of_several_has_something);
     CHECK(handle_moves_and_closes);
     CHECK(death_is_told);
+    CHECK(receiver_takes_what_it_asks_for);
+    CHECK(observer_sees_and_takes_nothing);
+    CHECK(descriptor_is_for_event_loops);
     CHECK(a_call_gives_its_reply);
     CHECK(forked_child_opens_again);
     CHECK(list_tells_of_all_and_hands_exceptions_on);

@@ -1,6 +1,7 @@
 """Mailboxes with asyncio."""
 
 import asyncio
+import threading
 import unittest
 
 import tong
@@ -18,14 +19,21 @@ async def until(holds):
     raise AssertionError("not in time")
 
 
-def asleep():
-    return tong.stat("py").receivers_asleep == 1
-
-
 class Aio(unittest.TestCase):
+    """Waits by the descriptor of the mailbox."""
+
+    def make(self, **options):
+        return AsyncMailbox("py", BOTH, **options)
+
+    def receives(self, box):
+        return box.waiting & tong.RECEIVE
+
+    def sends(self, box):
+        return box.waiting & tong.SEND
+
     def run_with_box(self, run, **options):
         async def main():
-            async with AsyncMailbox("py", BOTH, **options) as box:
+            async with self.make(**options) as box:
                 await run(box)
 
         try:
@@ -36,7 +44,7 @@ class Aio(unittest.TestCase):
     def test_loop_goes_on_while_a_receive_waits(self):
         async def run(box):
             receiving = asyncio.ensure_future(box.receive(LONG))
-            await until(asleep)
+            await until(lambda: self.receives(box))
             self.assertTrue(await box.send(b"x"))
             self.assertEqual(await receiving, b"x")
 
@@ -46,7 +54,7 @@ class Aio(unittest.TestCase):
         async def run(box):
             await box.send(b"1")
             sending = asyncio.ensure_future(box.send(b"2", LONG))
-            await until(lambda: tong.stat("py").senders_blocked == 1)
+            await until(lambda: self.sends(box))
             self.assertEqual(await box.receive(), b"1")
             self.assertTrue(await sending)
             self.assertEqual(await box.receive(), b"2")
@@ -69,7 +77,7 @@ class Aio(unittest.TestCase):
         async def run(box):
             for _ in range(20):
                 receiving = asyncio.ensure_future(box.receive(LONG))
-                await until(asleep)
+                await until(lambda: self.receives(box))
                 box.box.send(b"x")
                 receiving.cancel()
                 try:
@@ -87,7 +95,7 @@ class Aio(unittest.TestCase):
             claim = await box.claim()
             sending = asyncio.ensure_future(box.send(b"2", LONG))
             receiving = asyncio.ensure_future(box.receive(LONG))
-            await until(lambda: asleep() and tong.stat("py").senders_blocked == 1)
+            await until(lambda: self.receives(box) and self.sends(box))
             receiving.cancel()
             with self.assertRaises(asyncio.CancelledError):
                 await receiving
@@ -105,3 +113,65 @@ class Aio(unittest.TestCase):
                 self.assertEqual(bytes(claim.data), b"abc")
 
         self.run_with_box(run)
+
+    def test_loop_waits_for_what_is_asked_for(self):
+        async def run(box):
+            receiving = asyncio.ensure_future(box.receive(LONG, tag=7))
+            await until(lambda: self.receives(box))
+            await box.send(b"other", tag=1)
+            await box.send(b"wanted", tag=7)
+            self.assertEqual(await receiving, b"wanted")
+            self.assertEqual(await box.receive(), b"other")
+
+        self.run_with_box(run)
+
+
+class AioWithoutThreads(unittest.TestCase):
+    def test_hundred_waits_take_no_thread(self):
+        async def main():
+            before = threading.active_count()
+            boxes = [AsyncMailbox(f"py.{i}", BOTH, capacity=1) for i in range(100)]
+            waits = [asyncio.ensure_future(box.receive(LONG)) for box in boxes]
+            await until(lambda: all(box.waiting for box in boxes))
+            self.assertEqual(threading.active_count(), before)
+            for i, box in enumerate(boxes):
+                self.assertTrue(await box.send(str(i).encode()))
+            self.assertEqual([int(data) for data in await asyncio.gather(*waits)], list(range(100)))
+            for box in boxes:
+                await box.close()
+
+        try:
+            asyncio.run(main())
+        finally:
+            for i in range(100):
+                tong.remove(f"py.{i}")
+
+
+class AioInThreads(Aio):
+    """Where there is no descriptor."""
+
+    def make(self, **options):
+        box = AsyncMailbox("py", BOTH, **options)
+        box._descriptor = lambda side: None
+        return box
+
+    def receives(self, box):
+        return tong.stat("py").receivers_asleep == 1
+
+    def sends(self, box):
+        return tong.stat("py").senders_blocked == 1
+
+    def test_two_of_one_loop_meet(self):
+        async def run(box):
+            receiving = asyncio.ensure_future(box.receive(LONG))
+            self.assertTrue(await box.send(b"x", LONG))
+            self.assertEqual(await receiving, b"x")
+
+        async def main():
+            async with AsyncMailbox("py", BOTH, capacity=0) as box:
+                await run(box)
+
+        try:
+            asyncio.run(main())
+        finally:
+            tong.remove("py")

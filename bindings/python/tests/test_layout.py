@@ -22,10 +22,11 @@ class Layout(unittest.TestCase):
         for name, struct in _c.STRUCTS.items():
             for field in struct._fields_[:-1]:
                 place = getattr(struct, field[0])
-                ours.append(f"{name}.{field[0]} {place.offset} {place.size}")
+                word = "from" if field[0] == "from_" else field[0]
+                ours.append(f"{name}.{word} {place.offset} {place.size}")
                 lines.append(
-                    f'printf("{name}.{field[0]} %zu %zu\\n", offsetof({name}, {field[0]}),'
-                    f" sizeof((({name} *)0)->{field[0]}));"
+                    f'printf("{name}.{word} %zu %zu\\n", offsetof({name}, {word}),'
+                    f" sizeof((({name} *)0)->{word}));"
                 )
         source = (
             "#include <stddef.h>\n#include <stdio.h>\n#include <tong/tong.h>\nint main(void)\n{\n"

@@ -5,6 +5,7 @@ import ctypes
 import errno
 import gc
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -436,3 +437,59 @@ class Looking(Case):
     def test_folder_and_version(self):
         self.assertEqual(tong.folder(), os.environ["TONG_DIR"])
         self.assertEqual(tong.version(), tong.__version__)
+
+    def test_observer_sees_and_takes_nothing(self):
+        box = self.box()
+        box.send(b"one", tag=7, priority=3)
+        box.send(b"x" * 100)
+        with tong.Observer("py") as observer:
+            seen = observer.peek(0)
+            self.assertEqual((seen.data, seen.length, seen.tag), (b"one", 3, 7))
+            self.assertEqual((seen.priority, seen.deliveries, seen.pid), (3, 0, os.getpid()))
+            seen = observer.peek(0, size=10)
+            self.assertEqual((seen.data, seen.length), (b"x" * 10, 100))
+            with self.assertRaises(tong.Timeout):
+                observer.peek(0.01)
+            box.send(b"later")
+            self.assertEqual(observer.peek(LONG).data, b"later")
+            self.assertEqual(observer.missed, 0)
+        self.assertEqual(tong.stat("py").waiting, 3)
+        self.assertEqual(tong.stat("py").receivers, 1)
+        with self.assertRaises(ValueError):
+            observer.peek(0)
+        with self.assertRaises(tong.NoSuchName):
+            tong.Observer("py.none")
+
+
+class Choosing(Case):
+    def test_receiver_takes_what_it_asks_for_and_the_rest_waits(self):
+        box = self.box()
+        for text, priority, tag in ((b"a", 0, 1), (b"b", 5, 2), (b"c", 3, 7), (b"d", 0, 7)):
+            box.send(text, priority=priority, tag=tag)
+        self.assertEqual(box.receive(0, tag=7), b"c")
+        with box.claim(0, min_priority=4) as claim:
+            self.assertEqual((bytes(claim), claim.priority, claim.tag), (b"b", 5, 2))
+        buffer = bytearray(8)
+        self.assertEqual(box.receive_into(buffer, 0, tag=7), 1)
+        self.assertEqual(buffer[:1], b"d")
+        with self.assertRaises(tong.Timeout):
+            box.receive(0, tag=7)
+        with self.assertRaises(tong.Timeout):
+            box.receive(0, sender="P")
+        with self.assertRaises(TypeError):
+            box.receive(0, colour="red")
+        self.assertEqual(box.receive(0), b"a")
+
+    def test_descriptor_tells_of_messages_and_of_room(self):
+        box = self.box(capacity=1)
+        readable = lambda fd: bool(select.select([fd], [], [], 0)[0])
+        messages, room = box.fd(), box.fd(tong.SEND)
+        self.assertEqual((readable(messages), readable(room)), (False, True))
+        box.send(b"x")
+        with self.assertRaises(tong.Timeout):
+            box.send(b"y", 0)
+        self.assertEqual((readable(messages), readable(room)), (True, False))
+        box.receive(0)
+        with self.assertRaises(tong.Timeout):
+            box.receive(0)
+        self.assertEqual((readable(messages), readable(room)), (False, True))

@@ -14,7 +14,8 @@ from ._c import lib as _lib
 from ._errors import Denied, Ended, Error, Exists, Forked, Interrupted, NoSuchName
 from ._errors import Timeout, TooLong, checked as _checked
 from ._mailbox import CREATE, EXCL, RECEIVE, SEND, UNBOUNDED, Claim, Death, Delivery, Full, Mailbox
-from ._mailbox import Options, Origin, Owner, Slot, Status, key_of, list_mailboxes, remove, stat
+from ._mailbox import Observer, Options, Origin, Owner, Peeked, Slot, Status, key_of, list_mailboxes
+from ._mailbox import remove, stat
 from ._mailbox import wait_any
 from ._region import READ, WRITE, Region, RegionStatus, list_regions, remove_region, stat_region
 

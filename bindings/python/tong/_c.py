@@ -58,6 +58,16 @@ class SendOptions(Struct):
     ]
 
 
+class ReceiveOptions(Struct):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("min_priority", c_uint32),
+        ("tag", c_uint64),
+        ("from_", c_char_p),  # "from" is a word of Python
+        _more,
+    ]
+
+
 class Slot(Struct):
     _fields_ = [
         ("struct_size", c_uint32),
@@ -183,6 +193,7 @@ class RegionStatus(Struct):
 STRUCTS = {
     "tong_options": Options,
     "tong_send_options": SendOptions,
+    "tong_receive_options": ReceiveOptions,
     "tong_slot": Slot,
     "tong_message": Message,
     "tong_status": Status,
@@ -211,7 +222,15 @@ _CALLS = {
     "tong_commit": (c_int, [c_void_p, POINTER(Slot), c_size_t]),
     "tong_abort": (c_int, [c_void_p, POINTER(Slot)]),
     "tong_receive": (c_ssize_t, [c_void_p, c_void_p, c_size_t, c_int64]),
+    "tong_receive_with": (
+        c_ssize_t,
+        [c_void_p, c_void_p, c_size_t, POINTER(ReceiveOptions), c_int64, POINTER(Message)],
+    ),
     "tong_claim": (c_int, [c_void_p, c_int64, POINTER(Message)]),
+    "tong_claim_with": (
+        c_int,
+        [c_void_p, POINTER(ReceiveOptions), c_int64, POINTER(Message)],
+    ),
     "tong_done": (c_int, [c_void_p, POINTER(Message)]),
     "tong_return": (c_int, [c_void_p, POINTER(Message)]),
     "tong_call": (
@@ -235,7 +254,14 @@ _CALLS = {
     "tong_origin_of": (c_int, [c_void_p, POINTER(Message), POINTER(Origin)]),
     "tong_skip": (c_ssize_t, [c_void_p]),
     "tong_wait_any": (c_int, [POINTER(c_void_p), c_size_t, c_int64]),
+    "tong_fd": (c_int, [c_void_p, c_uint]),
     "tong_interrupt": (c_int, [c_void_p]),
+    "tong_observer_open": (c_int, [c_char_p, POINTER(c_void_p)]),
+    "tong_observer_close": (c_int, [c_void_p]),
+    "tong_peek": (
+        c_ssize_t,
+        [c_void_p, c_void_p, c_size_t, c_int64, POINTER(Message), POINTER(c_uint64)],
+    ),
     "tong_stat": (c_int, [c_char_p, POINTER(Status)]),
     "tong_list": (c_int, [LIST_FN, c_void_p]),
     "tong_region_open": (

@@ -53,6 +53,7 @@ class Full(enum.IntEnum):
 
     BLOCK = 0
     DROP_NEWEST = 1
+    DROP_OLDEST = 2
 
 
 @dataclass(frozen=True)
@@ -401,6 +402,14 @@ def _send_options(
     )
 
 
+def _receive_options(
+    sender: Optional[str] = None, tag: int = 0, min_priority: int = 0
+) -> _c.ReceiveOptions:
+    return _c.ReceiveOptions(
+        from_=sender.encode() if sender else None, tag=tag, min_priority=min_priority
+    )
+
+
 class Mailbox(Handle):
     """An open mailbox: tong_open() of tong.h, which has the contracts of all that is here.
 
@@ -488,26 +497,45 @@ class Mailbox(Handle):
 
     # ---- receive
 
-    def receive(self, timeout: Optional[float] = None) -> bytes:
-        """Takes the next message, whatever its length."""
-        claim = self.claim(timeout)
+    def receive(self, timeout: Optional[float] = None, **which: Any) -> bytes:
+        """Takes the next message, whatever its length. which: as for claim()."""
+        claim = self.claim(timeout, **which)
         data = bytes(claim)
         claim.done()
         return data
 
-    def receive_into(self, buffer: Bytes, timeout: Optional[float] = None) -> int:
-        """Takes the next message into a buffer and gives its length. TooLong: it stays."""
+    def receive_into(self, buffer: Bytes, timeout: Optional[float] = None, **which: Any) -> int:
+        """Takes the next message into a buffer and gives its length. TooLong: it stays. which: as for
+        claim()."""
         pointer = writable(buffer)
         with self._inside() as handle:
+            if which:
+                options = _receive_options(**which)
+                return waited(
+                    lambda ns: lib.tong_receive_with(
+                        handle, pointer, len(pointer), options, ns, None
+                    ),
+                    timeout,
+                    self.name,
+                )
             return waited(
                 lambda ns: lib.tong_receive(handle, pointer, len(pointer), ns), timeout, self.name
             )
 
-    def claim(self, timeout: Optional[float] = None) -> Claim:
-        """Takes the next message, to be read in place; it counts until it is done."""
+    def claim(self, timeout: Optional[float] = None, **which: Any) -> Claim:
+        """Takes the next message, to be read in place; it counts until it is done.
+
+        Which one, and the rest waits in its order: sender (a process, by its name), tag (that one), min_priority
+        (that one or a higher)."""
         message = _c.Message()
+        options = _receive_options(**which) if which else None
         with self._inside() as handle:
-            waited(lambda ns: lib.tong_claim(handle, ns, message), timeout, self.name)
+            if options is not None:
+                waited(
+                    lambda ns: lib.tong_claim_with(handle, options, ns, message), timeout, self.name
+                )
+            else:
+                waited(lambda ns: lib.tong_claim(handle, ns, message), timeout, self.name)
         return Claim(self, message)
 
     def skip(self) -> int:
@@ -529,6 +557,12 @@ class Mailbox(Handle):
         with self._inside() as handle:
             checked(lib.tong_give(handle, process.encode() if process else None), self.name)
 
+    def fd(self, what: int = RECEIVE) -> int:
+        """A descriptor for event loops, readable while a message is there; with SEND, while a send with
+        timeout 0 would be accepted. It is the mailbox's: it is not to be read or closed."""
+        with self._inside() as handle:
+            return checked(lib.tong_fd(handle, what), self.name)
+
     def interrupt(self) -> None:
         """Ends the calls that wait, or the next one, with Interrupted."""
         with self._inside() as handle:
@@ -548,6 +582,78 @@ def wait_any(boxes: Sequence[Mailbox], timeout: Optional[float] = None) -> int:
     finally:
         for one in inside[:entered]:
             one.__exit__()
+
+
+@dataclass(frozen=True)
+class Peeked:
+    """A message that was seen and left where it is. deliveries: how often it was handed out, 0 never.
+    length: of the whole message, of which data may be the beginning."""
+
+    data: bytes
+    length: int
+    deliveries: int
+    sequence: int
+    uid: int
+    pid: int
+    key: int
+    tag: int
+    priority: int
+    sender: str
+
+
+class Observer(Handle):
+    """Looks at what is in a mailbox, and at what comes, and takes nothing; its users do not notice.
+    missed: how many messages went by unseen."""
+
+    def __init__(self, name: str) -> None:
+        handle = ctypes.c_void_p()
+        self._handle = None
+        self.missed = 0
+        checked(lib.tong_observer_open(name.encode(), handle), name)
+        super().__init__(name, handle.value or 0)
+
+    def peek(self, timeout: Optional[float] = None, size: int = 65536) -> Peeked:
+        """The next message that this observer has not seen, or its first size bytes."""
+        buffer = bytearray(size)
+        room = writable(buffer) if size else None
+        info = _c.Message()
+        missed = ctypes.c_uint64(self.missed)
+        try:
+            with self._inside() as handle:
+                length = waited(
+                    lambda ns: lib.tong_peek(handle, room, size, ns, info, missed),
+                    timeout,
+                    self.name,
+                )
+        finally:
+            self.missed = missed.value
+        del room
+        return Peeked(
+            data=bytes(memoryview(buffer)[:length]),
+            length=length,
+            deliveries=info.deliveries,
+            sequence=info.sequence,
+            uid=info.uid,
+            pid=info.pid,
+            key=info.key,
+            tag=info.tag,
+            priority=info.priority,
+            sender=info.sender.decode(errors="surrogateescape"),
+        )
+
+    def close(self) -> None:
+        self._close(lib.tong_observer_close)
+
+    def __enter__(self) -> "Observer":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._handle is not None and not self._threads:
+            lib.tong_observer_close(self._handle)
+            self._handle = None
 
 
 def remove(name: str) -> None:

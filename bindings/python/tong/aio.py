@@ -1,19 +1,23 @@
 """Mailboxes for asyncio.
 
-The library has no descriptor that an event loop could wait for; so a call that would wait does it in a
-thread: at most one that receives and one that sends, for each mailbox. What need not wait is done at
-once. A wait that is cancelled, as by asyncio.wait_for(), ends at once, and no message is lost with it: one
-that was just taken goes back, marked. A send that is cancelled may have been made.
+A wait is one for the descriptor of the mailbox, which the event loop watches with all its others: tong_fd() of
+tong.h. A wait that is cancelled, as by asyncio.wait_for(), has taken nothing and sent nothing.
+
+A rendezvous (capacity 0) needs both sides inside a call, and a few carriers have no descriptor: there a call
+that would wait does it in a thread, at most one that receives and one that sends for each mailbox. Cancelled, it
+ends at once, and no message is lost with it: one that was just taken goes back, marked. A send that is cancelled
+there may have been made.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Optional, TypeVar
 
-from ._errors import Interrupted, Timeout
-from ._mailbox import Bytes, Claim, Mailbox
+from ._errors import Error, Interrupted, Timeout, error
+from ._mailbox import RECEIVE, SEND, Bytes, Claim, Mailbox, stat
 
 T = TypeVar("T")
 
@@ -23,45 +27,88 @@ class AsyncMailbox:
 
     def __init__(self, name: str, flags: int, **options: Any) -> None:
         self.box = Mailbox(name, flags, **options)
-        self._receiving = asyncio.Lock()
-        self._sending = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"tong-{name}")
+        self.waiting = 0  #: SEND and RECEIVE bits: what is awaited now
+        self._sides = {RECEIVE: asyncio.Lock(), SEND: asyncio.Lock()}
+        self._meets = stat(name).capacity == 0
+        self._threads: Optional[ThreadPoolExecutor] = None
 
-    async def send(self, data: Bytes, timeout: Optional[float] = None) -> bool:
-        async with self._sending:
-            try:
-                return self.box.send(data, 0)
-            except Timeout:
-                if timeout == 0:
-                    raise
-            return await self._in_thread(lambda left: self.box.send(data, left), timeout, None)
+    async def send(self, data: Bytes, timeout: Optional[float] = None, **what: Any) -> bool:
+        return await self._until(SEND, lambda left: self.box.send(data, left, **what), timeout, None)
 
-    async def claim(self, timeout: Optional[float] = None) -> Claim:
+    async def claim(self, timeout: Optional[float] = None, **which: Any) -> Claim:
         """A message to be read in place, until done() or give_back()."""
-        async with self._receiving:
-            try:
-                return self.box.claim(0)
-            except Timeout:
-                if timeout == 0:
-                    raise
-            return await self._in_thread(self.box.claim, timeout, Claim.give_back)
+        return await self._until(
+            RECEIVE, lambda left: self.box.claim(left, **which), timeout, Claim.give_back
+        )
 
-    async def receive(self, timeout: Optional[float] = None) -> bytes:
-        claim = await self.claim(timeout)
+    async def receive(self, timeout: Optional[float] = None, **which: Any) -> bytes:
+        claim = await self.claim(timeout, **which)
         data = bytes(claim)
         claim.done()
         return data
 
+    async def _until(
+        self,
+        side: int,
+        call: Callable[[Optional[float]], T],
+        timeout: Optional[float],
+        undo: Optional[Callable[[T], None]],
+    ) -> T:
+        """The call: what need not wait is done at once."""
+        loop = asyncio.get_running_loop()
+        end = None if timeout is None else loop.time() + timeout
+        async with self._sides[side]:
+            try:
+                return call(0)
+            except Timeout:
+                if timeout == 0:
+                    raise
+            self.waiting |= side
+            try:
+                fd = self._descriptor(side)
+                if fd is None:
+                    return await self._in_thread(call, end, undo)
+                while True:
+                    try:
+                        return call(0)
+                    except Timeout:
+                        await self._readable(fd, end)
+            finally:
+                self.waiting &= ~side
+
+    def _descriptor(self, side: int) -> Optional[int]:
+        if self._meets:
+            return None
+        try:
+            return self.box.fd(side)
+        except Error as e:
+            if e.errno == errno.EOPNOTSUPP:
+                return None
+            raise
+
+    async def _readable(self, fd: int, end: Optional[float]) -> None:
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+        loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+        try:
+            await asyncio.wait_for(ready, None if end is None else max(0.0, end - loop.time()))
+        except asyncio.TimeoutError:
+            raise error(-errno.ETIMEDOUT, self.box.name) from None
+        finally:
+            loop.remove_reader(fd)
+
     async def _in_thread(
         self,
         call: Callable[[Optional[float]], T],
-        timeout: Optional[float],
+        end: Optional[float],
         undo: Optional[Callable[[T], None]],
     ) -> T:
         """The call in a thread. An interrupt ends all waits of the handle: those that were not meant
         begin again, for the time that is left."""
         loop = asyncio.get_running_loop()
-        end = None if timeout is None else loop.time() + timeout
+        if self._threads is None:
+            name = f"tong-{self.box.name}"
+            self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix=name)
         while True:
             left = None if end is None else max(0.0, end - loop.time())
             future = loop.run_in_executor(self._threads, call, left)
@@ -89,7 +136,8 @@ class AsyncMailbox:
     async def close(self) -> None:
         """Nothing may be awaited on it any more."""
         self.box.close()
-        self._threads.shutdown(wait=False)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
 
     async def __aenter__(self) -> "AsyncMailbox":
         return self
