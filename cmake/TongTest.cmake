@@ -301,7 +301,7 @@ function(tong_add_example_tests)
             "${folder}/run" "${folder}/${name}.expected" $<TARGET_FILE:${target}> ${words})
     endforeach()
     if(TARGET examples_mq_on_tong)
-        set_property(TEST examples.mq_program APPEND PROPERTY RESOURCE_LOCK mqueue)
+        set_property(TEST examples.mq_program examples.kernel APPEND PROPERTY RESOURCE_LOCK mqueue)
         tong_register(examples.mq_on_tong LABELS example COMMAND
             "${folder}/run" "${folder}/mq_program.expected" $<TARGET_FILE:examples_mq_on_tong>)
     endif()

@@ -302,11 +302,62 @@ static int check_memory(struct doctor *doctor, const char *path)
                : tell(doctor, 0, path, why, "");
 }
 
+#define LOGIND "/etc/systemd/logind.conf"
+
+/* What a file of logind's says of RemoveIPC, the last time it does: 1 yes, 0 no, -1 nothing. */
+static int says_remove_ipc(int dir, const char *path)
+{
+    static const char key[] = "RemoveIPC=";
+    char text[8192];
+    int says = -1;
+    tg_fd fd = tg_sys_open(dir, path, O_RDONLY, 0);
+    const ssize_t n = fd < 0 ? fd : tg_sys_pread_some(fd, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+        line += strspn(line, "\n \t");
+        if (strncmp(line, key, sizeof key - 1) == 0) {
+            const char *const value = line + sizeof key - 1;
+            says = strncmp(value, "no", 2) != 0 && strncmp(value, "false", 5) != 0 &&
+                   strncmp(value, "off", 3) != 0 && value[0] != '0';
+        }
+    }
+    return says;
+}
+
+struct logind {
+    int dir;
+    int says;
+};
+
+static int look_at_part(const char *name, unsigned char type, void *arg)
+{
+    struct logind *logind = arg;
+    const size_t len = strlen(name);
+    (void)type;
+    if (len > 5 && strcmp(name + len - 5, ".conf") == 0) {
+        const int says = says_remove_ipc(logind->dir, name);
+        logind->says = says < 0 ? logind->says : says;
+    }
+    return 0;
+}
+
+/* Nothing said is yes. Of several parts that differ the one that is read last is believed: it is a hint. */
+static bool removes_at_logout(void)
+{
+    struct logind logind = { .says = says_remove_ipc(AT_FDCWD, LOGIND) };
+    tg_fd dir = tg_sys_open(AT_FDCWD, LOGIND ".d", O_RDONLY | O_DIRECTORY, 0);
+    if (dir >= 0) {
+        logind.dir = dir;
+        (void)tg_sys_list(dir, look_at_part, &logind);
+    }
+    return logind.says != 0;
+}
+
 /* logind removes a plain user's shared memory at log-out unless told otherwise. */
 static int check_logout(struct doctor *doctor, const char *path)
 {
     if (strncmp(path, "/dev/shm/", 9) != 0 || geteuid() < 1000 ||
-        tg_call(access("/run/systemd/system", F_OK)) != 0) {
+        tg_call(access("/run/systemd/system", F_OK)) != 0 || !removes_at_logout()) {
         return 0;
     }
     return tell(doctor, 0, path,
