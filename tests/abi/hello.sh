@@ -42,10 +42,19 @@ python_works() {
         "$TONG" rm hello
 }
 
+# The two lines of shell, and the one behind them that shows what is left.
+shell_works() {
+    mkdir -p "$scratch/bin" && ln -sf "$(realpath "$TONG")" "$scratch/bin/tong"
+    grep -A 2 '^tong send hello ' "$ABI_SOURCE/README.md" >"$scratch/hello.bash"
+    PATH=$scratch/bin:$PATH timeout 30 bash -e "$scratch/hello.bash" >"$scratch/heard" </dev/null &&
+        head -c 12 "$scratch/heard" | grep -qx 'good morning' && grep -q '^waiting  *0$' "$scratch/heard" && "$TONG" rm hello
+}
+
 check readme_says_how_many_lines says_so
 check they_are_few_enough few_enough
 check the_program_with_checks_works program_works 1
 check the_program_without_works program_works 2
+check the_lines_of_shell_work shell_works
 if command -v python3 >/dev/null; then
     check the_program_in_python_works python_works
 else
