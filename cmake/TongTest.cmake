@@ -246,6 +246,10 @@ function(tong_add_cli_tests)
     foreach(script IN LISTS scripts)
         cmake_path(GET script STEM name)
         tong_register(cli.${name} LABELS cli TIMEOUT 120 COMMAND bash "${script}")
+        if(TARGET tong_nats AND name MATCHES "^nats")
+            set_property(TEST cli.${name} APPEND PROPERTY ENVIRONMENT
+                "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:tong_nats>") # see tong_add_carrier_tests
+        endif()
     endforeach()
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cli/*.c")
     foreach(source IN LISTS sources)

@@ -170,7 +170,8 @@ int tool_print_fields(const struct tool_args *args, const struct tool_field *fie
 int tool_flush(const struct tool_args *args, int code)
 {
     errno = 0;
-    if ((fflush(stdout) != 0 || ferror(stdout)) && code == TOOL_DONE) {
+    /* A stop signal disturbs the write that it meets: then it is the reason, and said by the exit code. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == TOOL_DONE && !tool_stop_signal()) {
         return tool_file_error(args, "standard output", errno ? errno : EIO);
     }
     return code;
