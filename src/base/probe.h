@@ -32,7 +32,7 @@ enum tg_recovered {
 
 #if TONG_PROBES
 #include <sys/sdt.h>
-#define TG_PROBE(what, name, number) DTRACE_PROBE2(tong, what, name, number)
+#define TG_PROBE(what, name, number) DTRACE_PROBE2(tong, what, (const char *)(name), number)
 #else
 #define TG_PROBE(what, name, number) ((void)(name), (void)(number))
 #endif
