@@ -133,7 +133,7 @@ class AioWithoutThreads(unittest.TestCase):
             boxes = [AsyncMailbox(f"py.{i}", BOTH, capacity=1) for i in range(100)]
             waits = [asyncio.ensure_future(box.receive(LONG)) for box in boxes]
             await until(lambda: all(box.waiting for box in boxes))
-            self.assertEqual(threading.active_count(), before)
+            self.assertLessEqual(threading.active_count(), before)  # some of before may end
             for i, box in enumerate(boxes):
                 self.assertTrue(await box.send(str(i).encode()))
             self.assertEqual([int(data) for data in await asyncio.gather(*waits)], list(range(100)))
