@@ -309,6 +309,13 @@ function(tong_add_example_tests)
         tong_register(examples.mq_on_tong LABELS example COMMAND
             "${folder}/run" "${folder}/mq_program.expected" $<TARGET_FILE:examples_mq_on_tong>)
     endif()
+    if(TARGET tong_tool AND TARGET tong_nats)
+        tong_register(examples.two_computers LABELS example COMMAND
+            "${folder}/run" "${folder}/two_computers.expected" bash
+            "${PROJECT_SOURCE_DIR}/examples/two_computers.sh")
+        set_property(TEST examples.two_computers APPEND PROPERTY ENVIRONMENT
+            "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:tong_nats>") # see tong_add_carrier_tests
+    endif()
     tong_register(examples.documents LABELS example COMMAND
         "${folder}/documents.sh" "${PROJECT_SOURCE_DIR}")
 endfunction()

@@ -11,15 +11,15 @@ fault() {
     faults=$((faults + 1))
 }
 
-for source in examples/*.c; do
-    grep -q '^int main' "$source" || continue
-    name=$(basename "$source" .c)
+for source in examples/*.c examples/*.sh; do
+    grep -qE '^int main|^#!' "$source" || continue
+    name=$(basename "${source%.*}")
     [ -s "tests/examples/$name.expected" ] || fault "tests/examples/$name.expected is missing"
     grep -q "\`$name\`" "$page" || fault "$page does not name the example $name"
 done
 # Named in the third and fourth cell of a table's row.
 while IFS= read -r name; do
-    [ -f "examples/$name.c" ] || fault "$page names an example that is not there: $name"
+    [ -f "examples/$name.c" ] || [ -f "examples/$name.sh" ] || fault "$page names an example that is not there: $name"
 done < <(awk -F'|' '/^\|/ && !/^\| (the text|what people)/ { print (NF > 4 ? $4 : $3) }' "$page" |
     grep -oE '`[a-z_]+`' | tr -d '`')
 while IFS= read -r name; do
