@@ -25,6 +25,7 @@ const struct tg_carrier tg_carrier_unix = {
     .receive_fd = tg_unix_receive_fd,
     .receive_many = tg_unix_receive_many,
     .claim = tg_unix_claim,
+    .claim_with = tg_unix_claim_with,
     .wait_any = tg_unix_wait_any,
     .watch = tg_unix_watch,
     .fd = tg_unix_fd,

@@ -102,10 +102,11 @@ struct tg_unix_list {
 struct tg_unix_channel {
     struct tg_unix_channel *next; /* of those that are ready */
     struct tg_unix_link *link;
-    int fd;          /* -1 none */
-    bool is_ready;   /* it is to be read */
-    bool is_mute;    /* what waits there brings descriptors, for which there were none left */
-    uint8_t skipped; /* see unix_drive.c, I2 */
+    int fd;           /* -1 none */
+    bool is_ready;    /* it is to be read */
+    bool is_unwanted; /* the offer that waits there is nobody's now: see unix_match.c */
+    bool is_mute;     /* what waits there brings descriptors, for which there were none left */
+    uint8_t skipped;  /* see unix_drive.c, I2 */
 };
 
 struct tg_unix_link {
@@ -138,6 +139,8 @@ struct tg_unix_link {
     uint64_t answered; /* at capacity 0: number of the offer answered last, + 1; of an own link */
     enum tg_unix_kind answer;
     char name[TONG_NAME_MAX];         /* of its process, "" none */
+    uint64_t looked;                  /* of the box's looks, the last one that ... */
+    uint32_t passed;                  /* ... met so many messages of it */
     struct tg_unix_link *next_of_all; /* of all mailboxes of this process that have connections */
     uint32_t n_fds;                   /* of this link */
 };
@@ -148,10 +151,17 @@ struct tg_unix_link {
 struct tg_unix_waiter {
     struct tg_unix_waiter *next;
     struct tg_unix_handle *handle;
+    const tong_receive_options *asked; /* which messages, NULL: whatever comes */
     uint64_t ticket;
     int fd;          /* it sleeps on that, too; -1: it does not */
     int64_t look_ns; /* until the next look at another process's mailbox */
     bool drives;     /* while it stands in the queue */
+};
+
+/* Whose the messages of a key are. */
+struct tg_unix_key {
+    uint64_t key;                     /* 0: no entry */
+    const struct tg_unix_handle *who; /* NULL: nobody's */
 };
 
 /* A sender that died. */
@@ -216,7 +226,12 @@ struct tg_unix_box {
     struct tg_unix_list waiting;
     struct tg_unix_list aside; /* handed out too often, and not taken by the dead-letter mailbox */
     int64_t aside_ns;          /* when that was last tried */
-    struct tg_unix_message *spare;  /* for the next one */
+    struct tg_unix_message *spare; /* for the next one */
+    uint32_t n_asking;        /* of the calls that wait, those that ask for some messages only */
+    uint64_t looks;           /* counts looks through the lists */
+    struct tg_unix_key *keys; /* a table, see unix_match.c */
+    uint32_t keys_size;
+    uint32_t n_keys;                /* entries */
     struct tg_unix_waiter *waiters; /* in the order of tickets */
     uint64_t tickets;
     struct tg_unix_waiter *driver; /* sleeps on the sockets */
@@ -240,13 +255,21 @@ static inline bool tg_unix_is_full(const struct tg_unix_box *box)
 struct tg_unix_want {
     int64_t deadline_ns;
     uint32_t interrupts;
-    const char *from;            /* this process's messages only, NULL: any */
-    bool named;                  /* senders are told apart by their names */
-    struct tg_unix_handle *peer; /* whose end ends the call, NULL nobody's */
-    size_t size;                 /* a longer one is -EMSGSIZE and stays */
-    bool claim;                  /* it is to be finished later */
+    const char *from;                  /* this process's messages only, NULL: any */
+    const tong_receive_options *asked; /* the same, or NULL: which messages, beside that */
+    bool named;                        /* senders are told apart by their names */
+    struct tg_unix_handle *peer;       /* whose end ends the call, NULL nobody's */
+    size_t size;                       /* a longer one is -EMSGSIZE and stays */
+    bool claim;                        /* it is to be finished later */
     bool skip;          /* it is to be thrown away: also one that was handed out too often */
     tong_message *info; /* told of one that stays; NULL: not wanted */
+};
+
+/* A message that a call may take. */
+struct tg_unix_found {
+    struct tg_unix_list *list;
+    struct tg_unix_message *m;
+    int error; /* why there is none that can be taken, 0 there is none */
 };
 
 /* ---- handles */
@@ -374,6 +397,7 @@ int tg_unix_drive_sleep(struct tg_unix_box *box, int64_t deadline_ns);
 struct tg_unix_sleep {
     int64_t deadline_ns;
     const char *from;
+    bool passes; /* what fills the memory may be others', and stays there */
     int others[4];
     size_t n_others;
 };
@@ -396,6 +420,8 @@ void tg_unix_drive_stop(struct tg_unix_box *box);
 void tg_unix_drive_tell_all(struct tg_unix_box *box, enum tg_unix_kind what);
 /* At capacity 0: read the next offer of another process, not longer than is wanted. 1: it is the last of
  * the messages that wait; 0: there is none; -EMSGSIZE, and its sender and length are told. */
+/* Read one packet: 1 a message came. */
+int tg_unix_drive_read(struct tg_unix_box *box, struct tg_unix_channel *channel);
 int tg_unix_drive_offer(struct tg_unix_box *box, const struct tg_unix_want *want);
 /* What became of an offer: TG_UNIX_TAKEN, TG_UNIX_LATE. */
 void tg_unix_drive_answer(struct tg_unix_box *box, const struct tg_unix_message *m,
@@ -411,6 +437,9 @@ int tg_unix_packet_read(struct tg_unix_box *box, struct tg_unix_channel *channel
 /* Whether there are descriptors left for those that the next packet brings. */
 bool tg_unix_packet_may_come(const struct tg_unix_channel *channel);
 /* How long the next message of a channel is, without taking it; -EAGAIN. */
+/* The same, and what it says. */
+int tg_unix_packet_look(const struct tg_unix_channel *channel, uint32_t *ret_len,
+                        struct tg_said *ret_said);
 int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len);
 void tg_unix_packet_refuse(int fd, int error);
 
@@ -479,6 +508,53 @@ void tg_unix_deliver_leave(struct tg_unix_box *box, struct tg_unix_waiter *me);
 /* Wait for a message that is this handle's turn, and take it: NULL and the error. */
 struct tg_unix_message *tg_unix_deliver_next(struct tg_unix_handle *h,
                                              const struct tg_unix_want *want, int *ret_error);
+
+/* The one of those that take whatever comes which takes next; NULL: none waits. */
+struct tg_unix_waiter *tg_unix_deliver_first(struct tg_unix_box *box);
+void tg_unix_deliver_wake_one(struct tg_unix_box *box, struct tg_unix_waiter *w);
+/* Whether the message was taken out of its list, for it has expired or was handed out too often; the lock may
+ * have been given back then. */
+bool tg_unix_deliver_tidy(struct tg_unix_box *box, struct tg_unix_list *list,
+                          struct tg_unix_message *m, bool skip);
+
+/* ---- unix_match.c: whose a message is where not everybody may have it; lock held */
+
+#define TG_UNIX_PASSED 64u /* messages of a link that are passed over */
+
+/* A call that looks for a message. */
+struct tg_unix_look {
+    struct tg_unix_handle *h;
+    const struct tg_unix_waiter *me; /* NULL: it does not wait yet */
+    const struct tg_unix_want *want;
+    uint64_t need; /* free messages that must be there for it to take one */
+    bool only_looks;
+    bool is_there; /* it found an offer, and only looks */
+    bool is_chosen;
+    uint64_t n_free;
+    struct tg_unix_found free;
+    struct tg_unix_found mine;
+    bool is_mine_first;
+};
+
+/* Whether this is where that is asked. */
+static inline bool tg_unix_is_matched(const struct tg_unix_box *box,
+                                      const struct tg_unix_want *want)
+{
+    return want->asked != NULL || box->n_asking != 0 || box->policy->by_key;
+}
+/* What is there for the call; has: without taking it. */
+struct tg_unix_found tg_unix_match_turn(struct tg_unix_look *l);
+bool tg_unix_match_has(struct tg_unix_look *l);
+/* Whether its descriptor is readable. */
+bool tg_unix_match_is_up(const struct tg_unix_handle *h);
+/* Whoever waits for one of those there, and for those that are anybody's the first. */
+void tg_unix_match_wake(struct tg_unix_box *box, const struct tg_unix_waiter *but);
+/* The key of what it takes is its from now on. 0, -ENOMEM. Those that it has are nobody's. */
+int tg_unix_match_keep(const struct tg_unix_handle *h, const struct tg_unix_message *m);
+void tg_unix_match_leave(const struct tg_unix_handle *h);
+/* There may be another offer of that link. */
+void tg_unix_match_again(struct tg_unix_box *box, struct tg_unix_link *link);
+void tg_unix_match_all_again(struct tg_unix_box *box);
 
 /* ---- unix_room.c: rooms of a bounded mailbox, in the room file */
 
@@ -584,9 +660,10 @@ int tg_unix_links(tong_links_fn *each, void *arg);
 struct tg_unix_how {
     tong_message *info; /* NULL: not wanted, as the others */
     const char *from;   /* this process's only */
-    tg_handle peer;     /* whose end ends the call */
-    char *sender;       /* told the name of its process */
-    int *fd;            /* given its descriptor, -1 if it has none */
+    const tong_receive_options *asked;
+    tg_handle peer; /* whose end ends the call */
+    char *sender;   /* told the name of its process */
+    int *fd;        /* given its descriptor, -1 if it has none */
 };
 ssize_t tg_unix_receive_as(tg_handle h, void *buf, size_t size, int64_t timeout_ns,
                            const struct tg_unix_how *how);
@@ -598,6 +675,8 @@ ssize_t tg_unix_receive_fd(tg_handle h, void *buf, size_t size, int64_t timeout_
 ssize_t tg_unix_receive_many(tg_handle h, const struct iovec *buffers, size_t n, int64_t timeout_ns,
                              size_t *ret_lens);
 ssize_t tg_unix_skip(tg_handle h);
+int tg_unix_claim_with(tg_handle h, const tong_receive_options *with, int64_t timeout_ns,
+                       tong_message *ret_message);
 int tg_unix_claim(tg_handle h, int64_t timeout_ns, tong_message *ret_message);
 int tg_unix_done(tg_handle h, tong_message *message);
 int tg_unix_give_back(tg_handle h, tong_message *message);

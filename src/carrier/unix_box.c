@@ -119,6 +119,7 @@ static void free_memory(struct tg_unix_box *box)
     free(box->rows);
     free(box->scratch);
     free(box->deaths);
+    free(box->keys);
     free(box->spare);
     if (box->head != NULL) {
         tg_sys_unmap(box->head, TG_UNIX_BOX_SIZE);
@@ -279,11 +280,13 @@ static void leave_box(struct tg_unix_handle *h)
 {
     struct tg_unix_box *box = h->box;
     if (h->receives) {
+        tg_unix_match_leave(h);
         tg_unix_return_all(h);
         box->slots[h->slot] = NULL;
         tg_store_relaxed(&box->told_slots[h->slot].open, UINT32_C(0));
         h->receives = false;
         tg_unix_count_small(&box->head->receivers, -1);
+        tg_unix_deliver_wake(box); /* what was its by a key is anybody's */
     }
     box->n_levels -= h->poll >= 0;
     box->n_watchers -= h->watches;
@@ -454,7 +457,7 @@ static int make(const struct opening *o, struct tg_unix_handle *h)
     if (o->options != NULL) {
         options = *o->options;
         if (options.owner != TONG_PROCESS || options.delivery == TONG_EVERYONE ||
-            options.delivery == TONG_BY_KEY || options.by_priority != 0) {
+            options.by_priority != 0) {
             return -EOPNOTSUPP;
         }
     }

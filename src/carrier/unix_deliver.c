@@ -35,6 +35,9 @@ static uint32_t list_waiting(const struct tg_unix_box *box,
     uint32_t n = 0;
     for (const struct tg_unix_waiter *w = box->waiters; w != NULL && n < TG_UNIX_SLOTS;
          w = w->next) {
+        if (w->asked != NULL) {
+            continue;
+        }
         waiting[n++] = (struct tg_waiting){
             .ticket = w->ticket,
             .slot = w->handle->slot,
@@ -62,6 +65,16 @@ static struct tg_unix_waiter *find_ticket(const struct tg_unix_box *box, uint64_
     return w;
 }
 
+/* Who takes whatever comes. */
+static struct tg_unix_waiter *first_taker(const struct tg_unix_box *box)
+{
+    struct tg_unix_waiter *w = box->waiters;
+    while (w != NULL && w->asked != NULL) {
+        w = w->next;
+    }
+    return w;
+}
+
 static struct tg_unix_waiter *choose(struct tg_unix_box *box)
 {
     struct tg_waiting waiting[TG_UNIX_SLOTS];
@@ -72,14 +85,14 @@ static struct tg_unix_waiter *choose(struct tg_unix_box *box)
                                       .own = &box->own };
     const uint32_t i = choice.n != 0 ? box->policy->choose(&choice) : 0;
     box->chosen = i < choice.n ? waiting[i].ticket : 0;
-    return box->chosen != 0 ? find_ticket(box, box->chosen) : box->waiters;
+    return box->chosen != 0 ? find_ticket(box, box->chosen) : first_taker(box);
 }
 
 /* NULL: nobody waits. */
-static struct tg_unix_waiter *first_of(struct tg_unix_box *box)
+struct tg_unix_waiter *tg_unix_deliver_first(struct tg_unix_box *box)
 {
     if (box->policy->choose == NULL) {
-        return box->waiters;
+        return first_taker(box);
     }
     struct tg_unix_waiter *w =
         box->chosen != 0 && !box->policy->again ? find_ticket(box, box->chosen) : NULL;
@@ -91,8 +104,11 @@ static uint64_t needed(const struct tg_unix_box *box, const struct tg_unix_handl
 {
     struct tg_arrival arrival = { .claims = h->n_claims, .fewest = UINT32_MAX };
     for (const struct tg_unix_waiter *w = box->waiters; w != NULL; w = w->next) {
-        arrival.sleepers++;
         const uint32_t claims = w->handle->n_claims;
+        if (w->asked != NULL) {
+            continue;
+        }
+        arrival.sleepers++;
         arrival.fewest = claims < arrival.fewest ? claims : arrival.fewest;
     }
     return arrival.sleepers == 0 || h->has_turn ? 1 : box->policy->needed(&arrival);
@@ -100,7 +116,7 @@ static uint64_t needed(const struct tg_unix_box *box, const struct tg_unix_handl
 
 /* ---- waking */
 
-static void wake(struct tg_unix_box *box, struct tg_unix_waiter *w)
+void tg_unix_deliver_wake_one(struct tg_unix_box *box, struct tg_unix_waiter *w)
 {
     if (w->fd >= 0 || box->driver == w) {
         tg_event_ring(w->fd >= 0 ? w->fd : box->wake);
@@ -115,7 +131,7 @@ void tg_unix_deliver_wake_all(struct tg_unix_box *box)
 {
     tg_unix_level_update_all(box);
     for (struct tg_unix_waiter *w = box->waiters; w != NULL; w = w->next) {
-        wake(box, w);
+        tg_unix_deliver_wake_one(box, w);
     }
 }
 
@@ -125,13 +141,17 @@ static void wake_others(struct tg_unix_box *box, const struct tg_unix_waiter *me
     if (box->waiters == NULL) {
         return;
     }
-    struct tg_unix_waiter *first = box->is_process ? NULL : first_of(box);
+    if (!box->is_process && (box->n_asking != 0 || box->policy->by_key)) {
+        tg_unix_match_wake(box, me);
+        return;
+    }
+    struct tg_unix_waiter *first = box->is_process ? NULL : tg_unix_deliver_first(box);
     if (first != NULL && first != me) {
-        wake(box, first);
+        tg_unix_deliver_wake_one(box, first);
     }
     for (struct tg_unix_waiter *w = box->waiters; box->is_process && w != NULL; w = w->next) {
         if (w != me) {
-            wake(box, w);
+            tg_unix_deliver_wake_one(box, w);
         }
     }
 }
@@ -155,13 +175,18 @@ void tg_unix_deliver_wake(struct tg_unix_box *box)
         tg_unix_deliver_wake_all(box); /* each may wait for another sender's */
         return;
     }
-    wake(box, first_of(box));
+    if (box->n_asking != 0 || box->policy->by_key) {
+        tg_unix_match_wake(box, NULL);
+        return;
+    }
+    tg_unix_deliver_wake_one(box, tg_unix_deliver_first(box));
 }
 
 void tg_unix_deliver_drive(struct tg_unix_box *box)
 {
     if (!box->is_driven && box->waiters != NULL) {
-        wake(box, first_of(box));
+        struct tg_unix_waiter *first = tg_unix_deliver_first(box);
+        tg_unix_deliver_wake_one(box, first != NULL ? first : box->waiters);
     }
 }
 
@@ -194,6 +219,22 @@ static void throw_away(struct tg_unix_box *box, struct tg_unix_list *list,
     tg_unix_message_finish(box, m);
 }
 
+bool tg_unix_deliver_tidy(struct tg_unix_box *box, struct tg_unix_list *list,
+                          struct tg_unix_message *m, bool skip)
+{
+    if (is_over(m)) {
+        throw_away(box, list, m);
+        return true;
+    }
+    if (skip || !tg_unix_is_spent(box, m)) {
+        return false;
+    }
+    tg_unix_list_remove(list, m);
+    tg_unix_count_waiting(box, m, -1);
+    tg_unix_letter(box, m);
+    return true;
+}
+
 /* The first message of a list that is wanted, NULL none; what has expired before it is thrown away, and what
  * was handed out too often sent on. */
 static struct tg_unix_message *find_in(struct tg_unix_box *box, struct tg_unix_list *list,
@@ -201,43 +242,33 @@ static struct tg_unix_message *find_in(struct tg_unix_box *box, struct tg_unix_l
 {
     struct tg_unix_message *m = list->first;
     while (m != NULL) {
-        if (is_over(m)) {
-            throw_away(box, list, m);
-        } else if (!want->skip && tg_unix_is_spent(box, m)) {
-            tg_unix_list_remove(list, m);
-            tg_unix_count_waiting(box, m, -1);
-            tg_unix_letter(box, m);
+        if (tg_unix_deliver_tidy(box, list, m, want->skip)) {
+            m = list->first; /* others may have gone meanwhile: what is finished lets others be read */
         } else if (is_wanted(m, want->from)) {
             return m;
         } else {
             m = m->next;
-            continue;
         }
-        m = list->first; /* others may have gone meanwhile: what is finished lets others be read */
     }
     return NULL;
 }
 
-struct found {
-    struct tg_unix_list *list;
-    struct tg_unix_message *m;
-    int error; /* why there is none that can be taken, 0 there is none */
-};
-
-static struct found find(struct tg_unix_box *box, const struct tg_unix_want *want)
+static struct tg_unix_found find(struct tg_unix_box *box, const struct tg_unix_want *want)
 {
-    struct found found = { .list = &box->returned, .m = find_in(box, &box->returned, want) };
+    struct tg_unix_found found = { .list = &box->returned,
+                                   .m = find_in(box, &box->returned, want) };
     if (found.m == NULL) {
-        found = (struct found){ .list = &box->waiting, .m = find_in(box, &box->waiting, want) };
+        found =
+            (struct tg_unix_found){ .list = &box->waiting, .m = find_in(box, &box->waiting, want) };
     }
     return found;
 }
 
 /* Read on until a message of that sender is there. */
-static struct found find_from(struct tg_unix_box *box, const struct tg_unix_want *want,
-                              bool may_ask)
+static struct tg_unix_found find_from(struct tg_unix_box *box, const struct tg_unix_want *want,
+                                      bool may_ask)
 {
-    struct found found = find(box, want);
+    struct tg_unix_found found = find(box, want);
     while (found.m == NULL && tg_unix_drive_pull(box, want->from, may_ask)) {
         found = find(box, want);
     }
@@ -246,10 +277,10 @@ static struct found find_from(struct tg_unix_box *box, const struct tg_unix_want
 
 static bool is_first(struct tg_unix_box *box, const struct tg_unix_waiter *me)
 {
-    if (me == NULL || box->is_process || first_of(box) == me) {
+    if (me == NULL || box->is_process || tg_unix_deliver_first(box) == me) {
         return true;
     }
-    wake(box, first_of(box));
+    tg_unix_deliver_wake_one(box, tg_unix_deliver_first(box));
     return false;
 }
 
@@ -263,11 +294,11 @@ static uint64_t n_offers(const struct tg_unix_box *box)
 }
 
 /* At capacity 0. What others offer is read only by the call that takes it. */
-static struct found turn_to_offer(struct tg_unix_handle *h, struct tg_unix_waiter *me,
-                                  const struct tg_unix_want *want, uint64_t need)
+static struct tg_unix_found turn_to_offer(struct tg_unix_handle *h, struct tg_unix_waiter *me,
+                                          const struct tg_unix_want *want, uint64_t need)
 {
     struct tg_unix_box *box = h->box;
-    struct found found = { .m = NULL };
+    struct tg_unix_found found = { .m = NULL };
     (void)tg_unix_drive_pull(box, want->from, me == NULL);
     const uint64_t there = n_there(box) + n_offers(box);
     if (there < need || box->ended != 0 || !is_first(box, me)) {
@@ -276,19 +307,23 @@ static struct found turn_to_offer(struct tg_unix_handle *h, struct tg_unix_waite
     found = find(box, want);
     if (found.m == NULL) {
         const int r = tg_unix_drive_offer(box, want);
-        found = r > 0 ? find(box, want) : (struct found){ .error = r };
+        found = r > 0 ? find(box, want) : (struct tg_unix_found){ .error = r };
     }
     return found;
 }
 
 /* me: the call waits already, NULL: it has just come. What is for this call. */
-static struct found turn(struct tg_unix_handle *h, struct tg_unix_waiter *me,
-                         const struct tg_unix_want *want, bool may_ask)
+static struct tg_unix_found turn(struct tg_unix_handle *h, struct tg_unix_waiter *me,
+                                 const struct tg_unix_want *want, bool may_ask)
 {
     struct tg_unix_box *box = h->box;
     const uint64_t need = me != NULL || want->from != NULL ? 1 : needed(box, h);
+    if (want->from == NULL && tg_unix_is_matched(box, want)) {
+        struct tg_unix_look look = { .h = h, .me = me, .want = want, .need = need };
+        return tg_unix_match_turn(&look);
+    }
     if (need == TG_NEVER_TAKES) {
-        return (struct found){ .m = NULL };
+        return (struct tg_unix_found){ .m = NULL };
     }
     if (box->capacity == 0) {
         return turn_to_offer(h, me, want, need);
@@ -303,16 +338,16 @@ static struct found turn(struct tg_unix_handle *h, struct tg_unix_waiter *me,
         while (n_there(box) < need && tg_unix_drive_pull(box, NULL, may_ask)) {
         }
         if (n_there(box) < need || box->ended != 0 || !is_first(box, me)) {
-            return (struct found){ .m = NULL };
+            return (struct tg_unix_found){ .m = NULL };
         }
-        const struct found found = find(box, want);
+        const struct tg_unix_found found = find(box, want);
         if (found.m != NULL) {
             return found;
         }
     }
 }
 
-static void take(struct tg_unix_handle *h, const struct found *found, bool claim)
+static void take(struct tg_unix_handle *h, const struct tg_unix_found *found, bool claim)
 {
     struct tg_unix_box *box = h->box;
     tg_unix_list_remove(found->list, found->m);
@@ -330,6 +365,7 @@ static void enter_queue(struct tg_unix_box *box, struct tg_unix_waiter *me)
     }
     *at = me;
     me->ticket = ++box->tickets;
+    box->n_asking += me->asked != NULL;
     tg_a32 *asleep = &box->told_slots[me->handle->slot].asleep;
     tg_unix_count_small(&box->head->asleep, tg_load_relaxed(asleep) == 0 ? 1 : 0);
     tg_unix_count_small(asleep, 1);
@@ -345,6 +381,7 @@ static void leave_queue(struct tg_unix_box *box, struct tg_unix_waiter *me)
         at = &(*at)->next;
     }
     *at = me->next;
+    box->n_asking -= me->asked != NULL;
     tg_a32 *asleep = &box->told_slots[me->handle->slot].asleep;
     tg_unix_count_small(asleep, -1);
     tg_unix_count_small(&box->head->asleep, tg_load_relaxed(asleep) == 0 ? -1 : 0);
@@ -419,9 +456,11 @@ static int sleep_(struct tg_unix_handle *h, struct tg_unix_waiter *me,
     if (box->is_driven) {
         r = sleep_behind(h, me, watch, until);
     } else {
-        const struct tg_unix_sleep s = {
-            .deadline_ns = until, .from = want->from, .others = { watch, me->fd }, .n_others = 2
-        };
+        const struct tg_unix_sleep s = { .deadline_ns = until,
+                                         .from = want->from,
+                                         .others = { watch, me->fd },
+                                         .n_others = 2,
+                                         .passes = tg_unix_is_matched(box, want) };
         box->driver = me;
         r = tg_unix_drive_sleep_with(box, &s);
         box->driver = NULL;
@@ -452,10 +491,10 @@ static int refusal(const struct tg_unix_handle *h)
     return before < box->policy->max_receivers ? 0 : -EBUSY;
 }
 
-static struct found wait_turn(struct tg_unix_handle *h, const struct tg_unix_want *want,
-                              struct tg_unix_waiter *me, int *ret_error)
+static struct tg_unix_found wait_turn(struct tg_unix_handle *h, const struct tg_unix_want *want,
+                                      struct tg_unix_waiter *me, int *ret_error)
 {
-    struct found found = { .m = NULL };
+    struct tg_unix_found found = { .m = NULL };
     int r = 0;
     bool waits = false;
     tg_unix_letter_again(h->box);
@@ -500,7 +539,9 @@ struct tg_unix_message *tg_unix_deliver_next(struct tg_unix_handle *h,
                                              const struct tg_unix_want *want, int *ret_error)
 {
     struct tg_unix_box *box = h->box;
-    struct tg_unix_waiter me = { .handle = h, .fd = -1, .look_ns = FIRST_LOOK_NS };
+    struct tg_unix_waiter me = {
+        .handle = h, .asked = want->asked, .fd = -1, .look_ns = FIRST_LOOK_NS
+    };
     if (want->peer != NULL && want->peer->sender != NULL && want->deadline_ns != 0) {
         const int r = tg_kept_begin();
         me.fd = r < 0 ? r : tg_kept_end(tg_event_counter());
@@ -509,7 +550,7 @@ struct tg_unix_message *tg_unix_deliver_next(struct tg_unix_handle *h,
             return NULL;
         }
     }
-    const struct found found = wait_turn(h, want, &me, ret_error);
+    const struct tg_unix_found found = wait_turn(h, want, &me, ret_error);
     struct tg_unix_message *m = found.m;
     if (m != NULL && m->len > want->size) {
         *ret_error = -EMSGSIZE;
@@ -520,7 +561,13 @@ struct tg_unix_message *tg_unix_deliver_next(struct tg_unix_handle *h,
         }
         m = NULL;
     } else if (m != NULL) {
-        take(h, &found, want->claim);
+        const int r = want->skip ? 0 : tg_unix_match_keep(h, m);
+        if (r == 0) {
+            take(h, &found, want->claim);
+        } else {
+            *ret_error = r;
+            m = NULL;
+        }
     }
     h->has_turn = false;
     if (me.ticket != 0) {
@@ -542,6 +589,10 @@ bool tg_unix_deliver_has(struct tg_unix_handle *h, const struct tg_unix_waiter *
         return true;
     }
     const uint64_t need = me != NULL ? 1 : needed(box, h);
+    if (tg_unix_is_matched(box, want)) {
+        struct tg_unix_look look = { .h = h, .me = me, .want = want, .need = need };
+        return tg_unix_match_has(&look);
+    }
     if (need == TG_NEVER_TAKES) {
         return false;
     }
@@ -553,7 +604,7 @@ bool tg_unix_deliver_has(struct tg_unix_handle *h, const struct tg_unix_waiter *
     for (;;) {
         while (n_there(box) < need && tg_unix_drive_pull(box, NULL, true)) {
         }
-        if (n_there(box) < need || (me != NULL && first_of(box) != me)) {
+        if (n_there(box) < need || (me != NULL && tg_unix_deliver_first(box) != me)) {
             return false;
         }
         if (find(box, want).m != NULL) {

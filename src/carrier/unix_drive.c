@@ -135,20 +135,21 @@ static void end_channel(struct tg_unix_box *box, struct tg_unix_channel *channel
     }
 }
 
-static int read_channel(struct tg_unix_box *box, struct tg_unix_channel *channel);
-
 /* All that a link has sent by now, if it does not go on sending. It may go with its end. */
 void tg_unix_drive_drain(struct tg_unix_box *box, struct tg_unix_link *link)
 {
     struct tg_unix_channel *channel =
         link->data.fd >= 0 && box->capacity != 0 ? &link->data : &link->control;
-    for (uint32_t i = 0; i < PACKETS && read_channel(box, channel) >= 0; i++) {
+    for (uint32_t i = 0; i < PACKETS && tg_unix_drive_read(box, channel) >= 0; i++) {
     }
 }
 
-static int read_channel(struct tg_unix_box *box, struct tg_unix_channel *channel)
+int tg_unix_drive_read(struct tg_unix_box *box, struct tg_unix_channel *channel)
 {
     const bool outer = box->is_reading;
+    if (channel->is_unwanted) {
+        tg_unix_match_again(box, channel->link); /* what comes behind is another offer */
+    }
     if (!tg_unix_packet_may_come(channel)) {
         tg_unix_channel_mute(box, channel);
         box->deaf_until_ns = tg_now_ns() + DEAF_NS;
@@ -208,7 +209,7 @@ static bool pull(struct tg_unix_box *box, const char *from, bool may_ask, uint32
             return false;
         }
         box->reads++;
-        if (read_channel(box, channel) > 0) {
+        if (tg_unix_drive_read(box, channel) > 0) {
             return true;
         }
         (*packets)--;
@@ -232,6 +233,17 @@ static struct tg_unix_channel *next_offer(const struct tg_unix_box *box, const c
     return channel;
 }
 
+/* The same, of those that are somebody's. */
+static bool is_offered(const struct tg_unix_box *box, const char *from)
+{
+    const struct tg_unix_channel *channel = box->offers;
+    while (channel != NULL &&
+           (channel->is_unwanted || (from != NULL && strcmp(channel->link->name, from) != 0))) {
+        channel = channel->next;
+    }
+    return channel != NULL;
+}
+
 int tg_unix_drive_offer(struct tg_unix_box *box, const struct tg_unix_want *want)
 {
     struct tg_unix_channel *channel;
@@ -246,7 +258,7 @@ int tg_unix_drive_offer(struct tg_unix_box *box, const struct tg_unix_want *want
             }
             return -EMSGSIZE;
         }
-        r = read_channel(box, channel);
+        r = tg_unix_drive_read(box, channel);
         if (r > 0) {
             return r;
         }
@@ -302,7 +314,8 @@ static void add_channel(const struct tg_unix_box *box, struct polled *p,
     const bool other = from != NULL && tg_unix_channel_is_offer(box, channel) &&
                        strcmp(channel->link->name, from) != 0;
     const bool left = box->picks && !may_read(box, channel, from);
-    if (channel->fd >= 0 && !other && !left && !channel->is_mute && p->n < TG_EVENT_POLL_MOST) {
+    const bool off = channel->is_mute || channel->is_unwanted;
+    if (channel->fd >= 0 && !other && !left && !off && p->n < TG_EVENT_POLL_MOST) {
         p->fds[p->n++] = channel->fd;
     }
 }
@@ -316,7 +329,7 @@ static void list_polled(struct tg_unix_box *box, struct polled *p, const struct 
         p->fds[p->n++] = s->others[i];
     }
     p->links = p->n;
-    box->picks = s->from != NULL && tg_unix_is_full(box); /* I8 */
+    box->picks = (s->from != NULL || s->passes) && tg_unix_is_full(box); /* I8 */
     if (!box->picks && (box->n_channels > most || box->deaf_until_ns != 0)) {
         p->fds[p->n++] = box->epoll;
         return;
@@ -349,7 +362,7 @@ static void note_polled(struct tg_unix_box *box, const struct polled *p)
 int tg_unix_drive_sleep_with(struct tg_unix_box *box, const struct tg_unix_sleep *s)
 {
     struct polled p;
-    if (next_ready(box, s->from) != NULL || next_offer(box, s->from) != NULL) {
+    if (next_ready(box, s->from) != NULL || is_offered(box, s->from)) {
         /* I7: it was not all read. */
         tg_unix_box_unlock(box);
         (void)pthread_mutex_lock(&box->lock);

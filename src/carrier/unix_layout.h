@@ -134,6 +134,7 @@ enum tg_unix_kind {
     TG_UNIX_BYE = 6,     /* the end that follows is no death */
     TG_UNIX_PASSES =
         7, /* before the first message that comes with descriptors, but by a socket of its own */
+    TG_UNIX_OFFER = 8, /* at capacity 0, behind a message in the place of one that was taken back */
     /* to the sender */
     TG_UNIX_CREDIT = 16,  /* number: how many messages are finished; struct tg_unix_credit */
     TG_UNIX_REFUSED = 17, /* number: the errno; the connection ends */

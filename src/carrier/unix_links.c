@@ -208,6 +208,7 @@ void tg_unix_channel_close(struct tg_unix_box *box, struct tg_unix_channel *chan
         box->by_fd[channel->fd] = NULL;
         box->n_mute -= channel->is_mute;
         channel->is_mute = false;
+        channel->is_unwanted = false;
         box->n_channels--;
         count_out(channel->link);
         tg_kept_close(channel->fd);

@@ -348,6 +348,9 @@ static int read_packet(struct tg_unix_box *box, struct tg_unix_channel *channel,
     case TG_UNIX_PASSES:
         link->passes = link->greeted;
         return link->greeted ? 0 : -EPROTO;
+    case TG_UNIX_OFFER:
+        tg_unix_match_again(box, link);
+        return link->greeted ? 0 : -EPROTO;
     case TG_UNIX_BYE:
         link->said_bye = true;
         return 0;
@@ -374,6 +377,26 @@ int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len
         return -EAGAIN; /* whatever it is, who reads it is told */
     }
     *ret_len = packet.length;
+    return 0;
+}
+
+int tg_unix_packet_look(const struct tg_unix_channel *channel, uint32_t *ret_len,
+                        struct tg_said *ret_said)
+{
+    struct tg_unix_packet packet = { .kind = 0 };
+    uint8_t bytes[TG_EXTENSION_MOST];
+    struct tg_socket_got got;
+    const struct iovec parts[] = { { &packet, sizeof packet }, { bytes, sizeof bytes } };
+    if (tg_socket_receive(channel->fd, parts, 2, true, &got) <= 0) {
+        return -EAGAIN;
+    }
+    *ret_said = (struct tg_said){ .has_attributes = false };
+    *ret_len = packet.length;
+    /* What is said otherwise is refused by who reads it. */
+    if (packet.extension <= sizeof bytes && got.len >= sizeof packet + packet.extension &&
+        packet.extension != 0 && tg_said_parse(bytes, packet.extension, ret_said) < 0) {
+        *ret_said = (struct tg_said){ .has_attributes = false };
+    }
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/name.h"
 #include "carrier/unix.h"
 
 /* ---- beginning */
@@ -60,6 +61,7 @@ ssize_t tg_unix_receive_as(tg_handle handle, void *buf, size_t size, int64_t tim
     }
     want.info = how->info;
     want.from = how->from;
+    want.asked = how->asked;
     want.named = how->from != NULL || how->sender != NULL;
     want.peer = how->peer;
     struct tg_unix_message *m = tg_unix_deliver_next(h, &want, &r);
@@ -87,14 +89,24 @@ ssize_t tg_unix_receive(tg_handle h, void *buf, size_t size, int64_t timeout_ns)
     return tg_unix_receive_as(h, buf, size, timeout_ns, &how);
 }
 
+/* What is asked for, NULL: whatever comes. */
+static int check_asked(const tong_receive_options **with)
+{
+    const tong_receive_options *w = *with;
+    if (w == NULL || (w->min_priority == 0 && w->tag == 0 && w->from == NULL)) {
+        *with = NULL;
+        return 0;
+    }
+    const int r = w->from != NULL ? tg_name_check(w->from) : 0;
+    return r < 0 ? r : w->min_priority > TONG_PRIORITY_MAX ? -EINVAL : 0;
+}
+
 ssize_t tg_unix_receive_with(tg_handle h, void *buf, size_t size, const tong_receive_options *with,
                              int64_t timeout_ns, tong_message *ret_info)
 {
-    const struct tg_unix_how how = { .info = ret_info };
-    if (with != NULL && (with->min_priority != 0 || with->tag != 0 || with->from != NULL)) {
-        return -EOPNOTSUPP;
-    }
-    return tg_unix_receive_as(h, buf, size, timeout_ns, &how);
+    const int r = check_asked(&with);
+    const struct tg_unix_how how = { .info = ret_info, .asked = with };
+    return r < 0 ? r : tg_unix_receive_as(h, buf, size, timeout_ns, &how);
 }
 
 ssize_t tg_unix_receive_fd(tg_handle h, void *buf, size_t size, int64_t timeout_ns, int *ret_fd,
@@ -172,7 +184,8 @@ static uint32_t free_slot(const struct tg_unix_handle *h)
     return i;
 }
 
-int tg_unix_claim(tg_handle handle, int64_t timeout_ns, tong_message *ret_message)
+static int claim(tg_handle handle, const tong_receive_options *asked, int64_t timeout_ns,
+                 tong_message *ret_message)
 {
     struct tg_unix_handle *h = handle;
     struct tg_unix_want want = want_of(h, timeout_ns, SIZE_MAX);
@@ -181,6 +194,7 @@ int tg_unix_claim(tg_handle handle, int64_t timeout_ns, tong_message *ret_messag
         return r;
     }
     want.claim = true;
+    want.asked = asked;
     struct tg_unix_message *m = NULL;
     if (h->box->ended != 0) {
         r = h->box->ended;
@@ -205,6 +219,18 @@ int tg_unix_claim(tg_handle handle, int64_t timeout_ns, tong_message *ret_messag
     }
     leave(h);
     return r;
+}
+
+int tg_unix_claim(tg_handle h, int64_t timeout_ns, tong_message *ret_message)
+{
+    return claim(h, NULL, timeout_ns, ret_message);
+}
+
+int tg_unix_claim_with(tg_handle h, const tong_receive_options *with, int64_t timeout_ns,
+                       tong_message *ret_message)
+{
+    const int r = check_asked(&with);
+    return r < 0 ? r : claim(h, with, timeout_ns, ret_message);
 }
 
 /* Lock held: the claim is over. NULL: it is none. */

@@ -316,6 +316,7 @@ static int wait_for_answer(struct tg_unix_handle *h, const struct tg_unix_call *
         }
         int none = ROOM;
         if (r < 0 && take_back(s, &none)) {
+            s->took_back = true;
             break;
         }
         /* It was read: by a call that answers within a few instructions. */
@@ -365,7 +366,19 @@ static int send_placed(struct tg_unix_handle *h, const struct tg_unix_parts *par
         s->number++;
         tell_sent(s);
     }
+    if (r == 0 && s->took_back) {
+        const struct tg_unix_packet packet = { .kind = TG_UNIX_OFFER };
+        const struct iovec part = { (void *)(uintptr_t)&packet, sizeof packet };
+        (void)tg_socket_send(s->fd, &part, 1, NULL, 0);
+        s->took_back = false;
+    }
     return r;
+}
+
+/* It was read in the place of another one, and is nobody's who waited: once more. */
+static bool is_offered_again(const struct tg_unix_sender *s, const struct tg_unix_call *call)
+{
+    return s->answered == s->number && s->answer == TG_UNIX_LATE && !tg_is_over(call->deadline_ns);
 }
 
 static int offer(struct tg_unix_handle *h, const struct tg_unix_parts *parts,
@@ -379,6 +392,10 @@ static int offer(struct tg_unix_handle *h, const struct tg_unix_parts *parts,
     int r = own.deadline_ns == 0 && !is_expected(s) ? -EAGAIN : send_placed(h, parts, &own, &room);
     if (r == 0) {
         r = wait_for_answer(h, &own);
+    }
+    while (r == -ETIMEDOUT && parts->ready == NULL && is_offered_again(s, &own)) {
+        r = send_placed(h, parts, &own, &room);
+        r = r == 0 ? wait_for_answer(h, &own) : r;
     }
     if (r == -EAGAIN) {
         const int end = tg_unix_sender_check(s);

@@ -18,6 +18,7 @@ struct tg_unix_sender {
     bool bounded;
     bool has_said;     /* HELLO */
     bool has_passed;   /* PASSES */
+    bool took_back;    /* the offer before */
     int watch;         /* see tg_unix_sender_watch(); -1 none */
     uint64_t number;   /* of the next message */
     uint64_t next;     /* the same, without those that were taken back */

@@ -161,7 +161,9 @@ int tg_unix_wait_any(tg_handle const handles[], size_t n, int64_t timeout_ns)
 void tg_unix_level_update(struct tg_unix_handle *h)
 {
     struct tg_unix_box *box = h->box;
-    const bool up = box->ended != 0 || box->waiting.n + box->returned.n != 0 || box->n_mute != 0;
+    const bool some =
+        box->policy->by_key ? tg_unix_match_is_up(h) : box->waiting.n + box->returned.n != 0;
+    const bool up = box->ended != 0 || some || box->n_mute != 0;
     if (h->poll < 0) {
         return;
     }
@@ -231,6 +233,7 @@ int tg_unix_fd(tg_handle handle, unsigned what)
     if (r == 0 && h->poll < 0) {
         r = make_level(h);
         box->n_levels += r >= 0;
+        tg_unix_match_all_again(box);
     }
     if (r >= 0) {
         tg_unix_drive_all(box);
@@ -349,7 +352,7 @@ int tg_unix_set(tg_handle handle, const tong_options *options, unsigned what)
         return r;
     }
     r = tg_unix_check(h, h->box == NULL ? -EPERM : 0);
-    if (r == 0 && (delivery == TONG_EVERYONE || delivery == TONG_BY_KEY)) {
+    if (r == 0 && delivery == TONG_EVERYONE) {
         r = -EOPNOTSUPP;
     }
     if (r == 0 && h->box->is_process) {

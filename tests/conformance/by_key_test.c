@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kit.h"
+#include "seats.h"
 
 #define BOX kit_name("keys")
 #define OVER 64 /* records of a link that may be passed over */
@@ -225,7 +226,6 @@ static void a_tag_may_be_asked_for_among_its_keys(void)
 static void it_is_switched_while_it_is_used(void)
 {
     (void)by_key();
-    kit_only("shm", "tong_set");
     struct pair p = open_pair(NULL);
     tong_options options = kit_options();
     options.delivery = TONG_BY_KEY;
@@ -307,7 +307,7 @@ struct world {
 struct hall {
     struct world *world;
     tong_mailbox *box;
-    struct kit_child children[SEATS];
+    struct seat seats[SEATS];
     uint64_t sent;
     bool claims;
 };
@@ -364,7 +364,7 @@ static void open_hall(struct hall *hall, const tong_options *options, bool claim
     *hall = (struct hall){ .world = kit_shared(sizeof(struct world)), .claims = claims };
     hall->box = kit_open(BOX, TONG_SEND | TONG_CREATE | TONG_EXCL, options);
     for (uint32_t i = 0; i < SEATS; i++) {
-        hall->children[i] = kit_spawn(sit, hall);
+        seat_take(&hall->seats[i], sit, hall);
         all_wait(hall, i + 1);
     }
 }
@@ -376,7 +376,7 @@ static void close_hall(struct hall *hall)
         kit_ok(kit_send_u64(hall->box, END, KIT_PATIENCE));
     }
     for (uint32_t i = 0; i < SEATS; i++) {
-        kit_join(&hall->children[i]);
+        seat_leave(&hall->seats[i]);
     }
     kit_end(hall->box, BOX);
 }
@@ -443,11 +443,12 @@ static void no_key_is_with_two_at_capacity_0(void)
 static void one_that_dies_leaves_its_keys(void)
 {
     const tong_options options = by_key();
+    kit_needs(KIT_OTHERS_RECEIVE);
     struct hall hall;
     open_hall(&hall, &options, true);
     send_all(&hall, true);
     all_wait(&hall, SEATS);
-    kit_kill(&hall.children[1]);
+    kit_kill(&hall.seats[1].child);
     for (uint32_t k = 1; k <= KEYS; k++) {
         if (atomic_load(&hall.world->who[k]) == 2) {
             atomic_store(&hall.world->who[k], 0);
@@ -461,7 +462,7 @@ static void one_that_dies_leaves_its_keys(void)
     for (uint32_t k = 1; k <= KEYS; k++) {
         kit_true(atomic_load(&hall.world->who[k]) % 2 == 1);
     }
-    hall.children[1] = kit_spawn(sit, &hall);
+    seat_take(&hall.seats[1], sit, &hall);
     close_hall(&hall);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kit.h"
+#include "seats.h"
 
 #define BOX kit_name("select")
 #define OVER 64 /* records of a link that may be passed over */
@@ -235,6 +236,9 @@ static void sixty_four_of_each_link_and_the_claims_besides(void)
 /* With all its entries in use it can pass nothing over, and says so instead of waiting for ever. */
 static void who_has_sixty_four_claims_is_told_so(void)
 {
+    if (strcmp(kit_carrier(), "unix") == 0) {
+        kit_skip("over unix no entry is needed to pass a message over");
+    }
     tong_mailbox *box = kit_create(BOX, NULL);
     tong_message claim[64];
     for (uint64_t i = 0; i < 64; i++) {
@@ -463,7 +467,7 @@ struct hall {
     struct world *world;
     tong_mailbox *box;
     struct waiter waiters[WAITERS_MOST];
-    struct kit_child children[WAITERS_MOST];
+    struct seat seats[WAITERS_MOST];
     uint32_t n;
     uint64_t sent;
 };
@@ -486,7 +490,7 @@ static void comes(struct hall *hall, uint64_t tag, uint32_t min_priority)
     *w = (struct waiter){
         .tag = tag, .min_priority = min_priority, .index = hall->n, .world = hall->world
     };
-    hall->children[hall->n++] = kit_spawn(wait_on_and_on, w);
+    seat_take(&hall->seats[hall->n++], wait_on_and_on, w);
     until_all_wait(hall);
 }
 
@@ -505,7 +509,7 @@ static void end_those(struct hall *hall, bool who_ask)
     }
     for (uint32_t i = 0; i < hall->n; i++) {
         if (asks(&hall->waiters[i]) == who_ask) {
-            kit_join(&hall->children[i]);
+            seat_leave(&hall->seats[i]);
         }
     }
 }
@@ -668,11 +672,12 @@ static void an_offer_that_nobody_asks_for_is_not_taken(void)
 
 static void one_that_dies_leaves_what_it_asked_for(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     struct hall hall = open_hall(NULL);
     comes(&hall, 5, 0);
     comes(&hall, 0, 0);
     comes(&hall, 5, 0);
-    kit_kill(&hall.children[0]);
+    kit_kill(&hall.seats[0].child);
     hall.sent = 2;
     kit_ok(send_tag(hall.box, 1, 5));
     kit_ok(send_tag(hall.box, 2, 6));
@@ -680,7 +685,7 @@ static void one_that_dies_leaves_what_it_asked_for(void)
     kit_equal(atomic_load(&hall.world->who[1]), 3);
     kit_equal(atomic_load(&hall.world->who[2]), 2);
     hall.n = 2;
-    hall.children[0] = hall.children[2];
+    hall.seats[0] = hall.seats[2];
     hall.waiters[0] = hall.waiters[2];
     close_hall(&hall);
 }
