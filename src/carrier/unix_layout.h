@@ -139,7 +139,7 @@ enum tg_unix_kind {
     TG_UNIX_CREDIT = 16,  /* number: how many messages are finished; struct tg_unix_credit */
     TG_UNIX_REFUSED = 17, /* number: the errno; the connection ends */
     TG_UNIX_TAKEN = 18,   /* number: of the message that was received, at capacity 0 */
-    TG_UNIX_LATE = 19,    /* number: of the message that had expired, at capacity 0 */
+    TG_UNIX_LATE = 19,    /* the same, of one that is not received: late, or to be offered again */
     TG_UNIX_RENAMED = 20, /* the process has another name now */
 };
 

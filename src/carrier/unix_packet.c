@@ -372,7 +372,7 @@ static bool peek(const struct tg_unix_channel *channel, struct tg_unix_packet *r
 
 int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len)
 {
-    struct tg_unix_packet packet;
+    struct tg_unix_packet packet = { .kind = 0 };
     if (!peek(channel, &packet)) {
         return -EAGAIN; /* whatever it is, who reads it is told */
     }
@@ -416,7 +416,7 @@ static bool are_left(int fd, int n)
 
 bool tg_unix_packet_may_come(const struct tg_unix_channel *channel)
 {
-    struct tg_unix_packet packet;
+    struct tg_unix_packet packet = { .kind = 0 };
     const struct tg_unix_link *link = channel->link;
     if ((!link->passes && channel != &link->data) || !peek(channel, &packet) ||
         packet.kind != TG_UNIX_MESSAGE) {
