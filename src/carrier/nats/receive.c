@@ -22,7 +22,8 @@
 #include "carrier/nats/net.h"
 #include "carrier/nats/party.h"
 
-#define MOMENT_NS INT64_C(20000000) /* besides the way to the server and back */
+#define MOMENT_NS INT64_C(20000000)   /* besides the way to the server and back */
+#define BEYOND_NS INT64_C(1000000000) /* from there to another site, and back */
 #define SHORT_NS INT64_C(10000000)
 #define SPARE_NS INT64_C(2000000000)
 
@@ -171,7 +172,8 @@ static int count_messages(struct tg_nats_box *box, uint64_t *ret_n)
 
 static int64_t end_of_moment(const struct tg_nats_side *side)
 {
-    return tg_now_ns() + MOMENT_NS + 2 * side->conn->way_ns;
+    const int64_t beyond_ns = tg_js_has_domain() ? BEYOND_NS : 0;
+    return tg_now_ns() + MOMENT_NS + 2 * side->conn->way_ns + beyond_ns;
 }
 
 /* Let a request stand for a moment. */
