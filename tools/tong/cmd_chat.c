@@ -8,10 +8,10 @@
 #include "chat.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,7 +122,7 @@ static int talk(struct chat *chat, int room, int own)
 struct typist {
     pthread_t thread;
     tong_mailbox *box; /* of the wait that is interrupted */
-    sem_t was_read;
+    int told[2];       /* a pipe: a byte when what was typed is read; its end, to end the thread */
 };
 
 static bool is_typed(int timeout_ms)
@@ -133,19 +133,20 @@ static bool is_typed(int timeout_ms)
 
 static void *watch_typing(void *arg)
 {
-    struct typist *const typist = arg;
-    for (;;) {
-        if (is_typed(-1)) {
+    const struct typist *const typist = arg;
+    struct pollfd fds[] = { { .fd = STDIN_FILENO, .events = POLLIN },
+                            { .fd = typist->told[0], .events = POLLIN } };
+    char c;
+    do {
+        if (poll(fds, 2, -1) > 0 && !fds[1].revents) {
             (void)tong_interrupt(typist->box);
-            while (sem_wait(&typist->was_read) < 0) {
-            }
         }
-    }
+    } while (read(typist->told[0], &c, 1) > 0);
     return NULL;
 }
 
 /* An interrupt is used up by whatever call comes next; so after each it is looked whether something was typed. */
-static int talk_and_wait(struct chat *chat, struct typist *typist)
+static int talk_and_wait(struct chat *chat, const struct typist *typist)
 {
     struct typed typed = { .len = 0 };
     bool over = false;
@@ -159,7 +160,7 @@ static int talk_and_wait(struct chat *chat, struct typist *typist)
         }
         if (code == TOOL_DONE && !tool_stopping() && is_typed(0)) {
             code = tool_flush(chat->args, read_typed(chat, &typed, &over));
-            sem_post(&typist->was_read);
+            (void)!write(typist->told[1], "", 1);
         }
     }
     return code;
@@ -170,19 +171,21 @@ static int talk_without_fds(struct chat *chat)
     struct typist typist = { .box = chat->own };
     sigset_t all;
     sigset_t before;
-    sem_init(&typist.was_read, 0, 0);
+    if (pipe2(typist.told, O_CLOEXEC) < 0) {
+        return tool_error(chat->args, chat->name, -errno, NULL);
+    }
     /* Signals are the main thread's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int error = pthread_create(&typist.thread, NULL, watch_typing, &typist);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error != 0) {
-        return tool_error(chat->args, chat->name, -error, NULL);
+    const int code =
+        error ? tool_error(chat->args, chat->name, -error, NULL) : talk_and_wait(chat, &typist);
+    close(typist.told[1]);
+    if (error == 0) {
+        pthread_join(typist.thread, NULL);
     }
-    const int code = talk_and_wait(chat, &typist);
-    pthread_cancel(typist.thread);
-    pthread_join(typist.thread, NULL);
-    sem_destroy(&typist.was_read);
+    close(typist.told[0]);
     return code;
 }
 
