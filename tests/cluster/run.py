@@ -113,7 +113,7 @@ class Cluster:
         self.servers = []
         for i in range(self.n):
             home = os.path.join(folder, f"n{i + 1}")
-            config = f'jetstream {{ store_dir: "{home}/data", max_mem: 512M, max_file: 4G }}\n'
+            config = f'jetstream {{ store_dir: "{home}/data", max_mem: 512M, max_file: 16G }}\n'
             if self.n > 1:
                 config += f'cluster {{ name: "c", listen: "127.0.0.1:{ports[self.n + i]}", routes: [{routes}] }}'
             self.servers.append(Server(home, f"n{i + 1}", ports[i], config))
@@ -286,10 +286,14 @@ def now_ms():
     return int(time.time() * 1000)
 
 
+def run_tong(environment, *words):
+    """What the command printed; "" also if it failed."""
+    return subprocess.run([os.path.join(ARGS.build, "bin", "tong"), *words], capture_output=True, text=True,
+                          env={**os.environ, **environment}).stdout
+
+
 def stream_of(name, environment):
-    out = subprocess.run([os.path.join(ARGS.build, "bin", "tong"), "stat", name, "--json"], check=True,
-                         capture_output=True, text=True, env={**os.environ, **environment}).stdout
-    return "tong_" + json.loads(out)["id"]
+    return "tong_" + json.loads(run_tong(environment, "stat", name, "--json"))["id"]
 
 
 def outage(traffic, from_ms):
@@ -394,8 +398,7 @@ def part_holder(folder, cluster):
 
 
 def receivers_of(name, cluster):
-    out = subprocess.run([os.path.join(ARGS.build, "bin", "tong"), "stat", name, "--json"],
-                         capture_output=True, text=True, env={**os.environ, **cluster.environment}).stdout
+    out = run_tong(cluster.environment, "stat", name, "--json")
     return json.loads(out)["receivers"] if out else 0
 
 
@@ -406,6 +409,8 @@ def part_sizes(folder, cluster):
     for size in sizes:
         name = f"nats:size{size}"
         count = 3 if size < 100 * mib else 1
+        if size > 100 * mib:
+            run_tong(cluster.environment, "create", name, "--max-bytes", str(3 * size))
         receiver = Flow(folder, cluster.environment, "receive", name)
         senders = [Flow(folder, cluster.environment, "send", name, tag, "--size", str(size), "--count", str(count))
                    for tag in "ab"]

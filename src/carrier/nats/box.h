@@ -62,6 +62,8 @@ struct tg_nats_side {
     uint64_t end_sid;
     uint64_t room_sid;  /* sending, blocked */
     uint64_t fetch_sid; /* receiving */
+    uint64_t newest;    /* the message furthest back in the stream that was seen here, */
+    int64_t newest_ns;  /* and when it was stored */
     char fetch_subject[96];
     bool is_fetching;    /* a request stands at the server */
     bool is_passed_over; /* messages are there, and the request was not served */

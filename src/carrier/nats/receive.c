@@ -402,11 +402,36 @@ static bool is_good(struct tg_nats_box *box, const struct tg_nats_taken *taken)
 
 static int put_ack(struct tg_nats_box *box, const char *ack);
 
+/*
+ * A server that dies may have handed out a message and not yet told the others, which then do it again as if for the first
+ * time. What this handle has seen it knows.
+ */
+static void mark_seen(struct tg_nats_box *box, struct tg_nats_taken *taken)
+{
+    struct tg_nats_side *side = &box->rx;
+    const bool is_older = taken->seq < side->newest && taken->time_ns <= side->newest_ns;
+    const bool is_same = taken->seq == side->newest && taken->time_ns == side->newest_ns;
+    if (box->is_process) {
+        return; /* it takes them in another order */
+    }
+    if (taken->deliveries == 1 && (is_older || (is_same && !taken->is_pocketed))) {
+        taken->deliveries = 2;
+    }
+    if (!is_older) {
+        side->newest = taken->seq;
+        side->newest_ns = taken->time_ns;
+    }
+}
+
 /* What it says: 1; 0: it was not sent in time, or has expired; -errno. */
 static int read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken)
 {
     const int r = tg_nats_read_head(box, taken);
-    return r < 0 ? r : is_good(box, taken);
+    if (r < 0) {
+        return r;
+    }
+    mark_seen(box, taken);
+    return is_good(box, taken);
 }
 
 int tg_nats_read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken)

@@ -528,7 +528,7 @@ static int look_at_clock(struct tg_nats_server *server, const struct tg_js *js)
         return r;
     }
     if (line.seq != seq || line.time_ns == 0) {
-        return -EPROTO;
+        return -ENOTCONN; /* a cluster has changed its leader meanwhile */
     }
     server->clock_ns = line.time_ns - (before + (after - before) / 2);
     server->clock_seen_ns = after;
