@@ -68,9 +68,11 @@ static int make_stream(struct tg_nats_box *box, const struct tg_js *js)
     tg_text_add(&body, "\",\"num_replicas\":");
     tg_text_add_u64(&body, box->record.is_reply ? 1 : tg_nats_replicas());
     tg_text_add(&body, "}");
-    struct tg_js_answer answer;
+    struct tg_js_answer answer = { .error = 0 };
     const int r = tg_js_request(js, api.at, body.at, &answer);
-    return r < 0 || answer.error == TG_JS_NAME_TAKEN ? r : tg_js_errno(&answer);
+    /* Another sender makes it at this moment: then its subjects may be taken, and its name not yet. */
+    const bool is_made = answer.error == TG_JS_NAME_TAKEN || answer.error == TG_JS_OVERLAP;
+    return r < 0 || is_made ? r : tg_js_errno(&answer);
 }
 
 static int clear(const struct tg_nats_server *server, const struct tg_js *js, const char *name,
