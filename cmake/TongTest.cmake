@@ -137,7 +137,9 @@ function(tong_add_nats_tests)
     foreach(source IN LISTS sources)
         cmake_path(GET source STEM name)
         string(REGEX REPLACE "_test$" "" name "${name}")
-        set_property(TEST nats.${name} APPEND PROPERTY ENVIRONMENT "TONG_CARRIER=nats:")
+        add_dependencies(test_nats_${name} tong_nats) # loaded, not linked
+        set_property(TEST nats.${name} APPEND PROPERTY
+            ENVIRONMENT "TONG_CARRIER=nats:" "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:tong_nats>")
     endforeach()
 endfunction()
 
