@@ -110,6 +110,12 @@ static void a_consumer_that_was_taken_away_is_made_again(void)
     link_say(link_server_port(), lines);
     kit_ok(kit_send_u64(box, 2, KIT_PATIENCE));
     kit_equal(kit_receive_u64(box), 2);
+    /* Who does not wait finds it out, too. */
+    link_say(link_server_port(), lines);
+    kit_ok(kit_send_u64(box, 3, KIT_PATIENCE));
+    uint64_t value = 0;
+    kit_gives(tong_receive(box, &value, sizeof(value), 0), sizeof(value));
+    kit_equal(value, 3);
     kit_end(box, kit_name("box"));
 }
 

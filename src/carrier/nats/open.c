@@ -321,7 +321,7 @@ int tg_nats_close(struct tg_nats_box *box)
     return forked ? -ECHILD : 0;
 }
 
-/* -ESTALE: it is there, and was given on meanwhile. */
+/* -ESTALE: it has ended, or was given on meanwhile. */
 static int remove_once(struct tg_nats_server *server, const struct tg_js *js, const char *name)
 {
     struct tg_nats_record record;
@@ -331,7 +331,7 @@ static int remove_once(struct tg_nats_server *server, const struct tg_js *js, co
     }
     r = tg_nats_end_if_dead(server, js, &record);
     if (r != 0) {
-        return r == 1 ? -ENOENT : r;
+        return r == 1 ? -ESTALE : r; /* unless it was given on at that moment */
     }
     r = record.options.owner == TONG_PROCESS || record.was_given
             ? tg_nats_note_removed(server, js, &record)

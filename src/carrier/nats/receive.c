@@ -198,18 +198,41 @@ static int ask_for_a_moment(struct tg_nats_box *box, struct tg_nats_msg *ret_msg
  * acknowledged one a moment ago, and of those that were given back: if there are any, a request that stands for
  * a moment gets one that nobody has in hand.
  */
-int tg_nats_try_once(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
+static int try_asking(struct tg_nats_box *box, struct tg_nats_msg *ret_msg, bool *ret_are_there)
 {
     int r = tg_nats_ask_for(box, 1, 0);
     r = r < 0 ? r : tg_nats_await_batch(box, ret_msg);
     if (r == TG_NATS_NOTHING) {
         uint64_t n = 0;
         r = count_messages(box, &n);
-        r = r < 0                                 ? r
-            : n <= box->n_stashed + box->n_claims ? TG_NATS_NOTHING
-                                                  : ask_for_a_moment(box, ret_msg);
+        *ret_are_there = n > box->n_stashed + box->n_claims;
+        r = r < 0 ? r : *ret_are_there ? ask_for_a_moment(box, ret_msg) : TG_NATS_NOTHING;
     }
     return r;
+}
+
+/* Messages are there, and none comes: others have them in hand, or nobody hands them out. -ENOENT: that. */
+static int ask_for_consumer(struct tg_nats_box *box)
+{
+    struct tg_js js;
+    struct tg_js_answer answer;
+    int r = tg_nats_enter(box->server, &js);
+    if (r == 0) {
+        r = tg_nats_consumer_info(box->server, &js, box->record.id, &answer);
+        tg_nats_leave(box->server);
+    }
+    return r;
+}
+
+int tg_nats_try_once(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
+{
+    bool are_there = false;
+    const int r = try_asking(box, ret_msg, &are_there);
+    if (r != TG_NATS_NOTHING || !are_there || ask_for_consumer(box) != -ENOENT) {
+        return r;
+    }
+    const int looked = tg_nats_look_as_receiver(box);
+    return looked < 0 ? looked : try_asking(box, ret_msg, &are_there);
 }
 
 /* The request is taken back, and what comes before the server's word is still its answer. */
