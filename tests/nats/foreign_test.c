@@ -155,6 +155,38 @@ static void who_died_while_it_wrote_leaves_no_pieces(void)
     free(bytes);
 }
 
+/* What stands in the book becomes part of subjects and of names of streams. */
+static void a_line_of_the_book_that_lies_is_foreign(void)
+{
+    static const char *const texts[] = {
+        "{\"version\":1,\"id\":\"********************************\"}",
+        "{\"version\":1,\"id\":\"0123456789abcdef0123456789abcde>\"}",
+        "{\"version\":1,\"id\":\"0123\"}",
+        "{\"version\":2,\"id\":\"0123456789abcdef0123456789abcdef\"}",
+        "{\"version\":1,\"id\":\"0123456789abcdef0123456789abcdef\",\"home\":\"a b\"}",
+        "{\"version\":1,\"id\":\"0123456789abcdef0123456789abcdef\",\"owner\":1,\"proc\":\"* 0\"}",
+        "",
+    };
+    tong_mailbox *box = kit_create(kit_name("box"), NULL); /* there is a book */
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        char lines[512];
+        tong_mailbox *other = NULL;
+        tong_status status = TONG_STATUS_INIT;
+        snprintf(lines, sizeof(lines), "PUB %s.d.lie %zu\r\n%s\r\n", space(), strlen(texts[i]),
+                 texts[i]);
+        link_say(link_server_port(), lines);
+        kit_gives(tong_open(kit_name("lie"), TONG_SEND, NULL, &other), -EPROTO);
+        kit_gives(tong_stat(kit_name("lie"), &status), -EPROTO);
+    }
+    char subject[64];
+    char body[64];
+    char answer[1024];
+    snprintf(subject, sizeof(subject), "$JS.API.STREAM.PURGE.%s", space());
+    snprintf(body, sizeof(body), "{\"filter\":\"%s.d.lie\"}", space());
+    link_ask(link_server_port(), subject, body, answer, sizeof(answer));
+    kit_end(box, kit_name("box"));
+}
+
 static void the_same_mailbox_twice_is_a_mistake(void)
 {
     tong_mailbox *box = kit_create(kit_name("box"), NULL);
@@ -169,6 +201,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(an_offer_that_lies_is_no_line_of_the_receiver),
     KIT_TEST(a_consumer_that_was_taken_away_is_made_again),
     KIT_TEST(who_died_while_it_wrote_leaves_no_pieces),
+    KIT_TEST(a_line_of_the_book_that_lies_is_foreign),
     KIT_TEST(the_same_mailbox_twice_is_a_mistake),
 };
 

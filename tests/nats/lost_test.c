@@ -147,6 +147,27 @@ static void a_connection_that_ended_between_two_calls_fails_none(void)
     finish(box);
 }
 
+/* It takes connections, for the kernel does, and says nothing. */
+static void a_server_that_hangs_leaves_the_others_their_time(void)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof(address);
+    char url[96];
+    char *before = strdup(getenv("TONG_NATS_URL"));
+    const int hangs = link_socket(&address);
+    kit_ok(bind(hangs, (struct sockaddr *)&address, len));
+    kit_ok(listen(hangs, 16));
+    kit_ok(getsockname(hangs, (struct sockaddr *)&address, &len));
+    snprintf(url, sizeof(url), "nats://127.0.0.1:%u,%s", (unsigned)ntohs(address.sin_port), before);
+    setenv("TONG_NATS_URL", url, 1);
+    tong_mailbox *box = kit_create(kit_name("box"), NULL);
+    kit_ok(kit_send_u64(box, 1, KIT_PATIENCE));
+    kit_end(box, kit_name("box"));
+    setenv("TONG_NATS_URL", before, 1);
+    free(before);
+    close(hangs);
+}
+
 static const struct kit_test tests[] = {
     KIT_TEST(one_that_was_not_answered_does_not_swallow_the_next),
     KIT_TEST(within_a_call_it_is_sent_again_and_stored_once),
@@ -154,6 +175,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_row_whose_answers_are_lost_is_sent_once_and_in_order),
     KIT_TEST(one_whose_bytes_did_not_come_is_not_acknowledged),
     KIT_TEST(a_connection_that_ended_between_two_calls_fails_none),
+    KIT_TEST(a_server_that_hangs_leaves_the_others_their_time),
 };
 
 KIT_MAIN(tests)
