@@ -279,8 +279,8 @@ typedef struct tong_status {
     uint32_t owner_uid;              /* whose files they are */
     int32_t owner_pid;               /* of a process-owned mailbox, as it says itself; else 0 */
     uint32_t links;                  /* link files, in use or with messages waiting */
-    uint32_t senders;                /* links with a living sender */
-    uint32_t senders_blocked;        /* of these, asleep for want of room */
+    uint32_t senders;                /* living ones: handles that have sent */
+    uint32_t senders_blocked;        /* links whose living sender is asleep for want of room */
     uint32_t receivers;              /* living receivers */
     uint32_t receivers_asleep;       /* of these, asleep waiting for a message */
     uint32_t claimed;                /* messages handed out and not done */

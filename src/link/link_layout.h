@@ -24,7 +24,7 @@
 #include "base/atomic.h"
 
 #define TG_LINK_MAGIC UINT32_C(0x6b6e6c74) /* "tlnk" */
-#define TG_LINK_VERSION 4u
+#define TG_LINK_VERSION 5u
 
 #define TG_LINK_FROM_WORDS 16u /* of a name, with its final NUL */
 
@@ -83,7 +83,9 @@ struct tg_link_head {
     tg_a32 pid;
     tg_a32 gid;
     tg_a32 state; /* enum tg_link_state */
-    uint8_t unused1[60];
+    /* its sender, for observers */
+    tg_a32 handle; /* which of its process's: all links of one have the same; 0 not known */
+    uint8_t unused1[56];
     /* offset 128: with every message */
     tg_a64 tail; /* place behind the last record, a lower bound: release, after its commit */
     tg_a64 high; /* full sequence number of a message not long ago: gives the upper 32 bits */

@@ -596,6 +596,12 @@ static int open_parts(struct tg_box *box, const struct tg_box *as, const tong_op
     return r;
 }
 
+static uint32_t next_handle(void)
+{
+    static atomic_uint handles;
+    return atomic_fetch_add_explicit(&handles, 1, memory_order_relaxed) + 1;
+}
+
 int tg_box_open_with(const char *name, unsigned flags, const tong_options *options,
                      const struct tg_opening *how, struct tg_box **ret_box)
 {
@@ -616,6 +622,7 @@ int tg_box_open_with(const char *name, unsigned flags, const tong_options *optio
     box->way = how->way;
     box->is_replies = how->is_replies;
     box->lane = how->lane;
+    box->handle = how->handle != 0 ? how->handle : next_handle();
     struct tg_box *with = how->as != NULL ? how->as : how->interrupted_with;
     box->interrupts = with != NULL ? with->interrupts : &box->own_interrupts;
     if (how->as != NULL) {

@@ -14,6 +14,7 @@
 #include "mailbox/everyone.h"
 #include "mailbox/lanes.h"
 #include "mailbox/mailbox.h"
+#include "mailbox/overtaken.h"
 #include "mailbox/policy/policy.h"
 #include "mailbox/poll.h"
 #include "mailbox/request.h"
@@ -228,6 +229,7 @@ struct tg_box {
     bool goes_long;   /* a receive never goes the short way */
     bool by_priority; /* see lanes.c */
     uint32_t lane;    /* the priority of what this handle sends, if it is inside of another one */
+    uint32_t handle;  /* counts those of this process; of a lane its outer one's */
     uint32_t mode;
     uint32_t max_deliveries;
     uint64_t max_bytes;
@@ -302,6 +304,7 @@ struct tg_opening {
     struct tg_box *interrupted_with; /* by its interrupts; NULL: by its own */
     const struct tg_way *way;        /* NULL: the links carry */
     uint32_t lane;                   /* the priority of what it sends, if it is for one */
+    uint32_t handle;                 /* ... and which handle's it is */
 };
 int tg_box_open_with(const char *name, unsigned flags, const tong_options *options,
                      const struct tg_opening *how, struct tg_box **ret_box);
@@ -424,6 +427,7 @@ struct tg_link_place tg_row_place(const struct tg_box_head *head, const struct t
 /* A link, as an observer sees it. */
 struct tg_link_look {
     uint64_t owner; /* record number of its sender's process, 0 nobody's */
+    uint32_t handle;
     int32_t pid;
     bool alive;
     bool blocked; /* alive, and asleep for want of room */
@@ -488,28 +492,6 @@ int tg_give_up_for_room(struct tg_box *box);
 int tg_give_up_for_memory(struct tg_box *box, uint64_t len, uint8_t **ret_data);
 /* Where the writer may go on, as the box and the own drops have it. */
 struct tg_link_place tg_give_up_place(struct tg_box *box);
-
-/* ---- overtaken.c: TONG_DROP_OLDEST, the receiving side; token held unless said */
-
-/* Whether the sender has given up what lies at a place; whatever was copied from there before this call
- * may be torn then. */
-bool tg_overtaken(const struct tg_attached *at, uint64_t place);
-/* The same of a message that was found where it lies. */
-bool tg_overtaken_message(const struct tg_attached *at, uint32_t sequence);
-/* Go on where the sender has given up; count what was. 0; 1: overtaken again and again; -errno. */
-int tg_overtaken_settle(struct tg_box *box, struct tg_attached *at);
-/* Whether that `oldest`, just read, is past the tail: then its sender lies. */
-bool tg_overtaken_is_damaged(const struct tg_attached *at, uint64_t oldest);
-/* Before next is stored: up to there it is handed out. */
-void tg_overtaken_hand_out(struct tg_attached *at, uint32_t next);
-/* The number of the first message never handed out. */
-uint32_t tg_overtaken_next(const struct tg_box_row *row);
-/* One that was given back and is gone meanwhile: counted, its entry freed. True: it was. */
-bool tg_overtaken_entry(struct tg_box *box, struct tg_box_entry *entry);
-/* How many wait; 0 also where the link is damaged. */
-uint32_t tg_overtaken_count(struct tg_box *box, struct tg_attached *at);
-/* Whether something may be there; a hint, no token needed. */
-bool tg_overtaken_hint(const struct tg_attached *at);
 
 /* ---- rendezvous.c */
 

@@ -126,6 +126,13 @@ _Static_assert(sizeof(struct tg_box_head) == 832, "format: box head");
 #define TG_OF_PROCESS 1u
 #define TG_FOR_REPLIES 2u
 
+/* Slots ever used. acquire: their memory is reserved by then. */
+static inline uint32_t tg_n_slots(const struct tg_box_head *head)
+{
+    const uint32_t n = tg_load_acquire(&head->n_slots);
+    return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
+}
+
 /* The parts of the delivery word. */
 #define TG_DELIVERY(word) ((word)&0xffffu)
 #define TG_OWN_POLICIES(word) ((word) >> 16)

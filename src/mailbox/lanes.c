@@ -32,7 +32,9 @@ static int open_lane(struct tg_box *box, uint32_t priority, struct tg_box **ret_
 {
     char name[TONG_NAME_MAX];
     tg_process_name(box, name);
-    const struct tg_opening how = { .interrupted_with = box, .lane = priority };
+    const struct tg_opening how = { .interrupted_with = box,
+                                    .lane = priority,
+                                    .handle = box->handle };
     int r = tg_box_open_with(name, TONG_SEND, NULL, &how, ret_lane);
     if (r == 0 && memcmp((*ret_lane)->id, box->id, sizeof box->id) != 0) {
         (void)tg_box_close(*ret_lane); /* another mailbox has the name by now */

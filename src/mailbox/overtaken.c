@@ -20,6 +20,8 @@
  * I6  oldest stands behind a jump, a receiver perhaps still before it, at the same number: what lies there
  *     may be written over as well, so that one goes to where oldest stands.
  */
+#include "mailbox/overtaken.h"
+
 #include <errno.h>
 
 #include "mailbox/box.h"

@@ -116,6 +116,7 @@ bool tg_link_look(struct tg_root *root, const struct tg_box_view *view, int fd, 
         return false;
     }
     look.owner = tg_load_relaxed(&head.owner);
+    look.handle = tg_load_relaxed(&head.handle);
     look.pid = (int32_t)tg_load_relaxed(&head.pid);
     look.alive = look.owner != 0 && tg_life_is_alive_of(root, look.owner, uid);
     look.blocked = look.alive && tg_load_relaxed(&head.blocked) != 0;

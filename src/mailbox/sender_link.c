@@ -418,6 +418,7 @@ int tg_sender_get_link(struct tg_box *box)
         tx->writer.keep = UINT64_MAX / 2; /* I4 of give_up.c; and no receiver knows of the others */
     }
     tx->has_link = true;
+    tg_store_relaxed(&tx->writer.head->handle, box->handle);
     tg_poll_clear_sender(box->dir, tx->writer.head, tx->writer.row);
     tx->was_alone = search.n_used == (new_one ? 0 : 1);
     tg_from_linked(box);

@@ -13,15 +13,57 @@
 
 /* ---- stat */
 
+struct handle {
+    uint64_t owner;
+    uint32_t number;
+};
+
 struct count {
     struct tg_root *root;
     const struct tg_box_view *view;
     tong_status *status;
+    struct handle *handles; /* that send, where one has several links */
+    uint32_t n_handles;
+    uint32_t handles_room;
     uint8_t
         seen[TG_LINKS_MAX / 8]; /* a name that comes anew while the folder is read is told twice */
 };
 
-static void count_link(const struct count *count, int fd, uint32_t uid, uint32_t row)
+static bool is_known(const struct count *count, const struct handle *handle)
+{
+    for (uint32_t i = 0; i < count->n_handles; i++) {
+        if (count->handles[i].owner == handle->owner &&
+            count->handles[i].number == handle->number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first link found of its handle. Without memory for them each is one. */
+static bool is_first(struct count *count, const struct tg_link_look *look)
+{
+    const struct handle handle = { look->owner, look->handle };
+    if (tg_load_relaxed(&count->view->head->by_priority) == 0 || look->handle == 0) {
+        return true;
+    }
+    if (is_known(count, &handle)) {
+        return false;
+    }
+    if (count->n_handles == count->handles_room) {
+        const uint32_t room = count->handles_room == 0 ? 16 : 2 * count->handles_room;
+        struct handle *handles = realloc(count->handles, room * sizeof *handles);
+        if (handles == NULL) {
+            return true;
+        }
+        count->handles = handles;
+        count->handles_room = room;
+    }
+    count->handles[count->n_handles++] = handle;
+    return true;
+}
+
+static void count_link(struct count *count, int fd, uint32_t uid, uint32_t row)
 {
     struct tg_link_look look;
     tong_status *s = count->status;
@@ -31,7 +73,7 @@ static void count_link(const struct count *count, int fd, uint32_t uid, uint32_t
     s->links++;
     s->dropped += look.dropped;
     s->backstop_finds += look.finds;
-    s->senders += look.alive;
+    s->senders += look.alive && is_first(count, &look);
     s->senders_blocked += look.blocked;
     s->waiting += look.waiting;
 }
@@ -160,6 +202,7 @@ static int look(struct tg_root *root, const char *name, bool any, tong_status *s
     count_slots(root, &view, s);
     count_books(root, &view, s);
     (void)tg_sys_list(view.dir, count_file, &count);
+    free(count.handles);
     s->sent = s->done + s->claimed + s->set_aside + (s->capacity == 0 ? 0 : s->waiting);
     if (s->full == TONG_DROP_OLDEST && s->capacity != 0) {
         if (view.books == NULL) {

@@ -44,6 +44,26 @@ static void the_highest_comes_first(void)
     kit_end(box, BOX);
 }
 
+/* However many priorities it uses. */
+static void a_sender_is_counted_once(void)
+{
+    kit_only("shm", "a queue has no senders' links for each priority");
+    const tong_options options = by_priority();
+    tong_mailbox *box = kit_create(BOX, &options);
+    tong_mailbox *other = kit_open(BOX, TONG_SEND, NULL);
+    for (uint32_t i = 0; i < 10; i++) {
+        kit_ok(send_as(box, i, i % 5, 0));
+        kit_equal(kit_stat(BOX).senders, i < 5 ? 1 : 2);
+        if (i >= 4) {
+            kit_ok(send_as(other, i, i % 3, 0));
+        }
+    }
+    kit_equal(kit_stat(BOX).links, 8);
+    kit_ok(tong_close(other));
+    kit_equal(kit_stat(BOX).senders, 1);
+    kit_end(box, BOX);
+}
+
 static void it_is_said_and_compared(void)
 {
     const tong_options options = by_priority();
@@ -435,6 +455,7 @@ static void a_link_is_taken_over_by_its_lane(void)
 }
 
 static const struct kit_test tests[] = {
+    KIT_TEST(a_sender_is_counted_once),
     KIT_TEST(the_highest_comes_first),
     KIT_TEST(it_is_said_and_compared),
     KIT_TEST(without_it_they_come_as_they_were_sent),
