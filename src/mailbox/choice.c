@@ -26,12 +26,6 @@
 
 #include "mailbox/select.h"
 
-static uint32_t n_slots(const struct tg_box *box)
-{
-    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
-    return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
-}
-
 /* The ticket of a sleeper that takes whatever comes; 0: the slot has none. */
 static uint64_t ticket_of(const struct tg_box *box, uint32_t slot)
 {
@@ -44,7 +38,7 @@ static uint32_t lowest_ticket(const struct tg_box *box)
 {
     uint32_t first = TG_SLOTS_MAX;
     uint64_t lowest = UINT64_MAX;
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t ticket = ticket_of(box, i);
         if (ticket != 0 && ticket < lowest) {
@@ -70,7 +64,7 @@ static uint32_t claims_of(struct tg_box *box, uint32_t slot)
 static uint32_t list_waiting(struct tg_box *box, struct tg_waiting waiting[TG_SLOTS_MAX])
 {
     uint32_t n = 0;
-    const uint32_t slots = n_slots(box);
+    const uint32_t slots = tg_n_slots(box->head);
     for (uint32_t i = 0; i < slots; i++) {
         const uint64_t ticket = ticket_of(box, i);
         if (ticket != 0) {
@@ -111,7 +105,7 @@ uint32_t tg_choice_first(struct tg_box *box)
         return lowest_ticket(box);
     }
     const uint32_t slot = tg_load_relaxed(&box->head->chosen) - 1;
-    const bool valid = slot < n_slots(box) && ticket_of(box, slot) != 0;
+    const bool valid = slot < tg_n_slots(box->head) && ticket_of(box, slot) != 0;
     return valid && !box->policy->again ? slot : choose(box);
 }
 
@@ -202,7 +196,7 @@ int tg_choice_admits(struct tg_box *box)
     if (box->policy->max_receivers == UINT32_MAX) {
         return 0;
     }
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     const uint32_t came = tg_load_relaxed(&box->slots[box->rx.slot].came);
     const uint64_t only = tg_load_relaxed(&box->owner);
     uint32_t before = 0;

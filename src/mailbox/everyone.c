@@ -72,16 +72,10 @@ static void unlock_box(struct tg_box *box)
     tg_gate_leave(&box->rx.short_);
 }
 
-static uint32_t n_slots(const struct tg_box_head *head)
-{
-    const uint32_t n = tg_load_acquire(&head->n_slots);
-    return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
-}
-
 static void count_taken(const struct tg_box_view *view)
 {
     uint32_t taken = 0;
-    for (uint32_t i = 0; i < n_slots(view->head); i++) {
+    for (uint32_t i = 0; i < tg_n_slots(view->head); i++) {
         taken += tg_load_relaxed(&view->slots[i].owner) != 0;
     }
     tg_store_relaxed(&view->head->n_taken, taken);
@@ -105,8 +99,8 @@ static void note_row(const struct tg_box_view *view, uint32_t i, const struct tg
 {
     struct tg_box_row *row = &view->rows[i];
     const uint64_t id = tg_load_relaxed(&own->link_id);
-    /* What it had not finished is nobody's. */
-    const uint64_t head = tg_load_relaxed(&own->head);
+    /* What it had not finished is nobody's. acquire: what it read before is read. */
+    const uint64_t head = tg_load_acquire(&own->head);
     const bool same = tg_load_relaxed(&row->link_id) == id;
     const int32_t further =
         (int32_t)(tg_place_sequence(head) - tg_place_sequence(tg_load_relaxed(&row->head)));
@@ -117,8 +111,9 @@ static void note_row(const struct tg_box_view *view, uint32_t i, const struct tg
         tg_store_release(&row->link_id, UINT64_C(0));
     }
     tg_store_relaxed(&row->next, head);
-    tg_store_relaxed(&row->head, head);
-    tg_store_relaxed(&row->done, tg_place_sequence(head));
+    /* release: as of who goes, its sender writes over what is before it. */
+    tg_store_release(&row->head, head);
+    tg_store_release(&row->done, tg_place_sequence(head));
     /* release: pairs with the acquire of senders and observers. */
     tg_store_release(&row->link_id, id);
 }
@@ -193,8 +188,11 @@ static void put_dead_away(struct tg_root *root, const struct tg_box_view *view, 
                           uint64_t owner)
 {
     struct tg_book book;
-    const bool there =
-        tg_book_open(view, slot, tg_load_relaxed(&view->slots[slot].gen), &book) == 0;
+    const int r = tg_book_open(view, slot, tg_load_relaxed(&view->slots[slot].gen), &book);
+    if (r < 0 && r != -ENOENT) {
+        return; /* it cannot be read now: the next one does it */
+    }
+    const bool there = r == 0;
     add_to(&view->head->deaths, 1);
     put_away(view, slot, there ? &book.file : NULL);
     if (there) {
@@ -206,7 +204,7 @@ static void put_dead_away(struct tg_root *root, const struct tg_box_view *view, 
 /* The box's token held. */
 static void put_all_dead_away(struct tg_root *root, const struct tg_box_view *view)
 {
-    for (uint32_t i = 0; i < n_slots(view->head); i++) {
+    for (uint32_t i = 0; i < tg_n_slots(view->head); i++) {
         const uint64_t owner = tg_load_acquire(&view->slots[i].owner);
         if (owner != 0 && !tg_life_is_alive_of(root, owner, view->uid)) {
             put_dead_away(root, view, i, owner);
@@ -220,7 +218,7 @@ static void put_all_dead_away(struct tg_root *root, const struct tg_box_view *vi
 
 static int find_slot(struct tg_box *box, uint32_t *ret_slot)
 {
-    const uint32_t n = n_slots(box->main.head);
+    const uint32_t n = tg_n_slots(box->main.head);
     for (uint32_t i = 0; i < n; i++) {
         if (tg_load_relaxed(&box->main.slots[i].owner) == 0) {
             *ret_slot = i;
@@ -479,7 +477,7 @@ static int sweep_one(const char *name, unsigned char type, void *arg)
         return 0;
     }
     const struct tg_box_view *view = sweep->view;
-    const bool used = slot < n_slots(view->head);
+    const bool used = slot < tg_n_slots(view->head);
     /* Its slot's words are newer than the name just seen. Without the token somebody may be joining. */
     if (used && tg_sight_fetch_slots(&view->sight) == 0 &&
         tg_load_acquire(&view->slots[slot].gen) == number &&
@@ -496,7 +494,7 @@ static int sweep_one(const char *name, unsigned char type, void *arg)
 static uint32_t count_dead(struct tg_root *root, const struct tg_box_view *view)
 {
     uint32_t dead = 0;
-    for (uint32_t i = 0; i < n_slots(view->head); i++) {
+    for (uint32_t i = 0; i < tg_n_slots(view->head); i++) {
         const uint64_t owner = tg_load_acquire(&view->slots[i].owner);
         dead += owner != 0 && !tg_life_is_alive_of(root, owner, view->uid);
     }

@@ -84,16 +84,10 @@ int tg_book_open(const struct tg_box_view *view, uint32_t slot, uint32_t number,
     return 0;
 }
 
-static uint32_t n_slots(const struct tg_box_view *view)
-{
-    const uint32_t n = tg_load_acquire(&view->head->n_slots);
-    return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
-}
-
 bool tg_book_is_current(const struct tg_box_view *view, const struct tg_book *book)
 {
     const struct tg_box_slot *s = &view->slots[book->slot];
-    return book->slot < n_slots(view) && tg_load_acquire(&s->owner) == book->owner &&
+    return book->slot < tg_n_slots(view->head) && tg_load_acquire(&s->owner) == book->owner &&
            tg_load_acquire(&s->gen) == book->number;
 }
 
@@ -179,7 +173,7 @@ int tg_books_refresh(struct tg_books *books, const struct tg_box_view *view)
     }
     const uint32_t arrivals = tg_load_acquire(&view->head->arrivals); /* I1 */
     drop_those_gone(books, view);
-    const uint32_t n = n_slots(view);
+    const uint32_t n = tg_n_slots(view->head);
     for (uint32_t i = 0; i < n && r == 0; i++) {
         r = is_listed(books, i) ? 0 : add(books, view, i);
     }

@@ -32,12 +32,6 @@
 
 #define EPOCH_MASK ((UINT64_C(1) << 48) - 1)
 
-static uint32_t n_slots(const struct tg_box *box)
-{
-    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
-    return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
-}
-
 /* What TURN holds for a slot; for TG_SLOTS_MAX: nobody. */
 static uint64_t whom_of(uint32_t slot)
 {
@@ -124,7 +118,7 @@ static void count_sleepers(struct tg_box *box)
 {
     uint32_t sleepers = 0;
     uint32_t asking = 0;
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     for (uint32_t i = 0; i < n; i++) {
         const bool sleeps = tg_load_relaxed(&box->slots[i].ticket) != 0;
         sleepers += sleeps;
@@ -144,7 +138,7 @@ static void have_watched(struct tg_box *box, uint32_t first)
     }
     const uint32_t came = tg_load_relaxed(&box->slots[first].came);
     uint32_t other = TG_SLOTS_MAX;
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     for (uint32_t i = 0; i < n; i++) {
         if (i == first || tg_load_relaxed(&box->slots[i].ticket) == 0) {
             continue;
@@ -166,7 +160,7 @@ static void tell_all(struct tg_box *box, uint32_t but)
         return;
     }
     const uint32_t chosen = tg_choice_first(box);
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     for (uint32_t i = 0; i < n; i++) {
         const bool waits = tg_load_relaxed(&box->slots[i].ticket) != 0 &&
                            (i == chosen || box->policy->by_key || tg_select_is_asking(box, i));
@@ -238,7 +232,7 @@ static void add_bells(struct tg_box *box, struct tg_waitset *set)
 static bool add_lives(struct tg_box *box, struct tg_waitset *set)
 {
     bool all = true;
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     for (uint32_t i = 0; i < n && all; i++) {
         const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
         if (owner != 0 && owner != box->me) {

@@ -38,12 +38,6 @@
 #include "base/key.h"
 #include "mailbox/take.h"
 
-static uint32_t n_slots(const struct tg_box *box)
-{
-    const uint32_t n = tg_load_relaxed(&box->head->n_slots);
-    return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
-}
-
 /* ---- who looks */
 
 struct tg_viewer tg_select_me(const struct tg_box *box)
@@ -103,7 +97,7 @@ uint32_t tg_select_first(const struct tg_box *box)
 {
     uint32_t first = TG_SLOTS_MAX;
     uint64_t lowest = UINT64_MAX;
-    const uint32_t n = tg_select_any(box) ? n_slots(box) : 0;
+    const uint32_t n = tg_select_any(box) ? tg_n_slots(box->head) : 0;
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t ticket = tg_load_relaxed(&box->slots[i].ticket);
         if (ticket != 0 && ticket < lowest && tg_select_is_asking(box, i)) {
@@ -149,7 +143,7 @@ static bool leaves(const struct tg_box *box)
 static bool is_left(struct tg_box *box, const struct tg_viewer *viewer, struct tg_attached *at,
                     const struct tg_about *about)
 {
-    const uint32_t n = tg_select_any(box) && leaves(box) ? n_slots(box) : 0;
+    const uint32_t n = tg_select_any(box) && leaves(box) ? tg_n_slots(box->head) : 0;
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t ticket = tg_load_relaxed(&box->slots[i].ticket);
         if (ticket == 0 || i == viewer->slot || !tg_select_is_asking(box, i) ||

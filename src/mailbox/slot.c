@@ -21,15 +21,9 @@
 #include "base/probe.h"
 #include "mailbox/select.h"
 
-static uint32_t n_slots(const struct tg_box *box)
-{
-    const uint32_t n = tg_load_acquire(&box->head->n_slots);
-    return n < TG_SLOTS_MAX ? n : TG_SLOTS_MAX;
-}
-
 bool tg_slot_any_dead(struct tg_box *box)
 {
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t owner = tg_load_acquire(&box->slots[i].owner);
         if (owner != 0 && owner != box->me &&
@@ -43,7 +37,7 @@ bool tg_slot_any_dead(struct tg_box *box)
 /* Whether the same message lies RETURNED or PARKED elsewhere: its new holder died while moving it. */
 static bool lies_elsewhere(struct tg_box *box, const struct tg_box_entry *entry)
 {
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     for (uint32_t i = 0; i < n; i++) {
         struct tg_box_entry *e = tg_claims_of(box, i);
         const uint32_t used = tg_load_acquire(&box->slots[i].entries);
@@ -125,7 +119,7 @@ static bool give_all_back(struct tg_box *box, uint32_t slot)
 static void count_taken(struct tg_box *box)
 {
     uint32_t taken = 0;
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     for (uint32_t i = 0; i < n; i++) {
         taken += tg_load_relaxed(&box->slots[i].owner) != 0;
     }
@@ -150,7 +144,7 @@ static void reap(struct tg_box *box, uint32_t slot, uint64_t owner)
 bool tg_slot_repair(struct tg_box *box)
 {
     bool any = false;
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t owner = tg_load_relaxed(&box->slots[i].owner);
         if (owner != 0 && owner != box->me &&
@@ -182,7 +176,7 @@ static int reserve_slot_memory(struct tg_box *box, uint32_t slot)
 
 int tg_slot_add(struct tg_box *box, uint32_t *ret_slot)
 {
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     int r = n == TG_SLOTS_MAX ? -EUSERS : reserve_slot_memory(box, n);
     if (r == 0) {
         tg_store_release(&box->head->n_slots, n + 1);
@@ -193,7 +187,7 @@ int tg_slot_add(struct tg_box *box, uint32_t *ret_slot)
 
 static int find_free_slot(struct tg_box *box, uint32_t *ret_slot)
 {
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     uint32_t taken = 0;
     uint32_t free_ = n;
     for (uint32_t i = 0; i < n; i++) {
@@ -219,7 +213,7 @@ static int find_free_slot(struct tg_box *box, uint32_t *ret_slot)
 /* Who had to give the mailbox away waits no more, even if it is stopped and cannot say so. */
 static void forget_tickets(struct tg_box *box)
 {
-    const uint32_t n = n_slots(box);
+    const uint32_t n = tg_n_slots(box->head);
     for (uint32_t i = 0; i < n; i++) {
         if (tg_load_relaxed(&box->slots[i].ticket) != 0 &&
             tg_load_relaxed(&box->slots[i].owner) != box->me) {
