@@ -176,9 +176,9 @@ static inline void tg_writer_count(struct tg_writer *w)
 }
 
 void tg_writer_abort(struct tg_writer *w);
-/* Rendezvous: put the place where the reservation lies, and go past it once it was taken. */
 /* After a take-over: what the sender before offered may be claimed still, nobody here knows where. */
 int tg_writer_hold_all(struct tg_writer *w);
+/* Rendezvous: put the place where the reservation lies, and go past it once it was taken. */
 uint64_t tg_writer_reserved_offset(const struct tg_writer *w);
 int tg_writer_reserve_offer(struct tg_writer *w, uint64_t len, bool all_finished,
                             uint8_t **ret_data);

@@ -386,6 +386,8 @@ static int take(struct tg_peeker *p, tg_link_place_fn *place, void *arg, void *b
     } else if (offset != p->run_off) {
         p->run_len = 0; /* again, with this one first */
         return 0;
+    } else if (TG_RECORD_HEAD + (uint64_t)extension > p->run_len) {
+        return -EPROTO; /* longer than any that is sent */
     } else {
         int r = read_all(p, buf, wanted, offset + TG_RECORD_HEAD + extension);
         r = r == 0 ? look_behind(p, place, arg) : r;
