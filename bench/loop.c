@@ -10,6 +10,7 @@
  *     polled                    as copying; the receiver's tong_fd() is asked before each receive
  *     unpolled                  as copying; there is a tong_fd() and nobody asks it
  *     name                      a process takes a name, sends its first message to another one, and goes
+ *     everyone                  as copying, with delivery to everyone
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -93,12 +94,14 @@ static void polled(tong_mailbox *box, unsigned char *bytes, size_t size)
 typedef void once_fn(tong_mailbox *box, unsigned char *bytes, size_t size);
 
 static uint32_t link_capacity = 1024;
+static uint32_t delivery = TONG_FIRST_COME;
 
 static void create(const char *name, uint32_t capacity, tong_mailbox **ret_box)
 {
     tong_options options = TONG_OPTIONS_INIT;
     options.capacity = capacity;
     options.link_capacity = link_capacity;
+    options.delivery = delivery;
     check("tong_open",
           tong_open(name, TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL, &options, ret_box));
 }
@@ -132,6 +135,12 @@ static void repeat(const struct job *job, once_fn *once, unsigned long messages,
 
 static void run_copying(const struct job *job)
 {
+    repeat(job, copying, 1, false);
+}
+
+static void run_everyone(const struct job *job)
+{
+    delivery = TONG_EVERYONE;
     repeat(job, copying, 1, false);
 }
 
@@ -235,14 +244,15 @@ static const struct manner {
 } manners[] = {
     { "copying", run_copying },   { "in-place", run_in_place }, { "many", run_many },
     { "backlog", run_backlog },   { "asleep", run_asleep },     { "polled", run_polled },
-    { "unpolled", run_unpolled }, { "name", run_name },
+    { "unpolled", run_unpolled }, { "name", run_name },         { "everyone", run_everyone },
 };
 
 int main(int argc, char **argv)
 {
     if (argc < 3 || argc > 5) {
-        fprintf(stderr, "usage: loop copying|in-place|many|backlog|asleep|polled|unpolled|name N "
-                        "[SIZE [CAPACITY]]\n");
+        fprintf(stderr,
+                "usage: loop copying|in-place|many|backlog|asleep|polled|unpolled|name|everyone "
+                "N [SIZE [CAPACITY]]\n");
         return 2;
     }
     const struct manner *manner = NULL;

@@ -153,11 +153,14 @@ static bool spin_short(struct tg_box *box, const struct tg_attached *at, uint32_
     return found && is_committed(record);
 }
 
-/* The record is committed: a message for size bytes that needs nothing of the long way. */
-TG_INLINE bool view_short(const struct tg_reader *r, size_t size, struct tg_message_view *ret_view)
+/* The record is committed: a message for size bytes that needs nothing of the long way. To everyone no receiver
+ * gives memory back when it leaves a segment. */
+TG_INLINE bool view_short(const struct tg_box *box, const struct tg_reader *r, size_t size,
+                          struct tg_message_view *ret_view)
 {
     return tg_reader_view(r, ret_view) && ret_view->len <= size && ret_view->len < SHORT_LEN &&
-           tg_place_offset(ret_view->next) < r->left_end && r->begin == r->left_begin;
+           ((tg_place_offset(ret_view->next) < r->left_end && r->begin == r->left_begin) ||
+            box->everyone);
 }
 
 /* n messages were copied, the last one is view; the reader stands behind it. */
@@ -179,7 +182,7 @@ TG_INLINE void finish_short(struct tg_box *box, struct tg_attached *at, uint32_t
 TG_INLINE bool consume_short(struct tg_box *box, struct tg_attached *at, struct tg_take *take)
 {
     struct tg_message_view view;
-    if (!view_short(&at->reader, take->size, &view)) {
+    if (!view_short(box, &at->reader, take->size, &view)) {
         return false;
     }
     tg_box_copy(take->buf, view.data, view.len);
@@ -201,7 +204,7 @@ static size_t consume_some(struct tg_box *box, struct tg_attached *at, const str
     const size_t most = n < room ? n : room;
     size_t taken = 0;
     while (taken < most && is_committed(r->record) &&
-           view_short(r, buffers[taken].iov_len, &view)) {
+           view_short(box, r, buffers[taken].iov_len, &view)) {
         tg_box_copy(buffers[taken].iov_base, view.data, view.len);
         ret_lens[taken++] = view.len;
         TG_PROBE(receive, box->name, view.len);
