@@ -289,7 +289,20 @@ static bool same_raw(const struct bench_measure *a, const struct bench_measure *
 
 static bool wanted(const struct bench_measure *m)
 {
-    return bench.only == NULL || strstr(m->name, bench.only) != NULL;
+    for (const char *part = bench.only; part != NULL;) {
+        const char *end = strchr(part, '|');
+        const size_t len = end == NULL ? strlen(part) : (size_t)(end - part);
+        if (memmem(m->name, strlen(m->name), part, len) != NULL) {
+            return true;
+        }
+        part = end == NULL ? NULL : end + 1;
+    }
+    return bench.only == NULL;
+}
+
+static bool is_time_up(void)
+{
+    return bench.minutes != 0 && bench_now() - began.at > (int64_t)bench.minutes * 60 * 1000000000;
 }
 
 static void one_round(struct bench_measure *m, struct rounds *r, double *raw_before)
@@ -346,7 +359,7 @@ void bench_run(struct bench_measure *measures, size_t n)
     bool more = true;
     struct bench_measure *last = NULL;
     double raw_before = 0;
-    while (more) {
+    while (more && !is_time_up()) {
         more = false;
         for (size_t i = 0; i < n; i++) {
             if (!wanted(&measures[i]) || all[i].n >= bench.rounds ||
@@ -399,7 +412,8 @@ static void usage(FILE *out, const char *about)
             "  --quick        short samples, few rounds: a look, not a figure to publish\n"
             "  --json         one JSON object a line\n"
             "  --raw          time the raw sides alone: is this machine steady?\n"
-            "  --only TEXT    the measures whose name contains TEXT\n"
+            "  --only TEXT    the measures whose name contains TEXT, or one of A|B|C\n"
+            "  --minutes N    no round begins later\n"
             "  --rounds N     how many rounds must count\n"
             "  --count N      how many operations, where the program has a number\n"
             "  --cpus A,B     the two CPUs to use (default: the first two allowed)\n"
@@ -463,15 +477,22 @@ static void choose_length(void)
     bench.sample_ns = bench.quick ? 40000000 : 200000000;
 }
 
+static const struct option options[] = {
+    { "quick", no_argument, NULL, 'q' },
+    { "json", no_argument, NULL, 'j' },
+    { "raw", no_argument, NULL, 'r' },
+    { "only", required_argument, NULL, 'o' },
+    { "rounds", required_argument, NULL, 'n' },
+    { "count", required_argument, NULL, 'c' },
+    { "cpus", required_argument, NULL, 'p' },
+    { "tong", required_argument, NULL, 't' },
+    { "minutes", required_argument, NULL, 'm' },
+    { "help", no_argument, NULL, 'h' },
+    { NULL, 0, NULL, 0 },
+};
+
 void bench_begin(int argc, char **argv, const char *about)
 {
-    static const struct option options[] = {
-        { "quick", no_argument, NULL, 'q' },        { "json", no_argument, NULL, 'j' },
-        { "raw", no_argument, NULL, 'r' },          { "only", required_argument, NULL, 'o' },
-        { "rounds", required_argument, NULL, 'n' }, { "count", required_argument, NULL, 'c' },
-        { "cpus", required_argument, NULL, 'p' },   { "tong", required_argument, NULL, 't' },
-        { "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
-    };
     program = program_invocation_short_name;
     const char *cpus = NULL;
     const char *from_env = getenv("TONG_COMMAND");
@@ -489,6 +510,9 @@ void bench_begin(int argc, char **argv, const char *about)
             break;
         case 'o':
             bench.only = optarg;
+            break;
+        case 'm':
+            bench.minutes = (unsigned)number_of(optarg, "--minutes");
             break;
         case 'n':
             bench.rounds = (unsigned)number_of(optarg, "--rounds");

@@ -22,11 +22,13 @@
 
 /* What the user asked for; filled by bench_begin(). */
 struct bench_settings {
-    bool quick;          /* short samples and few rounds: a look, not a figure to publish */
-    bool json;           /* one JSON object a line */
-    bool raw_only;       /* time the raw side alone: is this machine steady enough? */
-    unsigned rounds;     /* how many rounds must count */
-    const char *only;    /* measures whose name contains this, or NULL */
+    bool quick;       /* short samples and few rounds: a look, not a figure to publish */
+    bool json;        /* one JSON object a line */
+    bool raw_only;    /* time the raw side alone: is this machine steady enough? */
+    unsigned rounds;  /* how many rounds must count */
+    unsigned minutes; /* no round begins later than that behind the start; 0: no end */
+    const char
+        *only; /* measures whose name contains this, or one of these with | between; or NULL */
     const char *command; /* path of the tong command */
     int64_t sample_ns;   /* how long one sample runs, about */
     int cpu[2];          /* the two CPUs used */

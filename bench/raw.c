@@ -296,7 +296,7 @@ static void backlog_measured(struct bench_stage *stage, void *arg, unsigned inde
     struct ring_end e = { stage, (struct ring *)stage->rest, arg, 0, 0, NULL };
     e.buffer = buffer_of(e.arg->size);
     wait_until_full(&e);
-    stage->result = bench_mean(ring_take, &e, 1024);
+    stage->result = bench_median(ring_take, &e, 1024);
     atomic_store_explicit(&stage->stop, 1, memory_order_release);
 }
 
@@ -365,7 +365,7 @@ static void fresh_measured(struct bench_stage *stage, void *arg, unsigned index)
     (void)index;
     struct fresh_end e = fresh_begin(stage, arg, PROT_READ);
     wait_until_full(&e.ring);
-    stage->result = bench_mean(fresh_take, &e, 256);
+    stage->result = bench_median(fresh_take, &e, 1024);
     atomic_store_explicit(&stage->stop, 1, memory_order_release);
 }
 

@@ -1,6 +1,11 @@
 #!/usr/bin/env python3
 """report.py - docs/performance.md, its plots, and the table of README.md, from bench/results.
 
+    report.py                  writes them
+    report.py --goals PROGRAM  the measures of a program of bench/ that the table of goals shows, with | between
+    report.py --goals          the cells of bench/run.py that it shows, as a pattern
+    report.py --check FILE     which rows are beyond their limits; exit 1 if one is
+
 Nothing in them is written by hand but the sentences here. gnuplot draws the plots; without it they stay as
 they were.
 """
@@ -20,6 +25,7 @@ TITLES = {
 }
 MODES = {"poll": "polls", "block": "sleeps", "default": "spins briefly, then sleeps", "in-place": "in place"}
 SIZES = [64, 1024, 65536, 1048576]
+MORE_DECISIONS = ("0031", "0032", "0033", "0035")  # on speed, named below the goals
 
 
 def load(name):
@@ -78,7 +84,8 @@ GOALS = [
     ("round trip 64 KiB", "<=", 0.8, "tong default trip 65536", "raw copy in and out"),
     ("round trip 1 MiB", "<=", 0.7, "tong default trip 1048576", "raw copy in and out"),
     ("round trip 1 MiB, in place", "<=", 0.5, "tong in-place trip 1048576", "raw copy in and out"),
-    ("rate 64 B, one by one", ">=", 0.5, "tong default rate 64", "bare ring"),
+    ("rate 64 B, one by one", ">=", 0.5, "tong default rate 64 fenced", "bare ring with the fence"),
+    ("the same", "", None, "tong default rate 64", "bare ring without it"),
     ("rate 64 B, 32 at once", ">=", 0.8, "64 B 32 at once : plain ring, 32 at once", "bare ring, 32 at once"),
     ("rate 64 KiB, copying", ">=", 0.9, "tong default rate 65536", "memcpy in and out"),
     ("rate 1 MiB, copying", ">=", 0.9, "tong default rate 1048576", "memcpy in and out"),
@@ -97,6 +104,9 @@ GOALS = [
     ("unbounded, no backlog, 64 B", ">=", 0.95, "unbounded : link_capacity 1024, no backlog, 64 B", "bounded"),
     ("unbounded, 1 GiB waits, 1 KiB", ">=", 0.5, "unbounded, 1 GiB waits : link_capacity 1024, 1 KiB", "bounded"),
     ("unbounded, 1 GiB waits, 64 B", ">=", 0.5, "unbounded, 1 GiB waits : link_capacity 1024, 64 B", "bounded"),
+    ("the same, 1 KiB", "", None, "unbounded, 1 GiB waits : full ring of 1 GiB, 1 KiB", "bare ring of 1 GiB, full"),
+    ("the same, 64 B", "", None, "unbounded, 1 GiB waits : full ring of 1 GiB, 64 B", "bare ring of 1 GiB, full"),
+    ("the same, 1 KiB", "", None, "unbounded, 1 GiB waits : new pages, 1 KiB", "pages that are new each time"),
     ("open, first message, close", "<=", 3, "open, first message, close : a Unix socket's", "Unix socket"),
     ("process open, first message, close", "<=", 3, "process open, first message, close : a bound Unix socket's",
      "bound Unix socket"),
@@ -106,31 +116,83 @@ GOALS = [
 ]
 
 
+# Where the measures of modes.json come from: the first word that fits.
+PROGRAMS = [("unbounded", "rate"), ("64 B 32 at once", "rate"), ("512 attached", "crowd"), ("receivers claim", "crowd"),
+            ("sender", "senders"), ("tong send", "oneshot"), ("", "setup")]
+
+
+def is_cell(key):
+    return key.startswith("tong ")
+
+
+def program_of(key):
+    return next(program for word, program in PROGRAMS if word in key)
+
+
+def print_goals(program):
+    keys = [key for _, _, _, key, _ in GOALS]
+    if program is None:
+        print("|".join("^%s$" % re.escape(key) for key in keys if is_cell(key)))
+    else:
+        print("|".join(key for key in keys if not is_cell(key) and program_of(key) == program))
+
+
+def check(path):
+    """Rows that were measured steadily, against what bench/limits.json allows. Exit code."""
+    with open(path) as f:
+        limits = json.load(f)["measures"]
+    figures = {m["measure"]: m for m in load("modes.json")["measures"] if "measure" in m}
+    beyond = 0
+    for work, sense, _, key, _ in GOALS:
+        f, limit = figures.get(key), limits.get(key)
+        if f is None or limit is None or "ratio" not in f or not is_steady(f):
+            continue
+        if f["ratio"] > limit if sense == "<=" else f["ratio"] < limit:
+            print("%s: %.2f, the limit is %s %g" % (work, f["ratio"], sense, limit))
+            beyond = 1
+    return beyond
+
+
 def is_steady(f):
     """At least three ratios, within a factor of two. A value that is no ratio always is."""
     return "value" in f or (f.get("n", 0) >= 3 and f["max"] <= 2 * f["min"])
 
 
+def goal_words(sense, goal):
+    return "" if goal is None else "%s %g" % (sense.replace("<=", "≤").replace(">=", "≥"), goal)
+
+
+def verdict_of(f, value, sense, goal):
+    if not is_steady(f):
+        return "unsteady"
+    if goal is None:
+        return ""
+    return "reached" if (value <= goal if sense == "<=" else value >= goal) else "**missed**"
+
+
 def goal_rows(figures):
+    """A row without a goal shows what the machine itself does."""
     rows = []
     for work, sense, goal, key, beside in GOALS:
         f = figures.get(key)
         if f is None:
-            rows.append([work, beside, "not measured", "", "%s %g" % (sense.replace("<=", "≤").replace(">=", "≥"), goal), ""])
+            rows.append([work, beside, "not measured", "", goal_words(sense, goal), ""])
             continue
         value = f.get("ratio") if "value" not in f else f["value"]
         n = f.get("n", "")
         counted = value is not None and ("value" in f or n)
-        verdict = "" if not counted else "unsteady" if not is_steady(f) else (
-            "reached" if (value <= goal if sense == "<=" else value >= goal) else "**missed**")
+        verdict = verdict_of(f, value, sense, goal) if counted else ""
         shown = number(f["value"]) if "value" in f else spread(f) if counted else "none counted"
-        rows.append([work, beside, shown, n, ("≤ %g" if sense == "<=" else "≥ %g") % goal, verdict])
+        rows.append([work, beside, shown, n, goal_words(sense, goal), verdict])
     return rows
 
 
+def is_ordinary(c):
+    return not c["one_cpu"] and not c["rest_us"] and not c.get("fenced")
+
+
 def trips_64(cells):
-    rows = [c for c in cells if c["what"] == "trip" and c["size"] == 64 and not c["one_cpu"]
-            and not c["rest_us"] and "p50_ns" in c]
+    rows = [c for c in cells if c["what"] == "trip" and c["size"] == 64 and is_ordinary(c) and "p50_ns" in c]
     return sorted(rows, key=lambda c: c["p50_ns"])
 
 
@@ -144,7 +206,7 @@ def trip_table(cells):
 
 def by_size(cells, what):
     found = {(c["peer"], c["mode"], c["size"]): c for c in cells
-             if c["what"] == what and not c["one_cpu"] and not c["rest_us"]}
+             if c["what"] == what and is_ordinary(c)}
     names = []
     for c in cells:
         if c["what"] == what and (c["peer"], c["mode"]) not in names:
@@ -205,7 +267,7 @@ def plot_sizes(cells, what, name, heading, ylabel, convert):
     lines = {}
     for c in cells:
         key = "typical_ns"
-        if c["what"] == what and not c["one_cpu"] and not c["rest_us"] and key in c:
+        if c["what"] == what and is_ordinary(c) and key in c:
             lines.setdefault((c["peer"], c["mode"]), []).append((c["size"], convert(c)))
     blocks, plots = [], []
     for i, ((peer, mode), points) in enumerate(sorted(lines.items(), key=lambda x: x[0][0] != "tong")):
@@ -242,6 +304,7 @@ figure here is a ratio, and the absolute times beside it are of this machine alo
 {cpus} virtual processors, Linux {kernel}, {date}.
 
     ./scripts/bench            # installs the other systems, measures all, writes this page
+    ./scripts/bench --table    # the table of goals alone, in less than 20 minutes
     ./scripts/bench --quick    # the most important ratios of tong in two minutes
     tong bench                 # tong and your own machine, nothing else
 
@@ -252,7 +315,8 @@ and the largest. A figure is the median of many batches of about 30 µs in one s
 that what else the machine does hardly shows in it; the means stand in `bench/results/peers.json`, too. The base of small round
 trips is *two cache lines*, each with one writer, and `pause`, up to 1,000,000 round trips; of long ones *one raw copy* in and out of shared memory, each way; of those that
 sleep a *bare futex*; of rates a *bare ring* with one sender and one receiver that copies in and out, spins, and
-knows nothing else. Messages are copied in and copied out by every system, but where it says "in place". Percentiles are
+knows nothing else; *with the fence* it looks, behind each message and behind each place it frees, whether the other side
+sleeps. Messages are copied in and copied out by every system, but where it says "in place". Percentiles are
 of single round trips with a clock around each (their number is in the table), which adds about 25 ns.
 
 {quiet}
@@ -344,15 +408,18 @@ def note_of(peers):
 
 
 def main():
+    if sys.argv[1:2] == ["--goals"]:
+        print_goals(sys.argv[2] if len(sys.argv) > 2 else None)
+        return 0
+    if sys.argv[1:2] == ["--check"]:
+        return check(sys.argv[2])
     peers, modes = load("peers.json"), load("modes.json")
     cells = peers["cells"]
     figures = {c["key"]: c for c in cells}
     figures.update({m["measure"]: m for m in modes["measures"] if "measure" in m})
     rows = goal_rows(figures)
-    more = ""
-    for name in sorted(os.listdir(os.path.join(ROOT, "docs", "decisions"))):
-        if re.match(r"00(3[1-9])-", name):
-            more += ", [%s](decisions/%s)" % (name[:4], name)
+    more = "".join(", [%s](decisions/%s)" % (name[:4], name)
+                   for name in sorted(os.listdir(os.path.join(ROOT, "docs", "decisions"))) if name[:4] in MORE_DECISIONS)
     page = PAGE.format(
         processor=peers["processor"], cpus=peers["cpus"], kernel=peers["kernel"], date=peers["date"],
         rounds=peers["rounds"], more=more, quiet=quietness(modes) + note_of(peers),

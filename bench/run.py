@@ -49,9 +49,9 @@ MORE_PEERS = {"tong": ["default", "poll", "in-place"], "raw-ring": ["poll"], "pi
 
 
 class Cell:
-    def __init__(self, peer, what, size, mode, one_cpu=False, rest_us=0, base=None):
+    def __init__(self, peer, what, size, mode, one_cpu=False, rest_us=0, base=None, fenced=False):
         self.peer, self.what, self.size, self.mode = peer, what, size, mode
-        self.one_cpu, self.rest_us, self.base = one_cpu, rest_us, base
+        self.one_cpu, self.rest_us, self.base, self.fenced = one_cpu, rest_us, base, fenced
         self.ratios, self.samples, self.tried = [], [], 0
         self.skipped = None
 
@@ -62,6 +62,8 @@ class Cell:
             parts.append("one-cpu")
         if self.rest_us:
             parts.append("rested")
+        if self.fenced:
+            parts.append("fenced")
         return " ".join(parts)
 
 
@@ -98,6 +100,8 @@ def cells():
         if blocking in PEERS[peer]:
             add(peer, "trip", 64, blocking, one_cpu=True)
             add(peer, "trip", 64, blocking, rest_us=500)
+    # What may sleep must publish, fence, and look: the base that does so, too.
+    found.append(Cell("tong", "rate", 64, "default", base=Cell("raw-ring", "rate", 64, "fence"), fenced=True))
     return found
 
 
@@ -189,6 +193,8 @@ def write(args, runner, todo):
     kept = [mine.pop(c["key"], c) for c in args.before]
     result = dict(machine(), rounds=args.rounds, ms=args.ms, not_installed=sorted(runner.missing),
                   cells=kept + list(mine.values()))
+    if args.note and kept:
+        result["note"] = args.note
     with open(args.out + ".new", "w") as f:
         f.write(lines_of(result))
     os.replace(args.out + ".new", args.out)
@@ -237,7 +243,7 @@ def median_of(samples, key):
 
 def cell_json(cell):
     out = {"key": cell.key, "peer": cell.peer, "mode": cell.mode, "what": cell.what, "size": cell.size,
-           "one_cpu": cell.one_cpu, "rest_us": cell.rest_us, "base": cell.base.key,
+           "one_cpu": cell.one_cpu, "rest_us": cell.rest_us, "fenced": cell.fenced, "base": cell.base.key,
            "n": len(cell.ratios), "tried": cell.tried}
     if cell.skipped:
         out["skipped"] = cell.skipped
@@ -317,9 +323,12 @@ def main():
     if args.list:
         print("\n".join("%-40s : %s" % (c.key, c.base.key) for c in todo))
         return 0
-    args.before = []
+    args.before, args.note = [], ""
     if args.only and args.out and os.path.exists(args.out):
-        args.before = json.load(open(args.out))["cells"]
+        before = json.load(open(args.out))
+        args.before = before["cells"]
+        args.note = ("The goals' rows are of %s; what is not among them is of %s or before."
+                     % (machine()["date"], before["date"]))
     run(args, todo)
     if args.quick:
         limits = json.load(open(args.limits))["limits"] if args.limits else {}

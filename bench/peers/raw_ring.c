@@ -1,7 +1,8 @@
 /*
  * A bare ring in shared memory: one sender, one receiver, slots of one size, memcpy in and memcpy out. poll:
- * spins with pause. block: a futex, no spinning; the other side is woken when it said that it sleeps. It can
- * lose its peer, cannot grow, refuses nothing: the floor, not a rival.
+ * spins with pause. block: a futex, no spinning; the other side is woken when it said that it sleeps. fence: spins, and
+ * looks behind a fence whether the other side sleeps, as all must that may sleep. It can lose its peer, cannot grow,
+ * refuses nothing: the floor, not a rival.
  */
 #include "ring.h"
 
@@ -21,6 +22,7 @@ struct way {
 
 struct handle {
     const struct peer_place *place;
+    bool spins;
     struct way *out, *in;
     uint32_t sent, freed;   /* my index on the way out; the other one's as last seen */
     uint32_t taken, filled; /* the same of the way in */
@@ -35,6 +37,7 @@ static int open_(const struct peer_place *place, void **ret_handle)
 {
     struct handle *h = calloc(1, sizeof *h);
     h->place = place;
+    h->spins = strcmp(place->mode, "block") != 0;
     h->out = head_of(place, sizeof(struct way), place->side);
     h->in = head_of(place, sizeof(struct way), 1 - place->side);
     *ret_handle = h;
@@ -47,7 +50,7 @@ static uint32_t wait_for(const struct handle *h, _Atomic uint32_t *word, uint32_
 {
     uint32_t now;
     while ((now = atomic_load_explicit(word, memory_order_acquire)) == same) {
-        if (h->place->poll) {
+        if (h->spins) {
             peer_pause();
             continue;
         }
@@ -101,7 +104,7 @@ static int receive(void *handle, void *data)
 
 const struct peer peer = {
     .name = "raw-ring",
-    .modes = "poll block",
+    .modes = "poll block fence",
     .shared_size = shared_size,
     .open = open_,
     .send = send_,
