@@ -448,6 +448,18 @@ static int open_exclusively(void *arg)
     kit_await_death();
 }
 
+/* The place of one that was killed. Over a network it is free when the server has seen the connection end. */
+static tong_mailbox *open_the_dead_ones_place(const char *name)
+{
+    tong_mailbox *box = NULL;
+    int r = tong_open(name, TONG_RECEIVE, NULL, &box);
+    if (strcmp(kit_carrier(), "nats") == 0) {
+        kit_until(r != -EBUSY || (r = tong_open(name, TONG_RECEIVE, NULL, &box)) != -EBUSY);
+    }
+    kit_ok(r);
+    return box;
+}
+
 static void an_exclusive_mailbox_has_one_receiver(void)
 {
     kit_needs(KIT_OTHERS_RECEIVE);
@@ -474,7 +486,7 @@ static void an_exclusive_mailbox_has_one_receiver(void)
         kit_until(kit_stat(kit_name("alone")).waiting == 0);
         kit_gives(tong_open(kit_name("alone"), TONG_RECEIVE, NULL, &second), -EBUSY);
         kit_kill(&child);
-        second = kit_open(kit_name("alone"), TONG_RECEIVE, NULL);
+        second = open_the_dead_ones_place(kit_name("alone"));
         kit_ok(kit_send_u64(sender, 7, 0));
         kit_equal(kit_receive_u64(second), 7);
         kit_ok(tong_close(second));
