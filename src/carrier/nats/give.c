@@ -136,6 +136,7 @@ static int give_once(struct tg_nats_box *box, const struct tg_js *js, const char
     }
     r = process != NULL ? name_owner(box, js, process, &now) : name_system(&now);
     if (r != 0) {
+        tg_nats_adopt(box, &now);
         return r < 0 ? r : 0;
     }
     tg_nats_called(box, called);

@@ -504,7 +504,18 @@ static int send_whole(struct message *m, struct tg_nats_call *call)
 /* A dead one's mailbox takes nothing, also if nobody has ended it yet. Who sends by name has looked. */
 static int look_for_owner(struct tg_nats_box *box)
 {
-    return box->as == NULL ? tg_nats_look_after_owner(box) : 0;
+    struct tg_nats_side *side = &box->tx;
+    if (box->as != NULL) {
+        return 0;
+    }
+    if (side->conn != NULL && side->must_look) { /* it may have been given on */
+        const int r = tg_nats_look(box);
+        if (r < 0) {
+            return r == -ENOTCONN ? 0 : r; /* the next one looks */
+        }
+        side->must_look = false;
+    }
+    return tg_nats_look_after_owner(box);
 }
 
 /* *ret_seq: where it is. */
