@@ -21,7 +21,8 @@
  * I3  A send that was killed between put and count was never promised, and nobody knows of it but the
  *     queue. Its room counts as unused and may have been given back (room.c: of a dead one is sent what its
  *     link or next say). So a message that is not counted is taken only if its sender lives, in this order:
- *     next counts it; fence; the sender still lives. Else next is put back and the message thrown away.
+ *     next counts it; fence; the sender still lives. Else next is put back, and the message thrown away unless the
+ *     sender counted it before it went: tail is asked once more.
  *     Who gives the room back sees the death first and next behind it: either it sees that the message
  *     was taken, or the message is thrown away.
  * I4  What is not a record of a link that is there, is counted already, or ahead of its sender, was sent
@@ -250,6 +251,12 @@ static bool is_early(struct tg_box *box, struct found *f)
     return box->carry->early;
 }
 
+/* Of one whose sender has closed its link or died since: it may have counted it before. */
+static bool counted_at_last(struct found *f)
+{
+    return tg_reader_refresh(&f->at->reader) == 0 && compare_with_tail(f) == COUNTED;
+}
+
 /* Whether it may be handed out. */
 static bool count_it(struct tg_box *box, struct found *f)
 {
@@ -265,8 +272,7 @@ static bool count_it(struct tg_box *box, struct found *f)
         return counted == COUNTED;
     }
     if (!sender_lives(box, f)) {
-        /* What it counted before it closed its link or died. */
-        return tg_reader_refresh(&f->at->reader) == 0 && compare_with_tail(f) == COUNTED;
+        return counted_at_last(f);
     }
     set_intent(box, f->at->reader.row, f->target);
     store_next(f->at->row, f->target);
@@ -279,7 +285,7 @@ static bool count_it(struct tg_box *box, struct found *f)
     store_next(f->at->row, f->next);
     clear_intent(box);
     f->counted = false;
-    return false;
+    return counted_at_last(f);
 }
 
 /* It is not handed out after all. */

@@ -108,6 +108,100 @@ static void over_queues_of_the_kernel(void)
     stop_everywhere("mq:stopped");
 }
 
+/* ---- a receiver that takes what its sender is about to count */
+
+struct meeting {
+    unsigned long n;
+    kit_event over;
+    _Atomic int got;
+};
+
+static int send_one_and_close(void *arg)
+{
+    const struct meeting *sender = arg;
+    tong_mailbox *box = NULL;
+    kit_ok(tong_open("mq:meeting", TONG_SEND, NULL, &box));
+    kit_ok(send_with(box, LOW, 0));
+    tg_point_stop(sender->n);
+    kit_ok(send_with(box, HIGH, 0));
+    tg_point_stop(0);
+    return tong_close(box);
+}
+
+static int receive_one_stopped(void *arg)
+{
+    struct meeting *receiver = arg;
+    uint64_t value = 0;
+    tong_mailbox *box = NULL;
+    kit_ok(tong_open("mq:meeting", TONG_RECEIVE, NULL, &box));
+    tg_point_stop(receiver->n);
+    const ssize_t r = tong_receive(box, &value, sizeof(value), 0);
+    tg_point_stop(0);
+    atomic_store(&receiver->got, r < 0 ? (int)r : (int)value);
+    kit_event_set(&receiver->over);
+    kit_await_death();
+}
+
+static bool is_stopped(const struct kit_child *child)
+{
+    siginfo_t info = { 0 };
+    return waitid(P_PID, (id_t)child->pid, &info, WSTOPPED | WNOWAIT | WNOHANG) == 0 &&
+           info.si_pid == child->pid;
+}
+
+/* The sender is stopped at its k-th point, the receiver then at its n-th; then the sender goes on and is gone, and then
+ * the receiver. 0: so many points the sender has not; 1: nor the receiver; 2. */
+static int meet_at(unsigned long k, unsigned long n)
+{
+    const tong_options options = kit_capacity(4);
+    struct meeting *sender = kit_shared(sizeof(*sender));
+    struct meeting *receiver = kit_shared(sizeof(*receiver));
+    tong_mailbox *box = NULL;
+    unsigned seen = 0;
+    siginfo_t info = { 0 };
+    kit_ok(tong_open("mq:meeting", TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL, &options,
+                     &box));
+    sender->n = k;
+    receiver->n = n;
+    struct kit_child sends = kit_spawn(send_one_and_close, sender);
+    kit_ok(waitid(P_PID, (id_t)sends.pid, &info, WSTOPPED | WEXITED | WNOWAIT));
+    const bool sender_stopped = info.si_code == CLD_STOPPED;
+    kit_equal(kit_receive_u64(box), LOW);
+    struct kit_child receives = kit_spawn(receive_one_stopped, receiver);
+    kit_until(atomic_load(&receiver->over) != 0 || is_stopped(&receives));
+    const bool receiver_stopped = atomic_load(&receiver->over) == 0;
+    if (sender_stopped) {
+        kit_ok(kill(sends.pid, SIGCONT));
+    }
+    kit_join(&sends);
+    kit_ok(kill(receives.pid, SIGCONT));
+    kit_event_wait(&receiver->over);
+    take_all(box, &seen);
+    const int got = atomic_load(&receiver->got);
+    kit_true(got == HIGH || got == -EAGAIN);
+    kit_equal(seen, got == HIGH ? 0 : HIGH);
+    kit_kill(&receives);
+    kit_ok(tong_close(box));
+    kit_ok(tong_remove("mq:meeting"));
+    return !sender_stopped ? 0 : receiver_stopped ? 2 : 1;
+}
+
+static void what_a_sender_counted_before_it_went_is_received(void)
+{
+    unsigned long k = 1;
+    unsigned long most = 0;
+    int r;
+    do {
+        unsigned long n = 1;
+        while ((r = meet_at(k, n)) == 2) {
+            n++;
+        }
+        most = n > most ? n : most;
+        k++;
+    } while (r != 0);
+    kit_true(k > 3 && most > 5);
+}
+
 /* ---- room that another one takes before who freed it has rung */
 
 struct room {
@@ -204,6 +298,7 @@ static void room_taken_before_it_was_told_of_is_told_of_when_its_taker_dies(void
 }
 
 static const struct kit_test tests[] = {
+    KIT_TEST_LONG(what_a_sender_counted_before_it_went_is_received, 120),
     KIT_TEST_LONG(room_taken_before_it_was_told_of_is_told_of_when_its_taker_dies, 120),
     KIT_TEST_LONG(in_shared_memory, 120),
     KIT_TEST_LONG(over_queues_of_the_kernel, 120),
