@@ -11,6 +11,7 @@
  *     unpolled                  as copying; there is a tong_fd() and nobody asks it
  *     name                      a process takes a name, sends its first message to another one, and goes
  *     everyone                  as copying, with delivery to everyone
+ *     queue, queue-asleep       as copying and asleep, over a queue of the kernel (mq:)
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -95,6 +96,16 @@ typedef void once_fn(tong_mailbox *box, unsigned char *bytes, size_t size);
 
 static uint32_t link_capacity = 1024;
 static uint32_t delivery = TONG_FIRST_COME;
+static const char *carrier = "";
+
+static const char *named(const char *name)
+{
+    static char names[4][32];
+    static unsigned next;
+    char *const full = names[next++ % 4];
+    (void)snprintf(full, sizeof names[0], "%s%s", carrier, name);
+    return full;
+}
 
 static void create(const char *name, uint32_t capacity, tong_mailbox **ret_box)
 {
@@ -102,14 +113,14 @@ static void create(const char *name, uint32_t capacity, tong_mailbox **ret_box)
     options.capacity = capacity;
     options.link_capacity = link_capacity;
     options.delivery = delivery;
-    check("tong_open",
-          tong_open(name, TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL, &options, ret_box));
+    check("tong_open", tong_open(named(name), TONG_SEND | TONG_RECEIVE | TONG_CREATE | TONG_EXCL,
+                                 &options, ret_box));
 }
 
 static void end(const char *name, tong_mailbox *box)
 {
     check("tong_close", tong_close(box));
-    check("tong_remove", tong_remove(name));
+    check("tong_remove", tong_remove(named(name)));
 }
 
 struct job {
@@ -199,8 +210,8 @@ static void run_asleep(const struct job *job)
     tong_close(back);
     stay_on_this_cpu();
     const pid_t child = fork();
-    check("tong_open", tong_open(child == 0 ? "back" : "there", TONG_SEND, NULL, &there));
-    check("tong_open", tong_open(child == 0 ? "there" : "back", TONG_RECEIVE, NULL, &back));
+    check("tong_open", tong_open(named(child == 0 ? "back" : "there"), TONG_SEND, NULL, &there));
+    check("tong_open", tong_open(named(child == 0 ? "there" : "back"), TONG_RECEIVE, NULL, &back));
     for (unsigned long i = 0; i < job->n; i += 2) {
         if (child != 0) {
             check("tong_send", tong_send(there, job->bytes, job->size, TONG_FOREVER));
@@ -220,8 +231,20 @@ static void run_asleep(const struct job *job)
         fprintf(stderr, "loop: the other process failed\n");
         exit(1);
     }
-    check("tong_remove", tong_remove("there"));
-    check("tong_remove", tong_remove("back"));
+    check("tong_remove", tong_remove(named("there")));
+    check("tong_remove", tong_remove(named("back")));
+}
+
+static void run_queue(const struct job *job)
+{
+    carrier = "mq:";
+    run_copying(job);
+}
+
+static void run_queue_asleep(const struct job *job)
+{
+    carrier = "mq:";
+    run_asleep(job);
 }
 
 static void run_name(const struct job *job)
@@ -242,17 +265,24 @@ static const struct manner {
     const char *name;
     void (*run)(const struct job *job);
 } manners[] = {
-    { "copying", run_copying },   { "in-place", run_in_place }, { "many", run_many },
-    { "backlog", run_backlog },   { "asleep", run_asleep },     { "polled", run_polled },
-    { "unpolled", run_unpolled }, { "name", run_name },         { "everyone", run_everyone },
+    { "copying", run_copying },
+    { "in-place", run_in_place },
+    { "many", run_many },
+    { "backlog", run_backlog },
+    { "asleep", run_asleep },
+    { "polled", run_polled },
+    { "unpolled", run_unpolled },
+    { "queue", run_queue },
+    { "queue-asleep", run_queue_asleep },
+    { "name", run_name },
+    { "everyone", run_everyone },
 };
 
 int main(int argc, char **argv)
 {
     if (argc < 3 || argc > 5) {
-        fprintf(stderr,
-                "usage: loop copying|in-place|many|backlog|asleep|polled|unpolled|name|everyone "
-                "N [SIZE [CAPACITY]]\n");
+        fprintf(stderr, "usage: loop copying|in-place|many|backlog|asleep|polled|unpolled|queue|"
+                        "queue-asleep|name|everyone N [SIZE [CAPACITY]]\n");
         return 2;
     }
     const struct manner *manner = NULL;

@@ -150,6 +150,7 @@ struct tg_receiver {
     uint64_t random;     /* state of the generator, see policy/random.c */
     struct tg_wish wish; /* of the present call; its gate guards it */
     bool takes_any;      /* of the present look, by key: see select.h */
+    bool empty;          /* the short way found nothing in the queue, just now: see carried.c */
     struct tg_own_policy own;
 };
 

@@ -21,6 +21,7 @@ struct tg_carry {
     struct tg_carried *record;
     size_t stage_size;
     bool early; /* the last look found a message whose sender is about to count it: carried.c, I7 */
+    bool is_empty;     /* this look need not ask the queue: it was empty just now */
     uint8_t *out;      /* of a sender: a record being made */
     uint8_t *reserved; /* and what a reservation is written into */
 };
@@ -66,6 +67,9 @@ void tg_carry_unreserve(struct tg_box *box);
 
 /* As tg_take_one(), of what was never handed out. */
 int tg_carried_take(struct tg_box *box, struct tg_take *take);
+/* Token not held: the common case in one piece, as tg_receive_short(). True: taken. *ret_empty: nothing was
+ * in the queue. */
+bool tg_carried_short(struct tg_box *box, struct tg_take *take, bool *ret_empty);
 /* Whether something may be there. */
 bool tg_carried_hint(struct tg_box *box);
 /* How many may be there for a viewer (select.h). */

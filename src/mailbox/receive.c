@@ -284,13 +284,29 @@ static bool spin(struct tg_box *box, bool *may_spin)
     return tg_receive_spin(box);
 }
 
-/* Token held. is_last: what another user sent before the end must be seen. */
-static int look(struct tg_box *box, const struct tg_call *call, struct tg_take *take, bool is_last)
+/* Token held. is_last: what another user sent before the end must be seen. empty: the queue was just now, and who then sleeps
+ * looks again before. */
+static int look(struct tg_box *box, const struct tg_call *call, struct tg_take *take, bool is_last,
+                bool empty)
 {
     if (is_last) {
         tg_box_fresh_users(box);
     }
-    return tg_receive_look(box, call, take);
+    if (!empty || is_last || call->deadline == 0) {
+        return tg_receive_look(box, call, take);
+    }
+    box->carry->is_empty = true;
+    const int r = tg_receive_look(box, call, take);
+    box->carry->is_empty = false;
+    return r;
+}
+
+/* Of this turn: whether the short way found the queue empty, before it or in it. */
+static bool found_empty(struct tg_box *box)
+{
+    const bool empty = box->way != NULL && box->rx.empty;
+    box->rx.empty = false;
+    return empty;
 }
 
 static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_call *call)
@@ -299,16 +315,18 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
     /* A look at a queue is a system call, as getting a message is. */
     bool looked = box->way == NULL;
     for (;;) {
-        if (may_go_short(box, take, call) && go_short(box, take, &may_spin)) {
+        if (!box->rx.empty && may_go_short(box, take, call) && go_short(box, take, &may_spin)) {
             return 1;
         }
+        const bool empty = found_empty(box);
+        looked = looked || empty;
         int r = tg_receive_check(box);
         if (r < 0) {
             return tg_receive_give_up(box, call, r);
         }
         /* Before the look: what was sent before the end is taken first. */
         const int end = why_it_ends(call);
-        if (looked && !call->queued && !tg_receive_hint(box) && !has_parked(box, take)) {
+        if (looked && !call->queued && (empty || !tg_receive_hint(box)) && !has_parked(box, take)) {
             if (call->deadline == 0 && !looks_closer(box)) {
                 return -EAGAIN;
             }
@@ -326,7 +344,7 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
             tg_box_unlock(box);
             continue;
         }
-        r = look(box, call, take, end != 0);
+        r = look(box, call, take, end != 0, empty);
         if (r == TG_TAKE_TOO_OFTEN) {
             tg_receive_leave_queue(box, call);
             tg_dead_letter(box);
@@ -441,6 +459,7 @@ int tg_receive_wish(struct tg_box *box, struct tg_take *take, int64_t timeout_ns
     struct tg_call call;
     int r = enter(box, timeout_ns, &call);
     if (r < 0) {
+        box->rx.empty = false;
         return r;
     }
     call.spun = spun;

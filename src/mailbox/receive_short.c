@@ -283,7 +283,7 @@ bool tg_receive_short(struct tg_box *box, struct tg_take *take, bool wait, bool 
 {
     struct tg_attached *at = short_link(box);
     if (at == NULL) {
-        return false;
+        return box->way != NULL && tg_carried_short(box, take, &box->rx.empty);
     }
     if (at->reader.oneshot) {
         return receive_backlog(box, at, take);

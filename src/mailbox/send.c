@@ -614,12 +614,23 @@ int tg_box_ask(struct tg_box *box, const void *data, size_t len, const tong_send
     return r < 0 ? r : tg_box_send_said(box, &said, data, len, timeout_ns, ret_where);
 }
 
+/* The same by another way than the link. */
+static __attribute__((noinline)) bool send_carried_short(struct tg_box *box, const void *data,
+                                                         size_t len)
+{
+    const struct call at_once = { .deadline = 0 };
+    const struct tg_parts parts = { .data = data, .len = len };
+    box->tx.given_up = 0;
+    return box->way != NULL && box->tx.has_link && has_room(box) &&
+           send_carried(box, &parts, &at_once) == 0;
+}
+
 int tg_box_send(struct tg_box *box, const void *data, size_t len, int64_t timeout_ns)
 {
     const int r = check_length(box, len);
     /* With one thread nobody else is inside: the gate is free. */
     if (__libc_single_threaded && r == 0 && !box->tx.has_reservation && tg_box_begin(box) == 0 &&
-        send_short(box, data, len, true)) {
+        (send_short(box, data, len, true) || send_carried_short(box, data, len))) {
         TG_PROBE(send, box->name, len);
         tell(box);
         return 0;
