@@ -253,7 +253,8 @@ bool tg_poll_settle(struct tg_box *box, int r)
     bool found = r == 1 && is_more(box);
     if (!found) {
         const uint64_t owner = TG_OWNER(tg_load_acquire(&box->main.head->owner));
-        const bool is_told = tg_poll_is_told(p);
+        /* Rung it is emptied anyway: then there is nothing to ask but who died. */
+        const bool is_told = (p->n_lives == 0 && is_up(box)) || tg_poll_is_told(p);
         if (tg_poll_is_timer_due(p)) {
             tg_poll_next_timer(p);
         }
