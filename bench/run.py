@@ -9,10 +9,13 @@ when the bases before and behind it agree within 10 %. Rounds go on until every 
 three times as many were tried. The figure is the median of the ratios that count, with their spread.
 """
 import argparse
+import grp
 import json
 import os
 import platform
 import re
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -113,6 +116,38 @@ QUICK = [
     ("tong", "rate", 64, "default"), ("tong", "rate", 65536, "default"),
     ("tong", "rate", 1048576, "default"),
 ]
+
+
+SHM = "/dev/shm"
+
+
+def open_in_shm():
+    """What somebody has open there, or mapped. Of other users' processes nothing is seen: theirs is not touched."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            names = [os.readlink(e.path) for e in os.scandir("/proc/%s/fd" % pid)]
+            names.append(os.readlink("/proc/%s/cwd" % pid))
+            with open("/proc/%s/maps" % pid) as f:
+                names += [line.split(None, 5)[5].strip() for line in f if SHM in line]
+        except OSError:
+            continue  # gone meanwhile, or not ours
+        found.update(n.split("/")[3] for n in names if n.startswith(SHM + "/"))
+    return found
+
+
+def sweep():
+    """What killed programs left in /dev/shm: folders of peers, and the segments of iceoryx's daemon, one of which has the
+    name of our group. What somebody has open stays, and so do files of others."""
+    iceoryx = {"iceoryx_mgmt", grp.getgrgid(os.getegid()).gr_name}
+    used = open_in_shm()
+    for entry in list(os.scandir(SHM)):
+        if entry.name in used or entry.stat(follow_symlinks=False).st_uid != os.geteuid():
+            continue
+        if entry.name.startswith("tong-peer-") and entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        elif entry.name in iceoryx and entry.is_file(follow_symlinks=False):
+            os.unlink(entry.path)
 
 
 class Runner:
@@ -329,7 +364,13 @@ def main():
         args.before = before["cells"]
         args.note = ("The goals' rows are of %s; what is not among them is of %s or before."
                      % (machine()["date"], before["date"]))
-    run(args, todo)
+    # Ended from outside it clears away, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    sweep()
+    try:
+        run(args, todo)
+    finally:
+        sweep()
     if args.quick:
         limits = json.load(open(args.limits))["limits"] if args.limits else {}
         return 0 if judge_quick(todo, limits) else 1
