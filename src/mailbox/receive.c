@@ -292,21 +292,24 @@ static int look(struct tg_box *box, const struct tg_call *call, struct tg_take *
     if (is_last) {
         tg_box_fresh_users(box);
     }
-    if (!empty || is_last || call->deadline == 0) {
-        return tg_receive_look(box, call, take);
+    if (empty && !is_last && call->deadline != 0) {
+        box->carry->is_empty = true;
     }
-    box->carry->is_empty = true;
     const int r = tg_receive_look(box, call, take);
-    box->carry->is_empty = false;
+    if (empty) {
+        box->carry->is_empty = false;
+    }
     return r;
 }
 
 /* Of this turn: whether the short way found the queue empty, before it or in it. */
 static bool found_empty(struct tg_box *box)
 {
-    const bool empty = box->way != NULL && box->rx.empty;
+    if (!box->rx.empty) {
+        return false;
+    }
     box->rx.empty = false;
-    return empty;
+    return true;
 }
 
 static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_call *call)
@@ -315,7 +318,7 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
     /* A look at a queue is a system call, as getting a message is. */
     bool looked = box->way == NULL;
     for (;;) {
-        if (!box->rx.empty && may_go_short(box, take, call) && go_short(box, take, &may_spin)) {
+        if (may_go_short(box, take, call) && !box->rx.empty && go_short(box, take, &may_spin)) {
             return 1;
         }
         const bool empty = found_empty(box);
