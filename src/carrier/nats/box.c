@@ -103,7 +103,8 @@ int tg_nats_begin(struct tg_nats_box *box, struct tg_nats_side *side, unsigned w
     *ret_call = (struct tg_nats_call){ .timeout_ns = timeout_ns,
                                        .deadline = tg_deadline(timeout_ns),
                                        .interrupts = tg_load_relaxed(&box->stop->used),
-                                       .signals = tg_net_signals() };
+                                       .signals = tg_net_signals(),
+                                       .began_ns = tg_now_ns() };
     r = tg_gate_enter(&side->gate, ret_call->deadline, &box->stop->asked, ret_call->interrupts);
     if (r == -ECANCELED) {
         (void)tg_nats_is_interrupted(box, ret_call->interrupts);

@@ -388,7 +388,7 @@ static int set_times(struct message *m, struct tg_nats_call *call)
         m->until_ns = late + rest;
     }
     if (expires && m->expiry_ns == 0 && m->with->expiry_ns < TG_NEVER - now) {
-        m->expiry_ns = now + m->with->expiry_ns;
+        m->expiry_ns = now + m->with->expiry_ns - (here - call->began_ns);
     }
     return 0;
 }
