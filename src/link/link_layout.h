@@ -50,7 +50,7 @@ struct tg_record {
 _Static_assert(sizeof(struct tg_record) == TG_RECORD_HEAD, "format: record head");
 
 /* Its memory is reserved as the tail comes, and given back when the head leaves it; one of more pages than
- * TG_ONESHOT_WHOLE, step by step as the head goes. What its sender will soon want is left to it. */
+ * TG_ONESHOT_WHOLE, and the one in which the sender is, step by step as the head goes. What its sender will soon want is left to it. */
 #define TG_SEGMENT_ONESHOT 0x1u
 #define TG_ONESHOT_STEP (UINT64_C(128) << 10) /* bytes, of either */
 #define TG_ONESHOT_WHOLE 1024u                /* 4 MiB */

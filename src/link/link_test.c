@@ -290,6 +290,46 @@ static void a_backlog_that_stands_goes_round_in_the_memory_there_is(void)
     }
 }
 
+struct bound {
+    struct rig *rig;
+    uint64_t bytes;
+};
+
+static int within(void *arg, uint64_t bytes)
+{
+    const struct bound *bound = arg;
+    return rig_bytes(bound->rig) + bytes <= bound->bytes ? 0 : -ENOSPC;
+}
+
+/* What readers left of a backlog is given back before a sender is told that there is no memory. */
+static void memory_that_was_left_is_no_reason_for_enospc(void)
+{
+    enum {
+        LEN = 16000,
+        WAITING = 400
+    };
+    struct rig rig;
+    struct bound bound = { .rig = &rig, .bytes = UINT64_MAX };
+    rig_open(&rig, 0, 512 * 1024);
+    rig.w.may_grow = within;
+    rig.w.arg = &bound;
+    uint64_t sent = 0;
+    for (; sent < 4 * WAITING; sent++) {
+        if (sent >= WAITING) {
+            rig_get(&rig, sent - WAITING, LEN);
+        }
+        kit_ok(rig_put(&rig, sent, LEN));
+    }
+    for (uint64_t n = sent - WAITING; n < sent; n++) {
+        rig_get(&rig, n, LEN);
+    }
+    kit_true(rig_bytes(&rig) >= MIB);
+    bound.bytes = rig_bytes(&rig) + 3 * MIB / 4;
+    kit_ok(rig_put(&rig, sent, 3 * MIB / 2));
+    rig_get(&rig, sent, 3 * MIB / 2);
+    rig_close(&rig);
+}
+
 static void without_memory_it_is_enospc_and_what_was_sent_is_intact(void)
 {
     struct rig rig;
@@ -488,6 +528,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_link_that_keeps_up_stays_in_its_first_segments),
     KIT_TEST(memory_falls_with_the_backlog_and_is_used_again),
     KIT_TEST(a_backlog_that_stands_goes_round_in_the_memory_there_is),
+    KIT_TEST(memory_that_was_left_is_no_reason_for_enospc),
     KIT_TEST(without_memory_it_is_enospc_and_what_was_sent_is_intact),
     KIT_TEST(long_messages_in_turn_use_the_same_memory),
     KIT_TEST(a_stream_of_long_messages_uses_the_same_memory),

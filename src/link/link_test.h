@@ -75,6 +75,7 @@ static inline void rig_make(struct rig *rig, uint32_t sequence, uint64_t keep)
 static inline void rig_attach(struct rig *rig)
 {
     kit_ok(tg_reader_attach(&rig->r, rig->dir, RIG_ROW, rig_id));
+    rig->r.spare = UINT64_MAX;
 }
 
 /* A folder, a link, a reader. */

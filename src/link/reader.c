@@ -223,6 +223,16 @@ static int check_size(struct tg_reader *r, uint64_t end)
     return end <= r->file_size ? 0 : -EPROTO;
 }
 
+/*
+ * Whether the memory of a one-shot segment is given back step by step: of a long one, of one that is much of what
+ * the mailbox may take, and of the one in which the sender is, for it may be all that there is.
+ */
+static bool is_gradual(const struct tg_reader *r, uint32_t index, uint64_t bytes)
+{
+    const uint64_t most = r->spare < TG_ONESHOT_WHOLE ? r->spare : TG_ONESHOT_WHOLE;
+    return bytes > most * TG_PAGE || tg_load_relaxed(&tg_segment_at(r->head, index)->next) == 0;
+}
+
 static int enter(struct tg_reader *r, uint32_t index)
 {
     const int e = open_segment(r, index, &r->begin, &r->end, &r->base);
@@ -231,7 +241,7 @@ static int enter(struct tg_reader *r, uint32_t index)
         r->current = index;
         set_limit(r);
         r->oneshot = (flags & TG_SEGMENT_ONESHOT) != 0;
-        r->gradual = r->oneshot && r->end - r->begin > TG_ONESHOT_WHOLE * TG_PAGE;
+        r->gradual = r->oneshot && is_gradual(r, index, r->end - r->begin);
     }
     return e;
 }
@@ -376,15 +386,15 @@ static bool is_oneshot(const struct tg_reader *r, uint32_t index)
     return (tg_load_relaxed(&tg_segment_at(r->head, index)->flags) & TG_SEGMENT_ONESHOT) != 0;
 }
 
-/* Pages of the one-shot segments from that of offset to the end of the chain, and of the kept ones, which may be
- * anywhere. The sender may lie: what is made of it is only how much memory it is left. */
+/* Pages of the one-shot segments from that of offset to the end of the chain, of the kept ones, which may be
+ * anywhere, and which segment is the last one, + 1. The sender may lie: what is made of it is only how much memory it is left. */
 static void count_pages(const struct tg_reader *r, uint64_t offset, uint64_t *ret_chain,
-                        uint64_t *ret_kept)
+                        uint64_t *ret_kept, uint32_t *ret_last)
 {
     uint32_t page;
     uint32_t pages;
     uint32_t next = 0;
-    *ret_chain = *ret_kept = 0;
+    *ret_chain = *ret_kept = *ret_last = 0;
     for (uint32_t i = 0; tg_segment_read(r->head, i, &page, &pages) == 0; i++) {
         *ret_kept += is_oneshot(r, i) ? 0 : pages;
         const uint64_t begin = (uint64_t)page * TG_PAGE;
@@ -395,6 +405,7 @@ static void count_pages(const struct tg_reader *r, uint64_t offset, uint64_t *re
             return;
         }
         *ret_chain += is_oneshot(r, next - 1) ? pages : 0;
+        *ret_last = next;
         next = tg_load_relaxed(&tg_segment_at(r->head, next - 1)->next);
     }
 }
@@ -402,23 +413,28 @@ static void count_pages(const struct tg_reader *r, uint64_t offset, uint64_t *re
 /*
  * Whether the memory of a segment of so many pages, which the head leaves for offset, is better left to the sender. Where a
  * backlog stands, each segment that is emptied is soon filled again, and a new page costs much more than one
- * that is there. What the file has beyond what it needs may be one segment and a half, or a 32nd of the backlog up to 8 MiB.
- * The sender takes it first; what stays when the backlog is gone it gives back when it closes.
+ * that is there. So while the sender goes from segment to segment, too, what the file has beyond what it needs may be
+ * one segment and a half, or a 32nd of the backlog up to 8 MiB, and never more than `spare`. The sender takes it first, and
+ * gives it back when it is refused more memory, or closes.
  */
-static bool is_left_to_sender(const struct tg_reader *r, uint32_t pages, uint64_t offset,
+static bool is_left_to_sender(struct tg_reader *r, uint32_t pages, uint64_t offset,
                               const struct stat *st)
 {
     const uint64_t most = 2 * TG_ONESHOT_WHOLE;
     uint64_t chain;
     uint64_t kept;
-    if (pages > TG_ONESHOT_WHOLE) {
+    uint32_t last;
+    if (pages > TG_ONESHOT_WHOLE || pages > r->spare) {
         return false;
     }
-    count_pages(r, offset, &chain, &kept);
+    count_pages(r, offset, &chain, &kept, &last);
+    const bool is_sending = r->seen_last != 0 && last != r->seen_last;
+    r->seen_last = last;
     const uint64_t share = chain / SPARE_SHARE < most ? chain / SPARE_SHARE : most;
     const uint64_t least = (uint64_t)pages + SPARE_MORE;
-    const uint64_t allowed = share > least ? share : least;
-    return (uint64_t)st->st_blocks * 512 / TG_PAGE <= kept + chain + allowed;
+    const uint64_t wished = share > least ? share : least;
+    const uint64_t allowed = wished < r->spare ? wished : r->spare;
+    return is_sending && (uint64_t)st->st_blocks * 512 / TG_PAGE <= kept + chain + allowed;
 }
 
 /* One segment behind the head, which goes on to offset. */
@@ -442,12 +458,12 @@ static void leave_segment(struct tg_reader *r, uint32_t index, uint64_t offset)
     }
 }
 
-/* The head moves on inside the segment at index: of a long one give back in steps what lies behind it. */
+/* The head moves on inside the segment at index: give back in steps what lies behind it, where that is the way. */
 static void follow(struct tg_reader *r, uint32_t index, uint64_t head)
 {
     const uint64_t from = r->punched > r->left_begin ? r->punched : r->left_begin;
     if (head < from + TG_ONESHOT_STEP || !is_oneshot(r, index) ||
-        r->left_end - r->left_begin <= TG_ONESHOT_WHOLE * TG_PAGE) {
+        !is_gradual(r, index, r->left_end - r->left_begin)) {
         return;
     }
     const uint64_t to = head / TG_PAGE * TG_PAGE;

@@ -207,11 +207,32 @@ static uint32_t wanted_pages(const struct tg_writer *w, uint64_t need)
     return (uint32_t)(pages > several ? pages : several);
 }
 
+static int reserve_once(const struct tg_writer *w, int fd, uint64_t page, uint64_t pages)
+{
+    const int r = w->may_grow == NULL ? 0 : w->may_grow(w->arg, pages * TG_PAGE);
+    return r == 0 ? tg_sys_allocate(fd, page * TG_PAGE, pages * TG_PAGE) : r;
+}
+
+/* What readers left of a backlog, and the current segment does not use. True: there may be more memory now. */
+static bool give_back_left(struct tg_writer *w, int fd)
+{
+    bool gave = false;
+    for (uint32_t i = 0; i < w->n_segments; i++) {
+        struct tg_writer_segment *s = &w->segments[i];
+        if (s->warm && !s->in_chain && i != w->current) {
+            s->warm = false;
+            gave |=
+                tg_sys_punch(fd, (uint64_t)s->page * TG_PAGE, (uint64_t)s->pages * TG_PAGE) == 0;
+        }
+    }
+    return gave;
+}
+
 static int reserve_file(struct tg_writer *w, int fd, uint64_t page, uint64_t pages)
 {
-    int r = w->may_grow == NULL ? 0 : w->may_grow(w->arg, pages * TG_PAGE);
-    if (r == 0) {
-        r = tg_sys_allocate(fd, page * TG_PAGE, pages * TG_PAGE);
+    int r = reserve_once(w, fd, page, pages);
+    if (r == -ENOSPC && give_back_left(w, fd)) {
+        r = reserve_once(w, fd, page, pages);
     }
     return r;
 }

@@ -54,7 +54,13 @@ static struct timespec *rest_of(int64_t deadline, struct timespec *ret_rest)
     return ret_rest;
 }
 
-static _Thread_local uint32_t signals;
+/* The leak sanitizer cannot read what a library that was loaded later keeps for a thread, unless it is at a fixed place. */
+#ifdef __SANITIZE_ADDRESS__
+#define FIXED __attribute__((tls_model("initial-exec")))
+#else
+#define FIXED
+#endif
+static _Thread_local uint32_t signals FIXED;
 
 uint32_t tg_net_signals(void)
 {
