@@ -54,8 +54,9 @@ static inline int plain_connect_to(const char *name)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    kit_true(fd >= 0);
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", kit_path(name));
+    /* From inside: the whole path may be too long for an address. */
+    kit_true(fd >= 0 && chdir(kit_path("")) == 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", name);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
         close(fd);
         return -1;
