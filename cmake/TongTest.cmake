@@ -281,6 +281,8 @@ function(tong_add_cluster_tests)
     if(TONG_PYTHON)
         tong_register(cluster.one_server LABELS process TIMEOUT 300 COMMAND ${TONG_PYTHON} "${folder}/run.py"
             --build "${PROJECT_BINARY_DIR}" --alone --only sizes,holder)
+        set_property(TEST cluster.one_server APPEND PROPERTY
+            ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:tong_nats>") # see tong_add_carrier_tests
     endif()
 endfunction()
 
