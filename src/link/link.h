@@ -238,9 +238,8 @@ struct tg_reader {
     uint32_t left;                  /* the segment that holds the head place, cached; its bytes: */
     uint64_t left_begin;
     uint64_t left_end;
-    uint64_t punched; /* of a one-shot segment, the bytes before this were given back */
-    uint64_t
-        spare; /* pages that may be left to the sender beyond what is in use; set by the user */
+    uint64_t punched;           /* of a one-shot segment, the bytes before this were given back */
+    uint64_t spare;             /* pages beyond what is in use that it may leave to the sender */
     uint32_t seen_last;         /* where the chain ended when the head left a segment, + 1 */
     bool damaged;               /* passed over for good */
     bool borrowed;              /* the memory is somebody else's (tests) */

@@ -213,7 +213,8 @@ static int reserve_once(const struct tg_writer *w, int fd, uint64_t page, uint64
     return r == 0 ? tg_sys_allocate(fd, page * TG_PAGE, pages * TG_PAGE) : r;
 }
 
-/* What readers left of a backlog, and the current segment does not use. True: there may be more memory now. */
+/* What readers left of a backlog: it is this sender's alone, as when it closes (tg_writer_trim). True: there may be more
+ * memory now. */
 static bool give_back_left(struct tg_writer *w, int fd)
 {
     bool gave = false;

@@ -21,7 +21,7 @@
 
 #include "mailbox/box.h"
 
-#define SPARE_SHARE 256u /* of max_bytes: so much of a backlog's memory a sender may be left */
+#define LEFT_SHARE 256u /* of max_bytes: so much of a backlog's memory a sender may be left */
 
 bool tg_links_is_current(struct tg_box *box, const struct tg_attached *at)
 {
@@ -145,7 +145,7 @@ static int attach(struct tg_box *box, uint32_t row)
         return r == -ENOENT || r == -EPROTO || r == -EACCES ? 0 : r;
     }
     at->row = &box->rows[row];
-    at->reader.spare = box->max_bytes / SPARE_SHARE / TG_PAGE;
+    at->reader.spare = box->max_bytes / LEFT_SHARE / TG_PAGE;
     at->from_seen = UINT32_MAX; /* asked when it is wanted */
     set_row(box, at);
     rx->by_row[row] = at;

@@ -333,7 +333,7 @@ def part_frozen(folder, cluster):
         seen = now_ms()
         victim.stop()
         times.append(outage(traffic, seen))
-        time.sleep(10)
+        time.sleep(10)  # so long it is stopped: what is tested is a time, not an event
         victim.go_on()
         wait_for("three replicas", cluster.is_whole)
     good, text = traffic.end(2)
@@ -347,7 +347,7 @@ def part_minority(folder, cluster):
     for victim in victims:
         victim.stop()
     frozen = now_ms()
-    time.sleep(15)
+    time.sleep(15)  # so long, as above
     acknowledged = traffic.acknowledged_after(frozen + 1000)
     for victim in victims:
         victim.go_on()
@@ -368,7 +368,7 @@ def part_cut(folder, _):
                           "--timeout", "3000")
         wait_for("traffic", lambda: len(traffic.received()) > 5)
         sites.link.send_signal(signal.SIGUSR1)
-        time.sleep(10)
+        time.sleep(10)  # so long it is cut
         sites.link.send_signal(signal.SIGUSR2)
         back = outage(traffic, now_ms())
         wait_for("traffic", lambda: len(traffic.received()) > 20)
