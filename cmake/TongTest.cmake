@@ -380,4 +380,11 @@ function(tong_add_all_tests)
     tong_add_folder_tests(fail unit 300 POINTS LIBS
         -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=free)
     set_property(TEST fail.mq fail.mq_remove APPEND PROPERTY RESOURCE_LOCK mqueue)
+    # A wake-up that failed is found by the back-stop: soon, here.
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/fail/*_test.c")
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM name)
+        string(REGEX REPLACE "_test$" "" name "${name}")
+        set_property(TEST fail.${name} APPEND PROPERTY ENVIRONMENT "TONG_TEST_BACKSTOP_MS=20")
+    endforeach()
 endfunction()

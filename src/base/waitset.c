@@ -104,6 +104,10 @@ int64_t tg_backstop_ns(uint32_t nth)
     if (getenv("TONG_TEST_NO_BACKSTOP") != NULL) {
         return TG_NEVER / 2;
     }
+    const char *ms = getenv("TONG_TEST_BACKSTOP_MS");
+    if (ms != NULL) {
+        return INT64_C(1000000) * atoi(ms);
+    }
 #endif
     return INT64_C(1000000000) << (nth < 3 ? nth : 3);
 }
