@@ -9,6 +9,7 @@
  *   SPACE.q.NAME.ID.FROM.PROC.HANDLE     a message, from the process whose mailbox's id is FROM ("-": one without a name)
  *   SPACE.r.NAME.ID                      a message was acknowledged: there is room
  *   SPACE.e.NAME.ID                      look at the book: it has changed
+ *   SPACE.g.NAME.ID                      messages for one of those who wait, drawn by lot
  *
  * I1  The stream is made from the book's line, and by whoever finds it missing: its configuration is a function
  *     of the line, so that any number may make it at once. The id is in its name: what is made
@@ -66,6 +67,7 @@ struct tg_nats_side {
     int64_t newest_ns;  /* and when it was stored */
     char fetch_subject[96];
     bool is_fetching;    /* a request stands at the server */
+    bool is_drawn;       /* fetch_sid is the group's of which one is drawn by lot (ask.c) */
     bool is_passed_over; /* messages are there, and the request was not served */
     bool is_closing;     /* it was taken back, and the word of the server is awaited */
     uint64_t told;       /* the number of the subject that tells of an offer */

@@ -267,14 +267,23 @@ int tg_nats_subscribe(struct tg_nats_conn *conn, const char *subject, const char
     return r;
 }
 
-int tg_nats_unsubscribe(struct tg_nats_conn *conn, uint64_t sid)
+int tg_nats_unsubscribe_after(struct tg_nats_conn *conn, uint64_t sid, uint64_t n)
 {
-    char buffer[64];
+    char buffer[96];
     struct tg_text line = TG_TEXT(buffer);
     tg_text_add(&line, "UNSUB ");
     tg_text_add_u64(&line, sid);
+    if (n > 0) {
+        tg_text_add(&line, " ");
+        tg_text_add_u64(&line, n);
+    }
     tg_text_add(&line, "\r\n");
     return tg_nats_put(conn, &line);
+}
+
+int tg_nats_unsubscribe(struct tg_nats_conn *conn, uint64_t sid)
+{
+    return tg_nats_unsubscribe_after(conn, sid, 0);
 }
 
 int tg_nats_ping(struct tg_nats_conn *conn)

@@ -88,6 +88,8 @@ int tg_nats_publish_text(struct tg_nats_conn *conn, const char *subject, const c
 int tg_nats_subscribe(struct tg_nats_conn *conn, const char *subject, const char *group,
                       uint64_t *ret_sid);
 int tg_nats_unsubscribe(struct tg_nats_conn *conn, uint64_t sid);
+/* Once n messages have come there. */
+int tg_nats_unsubscribe_after(struct tg_nats_conn *conn, uint64_t sid, uint64_t n);
 
 /* A fresh subject of the inbox; its number is what tg_nats_reply_of() tells of the answer. */
 uint64_t tg_nats_reply_subject(struct tg_nats_conn *conn, char *ret_subject, size_t size);

@@ -13,6 +13,10 @@ enum {
 
 /* Ask for n messages; for_ns 0: of those that are there now. */
 int tg_nats_ask_for(struct tg_nats_box *box, unsigned n, int64_t for_ns);
+/* Ask for one, as who waits: it may be drawn by lot whose it is. */
+int tg_nats_stand(struct tg_nats_box *box, int64_t for_ns);
+/* What was asked for has come, or will not. */
+void tg_nats_is_served(struct tg_nats_side *side);
 /* Take a request back. 1: its message has come meanwhile; 0, -errno. */
 int tg_nats_take_back(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
 /* A tick is over: if messages are there that the request was not served with, take it back. As tg_nats_take_back(). */

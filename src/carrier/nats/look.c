@@ -189,7 +189,10 @@ static int fill(struct tg_nats_server *server, const struct tg_js *js, const cha
     status->expired = counts[TG_NATS_EXPIRED];
     r = tg_nats_consumer_info(server, js, record->id, &answer);
     if (r == 0) {
-        status->receivers_asleep = (uint32_t)tg_json_u64(tg_json_get(answer.json, "num_waiting"));
+        /* Who gave up may have left a request (ask.c). */
+        const uint64_t asleep = tg_json_u64(tg_json_get(answer.json, "num_waiting"));
+        status->receivers_asleep =
+            asleep < status->receivers ? (uint32_t)asleep : status->receivers;
     }
     r = r < 0 ? r : tg_nats_stream_info(server, js, record->id, &answer);
     if (r == -ENOENT) {

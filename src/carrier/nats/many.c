@@ -264,7 +264,7 @@ static int look_at(struct tg_nats_box *box, int64_t for_ns)
     if (r == 0 && for_ns == 0) {
         r = tg_nats_try_once(box, &taken.msg);
     } else if (r == 0) {
-        r = side->is_fetching ? 0 : tg_nats_ask_for(box, 1, for_ns);
+        r = side->is_fetching ? 0 : tg_nats_stand(box, for_ns);
         r = r < 0 ? r : tg_nats_await_now(box, &taken.msg);
     }
     if (r == -EIDRM || r == -EOWNERDEAD || r == -EPERM) {

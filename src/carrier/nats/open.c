@@ -28,7 +28,7 @@ static int check_abilities(const tong_options *o)
     const bool limits_links =
         o->link_capacity != TONG_DEFAULT && o->link_capacity != TONG_UNBOUNDED;
     return limits_links || o->policy != NULL || o->delivery == TONG_OWN ||
-                   o->delivery >= TONG_RANDOM || o->full == TONG_DROP_OLDEST ||
+                   o->delivery > TONG_RANDOM || o->full == TONG_DROP_OLDEST ||
                    o->max_deliveries != 0 || o->by_priority != 0
                ? -EOPNOTSUPP
                : 0;

@@ -27,72 +27,6 @@
 #define SHORT_NS INT64_C(10000000)
 #define SPARE_NS INT64_C(2000000000)
 
-/* ---- requests */
-
-static int listen(struct tg_nats_side *side)
-{
-    struct tg_text subject = TG_TEXT(side->fetch_subject);
-    tg_text_add(&subject, side->conn->inbox);
-    tg_text_add(&subject, ".f.");
-    tg_text_add_u64(&subject, ++side->conn->next_reply);
-    return tg_nats_subscribe(side->conn, side->fetch_subject, NULL, &side->fetch_sid);
-}
-
-/* for_ns 0: what is there now. */
-int tg_nats_ask_for(struct tg_nats_box *box, unsigned n, int64_t for_ns)
-{
-    struct tg_nats_side *side = &box->rx;
-    char stream_at[96];
-    char subject_at[192];
-    char body_at[96];
-    struct tg_text stream = TG_TEXT(stream_at);
-    struct tg_text subject = TG_TEXT(subject_at);
-    struct tg_text body = TG_TEXT(body_at);
-    int r = side->fetch_sid == 0 || side->is_closing ? listen(side) : 0;
-    side->is_closing = false;
-    tg_nats_stream(&stream, box->server, box->record.id);
-    tg_js_subject(&subject, "CONSUMER.MSG.NEXT", stream.at, "r");
-    tg_text_add(&body, "{\"batch\":");
-    tg_text_add_u64(&body, n);
-    if (for_ns == 0) {
-        tg_text_add(&body, ",\"no_wait\":true}");
-    } else {
-        tg_text_add(&body, ",\"expires\":");
-        tg_text_add_i64(&body, for_ns);
-        tg_text_add(&body, "}");
-    }
-    r = r < 0 ? r : tg_nats_publish_text(side->conn, subject.at, side->fetch_subject, body.at);
-    side->is_fetching = r == 0;
-    return r;
-}
-
-/* Take the request back. 1: its message has come meanwhile. 0, -errno: there is none. */
-int tg_nats_take_back(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
-{
-    struct tg_nats_side *side = &box->rx;
-    const uint64_t old = side->fetch_sid;
-    int r = tg_nats_unsubscribe(side->conn, old);
-    r = r < 0 ? r : tg_nats_ping(side->conn);
-    side->is_fetching = false;
-    side->fetch_sid = 0;
-    const struct tg_nats_wait wait = { .deadline = tg_now_ns() + TG_NATS_PATIENCE_NS,
-                                       .cancel_fd = -1 };
-    while (r == 0 && !tg_nats_is_answered(side->conn)) {
-        struct tg_nats_msg msg;
-        r = tg_nats_next(side->conn, &wait, &msg);
-        if (r == 0 && msg.sid == old && msg.status == 0) {
-            *ret_msg = msg; /* it is the only one that was asked for */
-            return 1;
-        }
-        if (r == 0) {
-            tg_nats_note(side, &msg);
-        } else if (r == -ETIMEDOUT) {
-            r = tg_nats_is_answered(side->conn) ? 0 : -ENOTCONN;
-        }
-    }
-    return r;
-}
-
 /* ---- one message */
 
 /* What came on the side of a receiver that has asked: 1 its message, 0 something else, TG_NATS_NOTHING, -errno. */
@@ -103,14 +37,13 @@ static int judge(struct tg_nats_box *box, const struct tg_nats_msg *msg)
         tg_nats_note(side, msg);
         return 0;
     }
-    if (msg->status == 0) {
-        side->is_fetching = false;
-        return 1;
-    }
     if (msg->status == 100) {
         return 0; /* a sign of life */
     }
-    side->is_fetching = false;
+    tg_nats_is_served(side);
+    if (msg->status == 0) {
+        return 1;
+    }
     if (msg->status == 404 || msg->status == 408) {
         return TG_NATS_NOTHING;
     }
@@ -373,7 +306,7 @@ static int wait_for_one(struct tg_nats_box *box, struct tg_nats_call *call,
             r = 0;
         }
         if (r == 0 && !side->is_fetching) {
-            r = tg_nats_ask_for(box, 1, standing_time(call));
+            r = tg_nats_stand(box, standing_time(call));
         }
         if (r == 0) {
             r = sleep_once(box, call, ret_msg);
