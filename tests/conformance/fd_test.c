@@ -26,6 +26,20 @@ static void wait_readable(int fd)
 static int fd_of(tong_mailbox *box);
 static int try_receive(tong_mailbox *box);
 
+static bool is_told(void)
+{
+    return strcmp(kit_carrier(), "nats") == 0;
+}
+
+/* Between computers the word of it is on its way. */
+static void is_up(int fd)
+{
+    if (is_told()) {
+        wait_readable(fd);
+    }
+    kit_true(is_readable(fd));
+}
+
 /*
  * Over a socket the descriptor is readable for what a sender says beside its messages, too: that it came, that it
  * went. Who looks then finds nothing, and then it is not readable any more.
@@ -36,8 +50,21 @@ static int receive_woken(tong_mailbox *box, int fd)
     do {
         wait_readable(fd);
         got = try_receive(box);
-    } while (got == -EAGAIN && strcmp(kit_carrier(), "unix") == 0);
+    } while (got == -EAGAIN && (strcmp(kit_carrier(), "unix") == 0 || is_told()));
     return got;
+}
+
+/* A look at what nobody tells of is due once in a second at most; where a call takes longer than elsewhere that comes about. */
+static void is_down(tong_mailbox *box, int fd)
+{
+    static int64_t began;
+    static int64_t looks;
+    began = began == 0 ? kit_now_ns() : began;
+    if (is_told() && is_readable(fd)) {
+        kit_gives(try_receive(box), -EAGAIN);
+        kit_true(++looks <= 1 + (kit_now_ns() - began) / TONG_MS(1000));
+    }
+    kit_true(!is_readable(fd));
 }
 
 static void is_calm(tong_mailbox *box, int fd)
@@ -45,7 +72,7 @@ static void is_calm(tong_mailbox *box, int fd)
     if (strcmp(kit_carrier(), "unix") == 0 && is_readable(fd)) {
         kit_gives(try_receive(box), -EAGAIN);
     }
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
 }
 
 static int fd_of(tong_mailbox *box)
@@ -115,17 +142,17 @@ static void fd_is_readable_while_messages_are_there(void)
     tong_mailbox *box = create(TONG_UNBOUNDED);
     const int fd = fd_of(box);
     for (uint32_t n = 1; n <= 5; n++) {
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
         for (uint32_t i = 0; i < n; i++) {
             kit_ok(kit_send_u64(box, i, 0));
-            kit_true(is_readable(fd));
+            is_up(fd);
         }
         /* One at a time: it falls with the last one, before anything says -EAGAIN. */
         for (uint32_t i = 0; i < n; i++) {
-            kit_true(is_readable(fd));
+            is_up(fd);
             kit_gives(try_receive(box), i);
         }
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
         if (n % 2 == 0) {
             kit_gives(try_receive(box), -EAGAIN);
         }
@@ -138,9 +165,9 @@ static void fd_is_readable_for_what_waited_before(void)
     tong_mailbox *box = create(4);
     kit_ok(kit_send_u64(box, 1, 0));
     const int fd = fd_of(box);
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_gives(try_receive(box), 1);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_end(box, kit_name("loop"));
 }
 
@@ -158,20 +185,20 @@ static void fd_falls_by_every_call_that_takes(void)
         kit_ok(kit_send_u64(box, i, 0));
     }
     kit_gives(tong_receive_many(box, buffers, 4, 0, lens), 4);
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_gives(tong_receive_many(box, buffers, 4, 0, lens), 2);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_ok(kit_send_u64(box, 1, 0));
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_gives(tong_skip(box), 8);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_ok(kit_send_u64(box, 2, 0));
     kit_gives(tong_receive(box, values, 8, KIT_PATIENCE), 8);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_gives(tong_receive(box, values, 8, TONG_MS(1)), -ETIMEDOUT);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_ok(kit_send_u64(box, 3, 0));
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_equal(kit_receive_u64(box), 3);
     kit_end(box, kit_name("loop"));
 }
@@ -183,9 +210,9 @@ static void fd_stays_readable_for_a_message_that_does_not_fit(void)
     uint32_t small;
     kit_ok(kit_send_u64(box, 7, 0));
     kit_gives(tong_receive(box, &small, sizeof(small), 0), -EMSGSIZE);
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_gives(try_receive(box), 7);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_end(box, kit_name("loop"));
 }
 
@@ -196,14 +223,14 @@ static void fd_is_readable_for_what_was_given_back(void)
     tong_message message = TONG_MESSAGE_INIT;
     kit_ok(kit_send_u64(box, 7, 0));
     kit_ok(tong_claim(box, 0, &message));
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_ok(tong_return(box, &message));
-    kit_true(is_readable(fd));
+    is_up(fd);
     message = (tong_message)TONG_MESSAGE_INIT;
     kit_ok(tong_claim(box, 0, &message));
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_ok(tong_done(box, &message));
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_gives(try_receive(box), -EAGAIN);
     kit_end(box, kit_name("loop"));
 }
@@ -215,17 +242,17 @@ static void fd_is_readable_for_each_way_to_send(void)
     uint64_t value = 3;
     const struct iovec two[2] = { { &value, 8 }, { &value, 8 } };
     kit_gives(tong_send_many(box, two, 2, 0), 2);
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_gives(try_receive(box), 3);
     kit_gives(try_receive(box), 3);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_needs(KIT_IN_PLACE);
     tong_slot slot = TONG_SLOT_INIT;
     kit_ok(tong_reserve(box, 8, 0, &slot));
     memcpy(slot.data, &value, 8);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_ok(tong_commit(box, &slot, 8));
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_gives(try_receive(box), 3);
     kit_end(box, kit_name("loop"));
 }
@@ -259,7 +286,7 @@ static void fd_is_readable_for_an_offer(void)
     kit_needs(KIT_RENDEZVOUS);
     tong_mailbox *box = create(0);
     const int fd = fd_of(box);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     for (uint64_t i = 1; i <= 3; i++) {
         struct kit_child child = kit_spawn(send_one, &i);
         kit_gives(receive_woken(box, fd), (int64_t)i);
@@ -309,21 +336,42 @@ static void all_in_event_loops_are_rung_and_one_takes(void)
     /* Who joined rang those that were there: they look again. */
     for (int i = 0; i < 3; i++) {
         kit_gives(try_receive(box[i]), -EAGAIN);
-        kit_true(!is_readable(fd[i]));
+        is_down(box[i], fd[i]);
     }
     for (int round = 0; round < 6; round++) {
         kit_ok(kit_send_u64(box[0], 5, 0));
         for (int i = 0; i < 3; i++) {
-            kit_true(is_readable(fd[i]));
+            is_up(fd[i]);
         }
         for (int i = 0; i < 3; i++) {
             kit_gives(try_receive(box[(round + i) % 3]), i == 0 ? 5 : -EAGAIN);
         }
         for (int i = 0; i < 3; i++) {
-            kit_true(!is_readable(fd[i]));
+            is_down(box[i], fd[i]);
         }
     }
     kit_ok(tong_close(box[2]));
+    kit_ok(tong_close(box[1]));
+    kit_end(box[0], kit_name("loop"));
+}
+
+/* To be told of a message is not to have it in hand. */
+static void what_was_told_of_was_not_handed_out(void)
+{
+    tong_mailbox *box[2] = { create(4), kit_open(kit_name("loop"), TONG_RECEIVE, NULL) };
+    tong_message message = TONG_MESSAGE_INIT;
+    const int fd[2] = { fd_of(box[0]), fd_of(box[1]) };
+    for (uint64_t i = 0; i < 3; i++) {
+        kit_ok(kit_send_u64(box[0], i, 0));
+        is_up(fd[0]);
+        is_up(fd[1]);
+    }
+    for (uint64_t i = 0; i < 3; i++) {
+        kit_ok(tong_claim(box[1], 0, &message));
+        kit_equal(*(const uint64_t *)message.data, i);
+        kit_equal(message.deliveries, 1);
+        kit_ok(tong_done(box[1], &message));
+    }
     kit_ok(tong_close(box[1]));
     kit_end(box[0], kit_name("loop"));
 }
@@ -344,13 +392,13 @@ static void sleeper_comes_before_one_in_a_loop(void)
     tong_mailbox *box = create(TONG_UNBOUNDED);
     const int fd = fd_of(box);
     struct kit_child child = kit_spawn(sleep_in_receive, NULL);
-    kit_until_asleep(kit_name("loop"), 1);
+    kit_until_asleep(kit_name("loop"), is_told() ? 2 : 1); /* a watch is counted, too */
     kit_ok(kit_send_u64(box, 1, 0));
     kit_join(&child);
     kit_gives(try_receive(box), -EAGAIN);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_ok(kit_send_u64(box, 2, 0));
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_gives(try_receive(box), 2);
     kit_end(box, kit_name("loop"));
 }
@@ -367,6 +415,9 @@ static int die_asleep(void *arg)
 static void fd_is_readable_when_the_sleeper_before_it_dies(void)
 {
     kit_needs(KIT_OTHERS_RECEIVE);
+    if (is_told()) {
+        kit_skip("%s: what a stopped receiver was handed comes again after 5 s", kit_carrier());
+    }
     tong_mailbox *box = create(TONG_UNBOUNDED);
     const int fd = fd_of(box);
     struct kit_child child = kit_spawn(die_asleep, NULL);
@@ -375,11 +426,11 @@ static void fd_is_readable_when_the_sleeper_before_it_dies(void)
     kit_ok(kill(child.pid, SIGSTOP));
     kit_ok(kit_send_u64(box, 1, 0));
     kit_gives(try_receive(box), -EAGAIN);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_kill(&child);
     wait_readable(fd);
     kit_gives(try_receive(box), 1);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_end(box, kit_name("loop"));
 }
 
@@ -399,16 +450,15 @@ static void fd_is_readable_for_the_claim_of_a_dead_one(void)
     tong_mailbox *box = create(4);
     const int fd = fd_of(box);
     char byte;
-    for (int round = 0; round < 3; round++) {
+    for (uint64_t round = 0; round < kit_fewer(3); round++) {
         kit_ok(kit_send_u64(box, 6, 0));
         struct kit_child child = kit_spawn(claim_and_stay, NULL);
         kit_read_report(&child, &byte, 1);
         kit_gives(try_receive(box), -EAGAIN);
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
         kit_kill(&child);
-        wait_readable(fd);
-        kit_gives(try_receive(box), 6);
-        kit_true(!is_readable(fd));
+        kit_gives(receive_woken(box, fd), 6);
+        is_down(box, fd);
     }
     kit_end(box, kit_name("loop"));
 }
@@ -449,11 +499,10 @@ static void a_childs_close_takes_nothing_from_its_parents_descriptor(void)
     struct kit_child closes = kit_spawn(close_the_parents, box);
     kit_join(&closes);
     kit_equal(behind(fd), before);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_kill(&dies);
-    wait_readable(fd);
-    kit_gives(try_receive(box), 6);
-    kit_true(!is_readable(fd));
+    kit_gives(receive_woken(box, fd), 6);
+    is_down(box, fd);
     kit_end(box, kit_name("loop"));
 }
 
@@ -464,7 +513,7 @@ static void fd_falls_when_it_was_told_of_a_change(void)
     tong_mailbox *box = create(4);
     const int fd = fd_of(box);
     for (int i = 0; i < 3; i++) {
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
         options.delivery = i % 2 == 0 ? TONG_ANY : TONG_FIRST_COME;
         const int r = tong_set(box, &options, TONG_SET_DELIVERY);
         if (r == -EOPNOTSUPP) {
@@ -476,7 +525,7 @@ static void fd_falls_when_it_was_told_of_a_change(void)
         kit_gives(try_receive(box), -EAGAIN);
         is_calm(box, fd);
         kit_ok(kit_send_u64(box, 6, 0));
-        kit_true(is_readable(fd));
+        is_up(fd);
         kit_gives(try_receive(box), 6);
     }
     kit_end(box, kit_name("loop"));
@@ -490,7 +539,7 @@ static void fd_stays_readable_when_the_mailbox_is_removed(void)
     const int fd = fd_of(box);
     kit_ok(tong_remove(kit_name("loop")));
     for (int i = 0; i < 3; i++) {
-        kit_true(is_readable(fd));
+        is_up(fd);
         kit_gives(try_receive(box), -EIDRM);
     }
     kit_ok(tong_close(box));
@@ -515,15 +564,18 @@ static void fd_is_readable_when_it_belongs_to_another_and_when_that_one_dies(voi
     struct kit_child child = kit_spawn(own_and_die, NULL);
     char byte;
     kit_read_report(&child, &byte, 1);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_ok(tong_give(box, kit_name("owned")));
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_gives(try_receive(box), -EPERM);
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_kill(&child);
-    kit_true(is_readable(fd));
+    is_up(fd);
+    if (is_told()) {
+        kit_until(try_receive(box) != -EPERM); /* the server has seen it */
+    }
     kit_gives(try_receive(box), -EOWNERDEAD);
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_ok(tong_close(box));
     (void)tong_remove(kit_name("loop"));
     (void)tong_remove(kit_name("owned"));
@@ -554,9 +606,9 @@ static void sender_rings_the_new_receiver_of_a_slot(void)
         tong_mailbox *box = kit_open(kit_name("loop"), TONG_RECEIVE, NULL);
         const int fd = fd_of(box);
         for (int i = 0; i < 3; i++) {
-            kit_true(!is_readable(fd));
+            is_down(box, fd);
             kit_ok(kit_send_u64(sender, 4, 0));
-            kit_true(is_readable(fd));
+            is_up(fd);
             kit_gives(try_receive(box), 4);
         }
         kit_ok(tong_close(box));
@@ -580,6 +632,7 @@ int main(int argc, char **argv)
         KIT_TEST(fd_is_readable_for_an_offer),
         KIT_TEST(armed_receiver_is_one_that_waits),
         KIT_TEST(all_in_event_loops_are_rung_and_one_takes),
+        KIT_TEST(what_was_told_of_was_not_handed_out),
         KIT_TEST(sleeper_comes_before_one_in_a_loop),
         KIT_TEST(fd_is_readable_when_the_sleeper_before_it_dies),
         KIT_TEST(fd_is_readable_for_the_claim_of_a_dead_one),

@@ -148,6 +148,45 @@ static void a_connection_that_ended_between_two_calls_fails_none(void)
 }
 
 /* It takes connections, for the kernel does, and says nothing. */
+/* Readable so long: receive what is there, 0 or what receiving says. */
+static int receive_when_readable(tong_mailbox *box, int fd, int milliseconds, uint64_t *ret_value)
+{
+    struct pollfd ready = { .fd = fd, .events = POLLIN };
+    if (poll(&ready, 1, milliseconds) == 0) {
+        return -ETIMEDOUT;
+    }
+    const ssize_t r = tong_receive(box, ret_value, sizeof(*ret_value), 0);
+    return r < 0 ? (int)r : 0;
+}
+
+static void a_descriptor_without_a_server_is_calm_and_comes_back(void)
+{
+    tong_mailbox *box = begin(NULL);
+    uint64_t value = 0;
+    const int fd = tong_fd(box, TONG_RECEIVE);
+    kit_true(fd >= 0);
+    orders->refuse = 1;
+    int r;
+    do {
+        r = receive_when_readable(box, fd, (int)(KIT_PATIENCE / 1000000), &value);
+    } while (r == -EAGAIN);
+    kit_gives(r, -ENOTCONN);
+    const int64_t began = kit_now_ns();
+    int64_t looks = 0;
+    while (kit_now_ns() - began < TONG_MS(500)) {
+        looks += receive_when_readable(box, fd, 50, &value) != -ETIMEDOUT;
+        kit_true(looks <= 2 + (kit_now_ns() - began) / TONG_MS(125));
+    }
+    orders->refuse = 0;
+    kit_ok(kit_send_u64(box, 7, KIT_PATIENCE));
+    do {
+        r = receive_when_readable(box, fd, (int)(KIT_PATIENCE / 1000000), &value);
+    } while (r == -EAGAIN || r == -ENOTCONN);
+    kit_ok(r);
+    kit_equal(value, 7);
+    finish(box);
+}
+
 static void a_server_that_hangs_leaves_the_others_their_time(void)
 {
     struct sockaddr_in address;
@@ -175,6 +214,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_row_whose_answers_are_lost_is_sent_once_and_in_order),
     KIT_TEST(one_whose_bytes_did_not_come_is_not_acknowledged),
     KIT_TEST(a_connection_that_ended_between_two_calls_fails_none),
+    KIT_TEST(a_descriptor_without_a_server_is_calm_and_comes_back),
     KIT_TEST(a_server_that_hangs_leaves_the_others_their_time),
 };
 

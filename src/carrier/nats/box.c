@@ -7,6 +7,7 @@
 #include "carrier/nats/direct.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/give.h"
+#include "carrier/nats/loop.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/owner.h"
 
@@ -75,18 +76,31 @@ static int ended(struct tg_nats_box *box)
     return -(int)tg_load_acquire(&box->ended);
 }
 
+void tg_nats_drain(struct tg_nats_side *side)
+{
+    const struct tg_nats_wait now = { .deadline = 0, .cancel_fd = -1 };
+    struct tg_nats_conn *conn = side->conn;
+    uint64_t pongs = conn->pongs;
+    struct tg_nats_msg msg;
+    int r = 0;
+    for (unsigned i = 0; i < IDLE_MOST && r == 0; i++) {
+        r = tg_nats_next(conn, &now, &msg);
+        if (r == 0) {
+            tg_nats_note(side, &msg);
+        } else if (r == -ETIMEDOUT && conn->pongs != pongs) { /* there may be more */
+            pongs = conn->pongs;
+            r = 0;
+        }
+    }
+}
+
 /* A server ends a connection that nobody answers on; between two calls nobody does. That is found out here, and is no
  * reason for a call to fail. */
 static void look_at_idle(struct tg_nats_side *side, bool always)
 {
-    const struct tg_nats_wait now = { .deadline = 0, .cancel_fd = -1 };
-    struct tg_nats_msg msg;
-    if (side->conn == NULL || side->conn->is_lost ||
-        (!always && tg_now_ns() - side->used_ns < TG_NATS_IDLE_NS)) {
-        return;
-    }
-    for (unsigned i = 0; i < IDLE_MOST && tg_nats_next(side->conn, &now, &msg) == 0; i++) {
-        tg_nats_note(side, &msg);
+    if (side->conn != NULL && !side->conn->is_lost &&
+        (always || side->loop != NULL || tg_now_ns() - side->used_ns >= TG_NATS_IDLE_NS)) {
+        tg_nats_drain(side);
     }
 }
 
@@ -110,6 +124,7 @@ int tg_nats_begin(struct tg_nats_box *box, struct tg_nats_side *side, unsigned w
         (void)tg_nats_is_interrupted(box, ret_call->interrupts);
     }
     if (r == 0) {
+        tg_nats_loop_begin(side->loop);
         look_at_idle(side, side == &box->rx); /* who receives must hear that he may not any more */
     }
     return r;
@@ -117,6 +132,7 @@ int tg_nats_begin(struct tg_nats_box *box, struct tg_nats_side *side, unsigned w
 
 void tg_nats_finish(struct tg_nats_side *side)
 {
+    tg_nats_loop_end(side->loop);
     side->used_ns = tg_now_ns();
     tg_gate_leave(&side->gate);
 }
@@ -134,6 +150,7 @@ void tg_nats_note(void *arg, const struct tg_nats_msg *msg)
     if (side->told != 0 && tg_nats_reply_of(side->conn, msg) == side->told) {
         side->told_token = tg_json_u64((struct tg_json){ msg->data, msg->len });
     }
+    tg_nats_loop_note(side->loop, msg);
 }
 
 /* ---- connections */
@@ -154,6 +171,7 @@ int tg_nats_connect_side(struct tg_nats_box *box, struct tg_nats_side *side)
     if (r < 0) {
         return r;
     }
+    tg_nats_loop_connected(side->loop);
     char subject_at[TG_NATS_SUBJECT_SIZE];
     struct tg_text subject = TG_TEXT(subject_at);
     tg_nats_subject(&subject, box->server, 'e', box->name, box->record.id);

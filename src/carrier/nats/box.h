@@ -55,6 +55,8 @@ struct tg_nats_record {
     uint32_t uid; /* who made it */
 };
 
+struct tg_nats_loop;
+
 struct tg_nats_side {
     struct tg_gate gate;
     struct tg_nats_conn *conn;
@@ -66,15 +68,16 @@ struct tg_nats_side {
     uint64_t newest;    /* the message furthest back in the stream that was seen here, */
     int64_t newest_ns;  /* and when it was stored */
     char fetch_subject[96];
-    bool is_fetching;    /* a request stands at the server */
-    bool is_drawn;       /* fetch_sid is the group's of which one is drawn by lot (ask.c) */
-    bool is_passed_over; /* messages are there, and the request was not served */
-    bool is_closing;     /* it was taken back, and the word of the server is awaited */
-    uint64_t told;       /* the number of the subject that tells of an offer */
-    uint64_t told_token; /* it was taken: the next token */
-    bool is_rung;        /* there may be room */
-    bool must_look;      /* the book has changed */
-    uint64_t line;       /* in the book: seq of h.…; 0 none */
+    bool is_fetching;          /* a request stands at the server */
+    bool is_drawn;             /* fetch_sid is the group's of which one is drawn by lot (ask.c) */
+    bool is_passed_over;       /* messages are there, and the request was not served */
+    bool is_closing;           /* it was taken back, and the word of the server is awaited */
+    uint64_t told;             /* the number of the subject that tells of an offer */
+    uint64_t told_token;       /* it was taken: the next token */
+    bool is_rung;              /* there may be room */
+    bool must_look;            /* the book has changed */
+    uint64_t line;             /* in the book: seq of h.…; 0 none */
+    struct tg_nats_loop *loop; /* its descriptor for event loops; NULL: nobody has asked for one */
 };
 
 struct tg_nats_claim {
@@ -225,6 +228,8 @@ int tg_nats_connect_side(struct tg_nats_box *box, struct tg_nats_side *side);
 int tg_nats_reconnect(struct tg_nats_box *box, struct tg_nats_side *side,
                       const struct tg_nats_call *call);
 struct tg_js tg_nats_js(struct tg_nats_side *side);
+/* What came on a side while nobody read it. */
+void tg_nats_drain(struct tg_nats_side *side);
 /* What came on a side that its call did not wait for. */
 void tg_nats_note(void *arg, const struct tg_nats_msg *msg);
 /* The stream or the consumer is not there: make it, or say how the mailbox has ended. 0: try again. */

@@ -10,6 +10,7 @@
 #include "carrier/nats/direct.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/fork.h"
+#include "carrier/nats/loop.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/owner.h"
 
@@ -285,6 +286,7 @@ static void end_mine(struct tg_nats_box *box)
 
 static void close_side(struct tg_nats_side *side, bool has_bell)
 {
+    tg_nats_loop_free(side->loop);
     tg_nats_disconnect(side->conn);
     if (has_bell) {
         tg_sys_close(side->bell);

@@ -19,7 +19,9 @@
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/give.h"
 #include "carrier/nats/long.h"
+#include "carrier/nats/loop.h"
 #include "carrier/nats/net.h"
+#include "carrier/nats/owner.h"
 #include "carrier/nats/party.h"
 
 #define MOMENT_NS INT64_C(20000000)   /* besides the way to the server and back */
@@ -490,7 +492,8 @@ int tg_nats_take(struct tg_nats_box *box, struct tg_nats_call *call,
                  struct tg_nats_taken *ret_taken)
 {
     int ended = 0;
-    int r = look_if_told(box);
+    int r = tg_nats_loop_is_due(box->rx.loop) ? tg_nats_relieve(box, true) : 0;
+    r = r < 0 ? r : look_if_told(box);
     r = r == 0 && !tg_nats_may_receive(box) ? tg_nats_look_as_receiver(box) : r;
     call->began_ns = tg_now_ns();
     call->looked_ns = call->began_ns;
@@ -499,6 +502,8 @@ int tg_nats_take(struct tg_nats_box *box, struct tg_nats_call *call,
     }
     if (r == -EPERM) {
         give_up_right(box);
+        const int owned = tg_nats_look_after_owner(box);
+        r = owned < 0 ? owned : r;
     }
     if (r == 1 && ret_taken->from_id[0] != '\0') {
         char name[TONG_NAME_MAX];

@@ -8,6 +8,7 @@
 #include "carrier/nats/call.h"
 #include "carrier/nats/direct.h"
 #include "carrier/nats/give.h"
+#include "carrier/nats/loop.h"
 #include "carrier/nats/watch.h"
 #include "carrier/nats_library.h"
 
@@ -197,6 +198,11 @@ static int give(tg_handle h, const char *process)
     return tg_nats_give(h, process);
 }
 
+static int fd(tg_handle h, unsigned what)
+{
+    return tg_nats_fd(h, what);
+}
+
 static int watch(tg_handle h, int64_t timeout_ns, tong_death *ret_death)
 {
     return tg_nats_watch(h, timeout_ns, ret_death);
@@ -217,6 +223,7 @@ static const struct tg_carrier table = {
     .watch = watch,
     .give = give,
     .wait_any = wait_any,
+    .fd = fd,
     .done = done,
     .give_back = give_back,
     .skip = skip,
