@@ -3,7 +3,7 @@
 #define FAIL_NEVER EACCES
 #include <poll.h>
 
-#include "fail.h"
+#include "acts.h"
 
 static void with(struct fail_stage *s, uint32_t link_capacity)
 {
@@ -128,31 +128,6 @@ static int64_t leave(struct fail_stage *s)
     tong_mailbox *box = s->more;
     s->more = NULL;
     return tong_close(box);
-}
-
-static int64_t send_one(struct fail_stage *s)
-{
-    return fail_send(s, s->out, 100, 0);
-}
-
-static int64_t send_waiting(struct fail_stage *s)
-{
-    return fail_send(s, s->out, 100, TONG_MS(2));
-}
-
-static int64_t receive_one(struct fail_stage *s)
-{
-    const ssize_t n = tong_receive(s->in, s->data, FAIL_DATA, 0);
-    if (n >= 0) {
-        fail_take(s, s->data, (size_t)n);
-    }
-    return n;
-}
-
-static int64_t claim_one(struct fail_stage *s)
-{
-    s->message[0] = (tong_message)TONG_MESSAGE_INIT;
-    return tong_claim(s->in, 0, &s->message[0]);
 }
 
 static int64_t ask_for_one(struct fail_stage *s)

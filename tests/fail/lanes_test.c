@@ -1,7 +1,7 @@
 /* Order by priority: a sender has a link for each it uses: every call in it fails once. See fail.h. */
 /* What lies in an open mailbox was made for its receivers. */
 #define FAIL_NEVER EACCES
-#include "fail.h"
+#include "acts.h"
 
 #define HIGH 5u
 
@@ -63,15 +63,6 @@ static int64_t send_high(struct fail_stage *s)
 static int64_t send_high_waiting(struct fail_stage *s)
 {
     return send_with(s, HIGH, TONG_MS(2));
-}
-
-static int64_t receive_one(struct fail_stage *s)
-{
-    const ssize_t n = tong_receive(s->in, s->data, FAIL_DATA, 0);
-    if (n >= 0) {
-        fail_take(s, s->data, (size_t)n);
-    }
-    return n;
 }
 
 static int64_t close_it(struct fail_stage *s)

@@ -1,5 +1,5 @@
 /* Looking and clearing away: every call in it fails once. See fail.h. */
-#include "fail.h"
+#include "acts.h"
 
 static void with_three(struct fail_stage *s)
 {
@@ -40,10 +40,7 @@ static int use_and_die(void *arg)
 static void with_much_left(struct fail_stage *s)
 {
     with_three(s);
-    struct kit_child child = kit_spawn(use_and_die, NULL);
-    char ready;
-    kit_read_report(&child, &ready, 1);
-    kit_kill(&child);
+    fail_with_a_dead_one(use_and_die, NULL);
 }
 
 static int64_t stat_it(struct fail_stage *s)

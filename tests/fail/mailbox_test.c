@@ -1,5 +1,5 @@
 /* Opening and closing a mailbox: every call in them fails once. See fail.h. */
-#include "fail.h"
+#include "acts.h"
 
 static tong_mailbox *make(unsigned flags, const tong_options *options)
 {
@@ -80,7 +80,7 @@ static void opened(struct fail_stage *s, int64_t answer)
     kit_ok(tong_close(again));
 }
 
-static void refused(struct fail_stage *s, int64_t answer)
+static void not_opened(struct fail_stage *s, int64_t answer)
 {
     kit_true(answer < 0 && s->more == NULL);
 }
@@ -101,10 +101,7 @@ static int own_and_wait(void *arg)
 
 static void with_a_dead_owners(struct fail_stage *s)
 {
-    struct kit_child child = kit_spawn(own_and_wait, NULL);
-    char ready;
-    kit_read_report(&child, &ready, 1);
-    kit_kill(&child);
+    fail_with_a_dead_one(own_and_wait, NULL);
     s->may_be_gone = true;
 }
 
@@ -199,10 +196,11 @@ FAIL_SCENE(opening_to_send, "open to send", "tong_open", with_one, open_to_send,
 FAIL_SCENE(opening_to_receive, "open to receive", "tong_open", with_an_open_one, open_to_receive,
            opened)
 FAIL_SCENE(opening_what_is_there_with_excl, "open, TONG_EXCL, there", "tong_open", with_one,
-           create_over_it, refused)
+           create_over_it, not_opened)
 FAIL_SCENE(opening_what_a_dead_one_left, "open a dead owner's", "tong_open", with_a_dead_owners,
            open_to_send, found_dead)
-FAIL_SCENE(opening_none, "open what is not there", "tong_open", with_nothing, open_to_send, refused)
+FAIL_SCENE(opening_none, "open what is not there", "tong_open", with_nothing, open_to_send,
+           not_opened)
 FAIL_SCENE(closing_a_sender, "close a sender, messages waiting", "tong_close", with_a_sender_behind,
            close_it, closed)
 FAIL_SCENE(closing_a_drained_sender, "close a sender, drained", "tong_close", with_a_drained_sender,

@@ -2,7 +2,7 @@
 /* What lies in an open mailbox was made for its receivers. */
 #define FAIL_NEVER EACCES
 #define FAIL_BOX "mq:box"
-#include "fail.h"
+#include "acts.h"
 
 #define LONG 100000u /* a body */
 
@@ -49,10 +49,7 @@ static int own_and_wait(void *arg)
 
 static void with_a_dead_owners(struct fail_stage *s)
 {
-    struct kit_child child = kit_spawn(own_and_wait, NULL);
-    char ready;
-    kit_read_report(&child, &ready, 1);
-    kit_kill(&child);
+    fail_with_a_dead_one(own_and_wait, NULL);
     s->may_be_gone = true;
 }
 
@@ -96,18 +93,6 @@ static int64_t close_it(struct fail_stage *s)
     return tong_close(box);
 }
 
-static void succeeded(struct fail_stage *s, int64_t answer)
-{
-    (void)s;
-    kit_gives(answer, 0);
-}
-
-static void refused(struct fail_stage *s, int64_t answer)
-{
-    (void)s;
-    kit_true(answer < 0);
-}
-
 /* ------------------------------------------------------------------ sending */
 
 static void with_a_new_handle(struct fail_stage *s)
@@ -123,47 +108,9 @@ static void with_a_full_one(struct fail_stage *s)
     }
 }
 
-static int64_t send_one(struct fail_stage *s)
-{
-    return fail_send(s, s->out, 100, 0);
-}
-
 static int64_t send_a_long_one(struct fail_stage *s)
 {
     return fail_send(s, s->out, LONG, 0);
-}
-
-static int64_t send_waiting(struct fail_stage *s)
-{
-    return fail_send(s, s->out, 100, TONG_MS(2));
-}
-
-static void *skip_one_later(void *stage)
-{
-    struct fail_stage *s = stage;
-    fail_await_sleep(s, false);
-    atomic_store(&s->helped, (int)tong_skip(s->in));
-    return NULL;
-}
-
-static int64_t send_blocked(struct fail_stage *s)
-{
-    const uint64_t id = fail_write(s, 100);
-    fail_help(s, skip_one_later);
-    const int r = tong_send(s->out, s->data, 100, KIT_PATIENCE);
-    fail_helped(s);
-    if (r == 0) {
-        fail_promise(s, id, 100);
-    }
-    return r;
-}
-
-/* The first one went to the helper. */
-static void one_was_skipped(struct fail_stage *s, int64_t answer)
-{
-    (void)answer;
-    kit_equal(atomic_load(&s->helped), 100);
-    fail_forget(s, 0);
 }
 
 static int64_t commit_it(struct fail_stage *s)
@@ -192,25 +139,10 @@ static void with_two_long_ones(struct fail_stage *s)
     with_some(s, 2, LONG);
 }
 
-static int claim_and_die(void *arg)
-{
-    (void)arg;
-    tong_mailbox *box = kit_open(FAIL_BOX, TONG_RECEIVE, NULL);
-    tong_message message = TONG_MESSAGE_INIT;
-    kit_ok(tong_claim(box, 0, &message));
-    const char ready = 'r';
-    kit_report(&ready, 1);
-    kit_await_death();
-}
-
 static void with_a_dead_receiver(struct fail_stage *s)
 {
     with_three(s);
-    struct kit_child child = kit_spawn(claim_and_die, NULL);
-    char ready;
-    kit_read_report(&child, &ready, 1);
-    kit_kill(&child);
-    s->any_order = true;
+    with_claims_of_a_dead_one(s, 1);
 }
 
 static void with_a_claim(struct fail_stage *s)
@@ -218,84 +150,6 @@ static void with_a_claim(struct fail_stage *s)
     with_three(s);
     s->message[0] = (tong_message)TONG_MESSAGE_INIT;
     kit_ok(tong_claim(s->in, 0, &s->message[0]));
-}
-
-/* Received into s->data; what fails leaves the message there. */
-static int64_t receive_for(struct fail_stage *s, int64_t timeout_ns)
-{
-    const ssize_t n = tong_receive(s->in, s->data, FAIL_DATA, timeout_ns);
-    if (n >= 0) {
-        fail_take(s, s->data, (size_t)n);
-    }
-    return n;
-}
-
-static int64_t receive_one(struct fail_stage *s)
-{
-    return receive_for(s, 0);
-}
-
-static int64_t receive_waiting(struct fail_stage *s)
-{
-    return receive_for(s, TONG_MS(2));
-}
-
-static void *send_once(void *stage)
-{
-    struct fail_stage *s = stage;
-    fail_await_sleep(s, true);
-    kit_payload_write(s->data, 100, 1, 1);
-    atomic_store(&s->helped, tong_send(s->out, s->data, 100, 0));
-    return NULL;
-}
-
-static int64_t wait_for_a_message(struct fail_stage *s)
-{
-    s->next_id = 2;
-    fail_promise(s, 1, 100);
-    fail_help(s, send_once);
-    const ssize_t n = tong_receive(s->in, s->data + 200, 200, KIT_PATIENCE);
-    fail_helped(s);
-    kit_gives(atomic_load(&s->helped), 0);
-    if (n >= 0) {
-        fail_take(s, s->data + 200, (size_t)n);
-    }
-    return n;
-}
-
-static int64_t skip_one(struct fail_stage *s)
-{
-    const ssize_t n = tong_skip(s->in);
-    if (n >= 0) {
-        kit_equal(n, s->waiting[0].len);
-        fail_forget(s, 0);
-    }
-    return n;
-}
-
-static int64_t claim_one(struct fail_stage *s)
-{
-    s->message[0] = (tong_message)TONG_MESSAGE_INIT;
-    return tong_claim(s->in, 0, &s->message[0]);
-}
-
-static void claimed(struct fail_stage *s, int64_t answer)
-{
-    if (answer == 0) {
-        fail_take(s, s->message[0].data, s->message[0].len);
-        kit_ok(tong_done(s->in, &s->message[0]));
-    }
-}
-
-static int64_t done_with_it(struct fail_stage *s)
-{
-    fail_take(s, s->message[0].data, s->message[0].len);
-    return tong_done(s->in, &s->message[0]);
-}
-
-static int64_t give_it_back(struct fail_stage *s)
-{
-    return tong_return(s->in, &s->message[0]);
 }
 
 FAIL_SCENE(creating, "mq: create", "tong_open", with_nothing, create, opened)

@@ -1,7 +1,7 @@
 /* Receiving, claiming, waiting: every call in it fails once. See fail.h. */
 /* What lies in an open mailbox was made for its receivers. */
 #define FAIL_NEVER EACCES
-#include "fail.h"
+#include "acts.h"
 
 static void with(struct fail_stage *s, uint32_t capacity)
 {
@@ -74,27 +74,10 @@ static void with_a_claim(struct fail_stage *s)
     kit_ok(tong_claim(s->in, 0, &s->message[0]));
 }
 
-static int claim_and_die(void *arg)
-{
-    (void)arg;
-    tong_mailbox *box = kit_open(FAIL_BOX, TONG_RECEIVE, NULL);
-    tong_message message = TONG_MESSAGE_INIT;
-    kit_ok(tong_claim(box, 0, &message));
-    message = (tong_message)TONG_MESSAGE_INIT;
-    kit_ok(tong_claim(box, 0, &message));
-    const char ready = 'r';
-    kit_report(&ready, 1);
-    kit_await_death();
-}
-
 static void with_a_dead_receiver(struct fail_stage *s)
 {
     with_some(s, 2, 100);
-    struct kit_child child = kit_spawn(claim_and_die, NULL);
-    char ready;
-    kit_read_report(&child, &ready, 1);
-    kit_kill(&child);
-    s->any_order = true;
+    with_claims_of_a_dead_one(s, 2);
 }
 
 /* Its file becomes another user's: then it is read by system calls. Needs root. */
@@ -125,26 +108,6 @@ static void with_a_long_one_of_another_user(struct fail_stage *s)
 
 /* ------------------------------------------------------------------ what is done */
 
-/* Received into s->data; what fails leaves the message there. */
-static int64_t receive_for(struct fail_stage *s, int64_t timeout_ns)
-{
-    const ssize_t n = tong_receive(s->in, s->data, FAIL_DATA, timeout_ns);
-    if (n >= 0) {
-        fail_take(s, s->data, (size_t)n);
-    }
-    return n;
-}
-
-static int64_t receive_one(struct fail_stage *s)
-{
-    return receive_for(s, 0);
-}
-
-static int64_t receive_waiting(struct fail_stage *s)
-{
-    return receive_for(s, TONG_MS(2));
-}
-
 static int64_t receive_all(struct fail_stage *s)
 {
     int64_t r = 0;
@@ -169,54 +132,6 @@ static int64_t receive_a_row(struct fail_stage *s)
         fail_take(s, row[i].iov_base, lens[i]);
     }
     return n;
-}
-
-static int64_t skip_one(struct fail_stage *s)
-{
-    const ssize_t n = tong_skip(s->in);
-    if (n >= 0) {
-        kit_equal(n, s->waiting[0].len);
-        fail_forget(s, 0);
-    }
-    return n;
-}
-
-static int64_t claim_one(struct fail_stage *s)
-{
-    s->message[0] = (tong_message)TONG_MESSAGE_INIT;
-    return tong_claim(s->in, 0, &s->message[0]);
-}
-
-/* Read in place afterwards, and done. */
-static void claimed(struct fail_stage *s, int64_t answer)
-{
-    if (answer == 0) {
-        fail_take(s, s->message[0].data, s->message[0].len);
-        kit_ok(tong_done(s->in, &s->message[0]));
-    }
-}
-
-static int64_t done_with_it(struct fail_stage *s)
-{
-    fail_take(s, s->message[0].data, s->message[0].len);
-    return tong_done(s->in, &s->message[0]);
-}
-
-static int64_t give_it_back(struct fail_stage *s)
-{
-    return tong_return(s->in, &s->message[0]);
-}
-
-static void succeeded(struct fail_stage *s, int64_t answer)
-{
-    (void)s;
-    kit_gives(answer, 0);
-}
-
-static void refused(struct fail_stage *s, int64_t answer)
-{
-    (void)s;
-    kit_true(answer < 0);
 }
 
 /* They are marked. */
@@ -254,29 +169,6 @@ static void interrupted(struct fail_stage *s, int64_t answer)
 }
 
 /* ------------------------------------------------------------------ with a sender */
-
-static void *send_once(void *stage)
-{
-    struct fail_stage *s = stage;
-    fail_await_sleep(s, true);
-    kit_payload_write(s->data, 100, 1, 1);
-    atomic_store(&s->helped, tong_send(s->out, s->data, 100, 0));
-    return NULL;
-}
-
-static int64_t wait_for_a_message(struct fail_stage *s)
-{
-    s->next_id = 2;
-    fail_promise(s, 1, 100);
-    fail_help(s, send_once);
-    const ssize_t n = tong_receive(s->in, s->data + 200, 200, KIT_PATIENCE);
-    fail_helped(s);
-    kit_gives(atomic_load(&s->helped), 0);
-    if (n >= 0) {
-        fail_take(s, s->data + 200, (size_t)n);
-    }
-    return n;
-}
 
 static int64_t wait_for_any_message(struct fail_stage *s)
 {

@@ -1,5 +1,5 @@
 /* Sending: every call in it fails once. See fail.h. */
-#include "fail.h"
+#include "acts.h"
 
 static void with(struct fail_stage *s, const tong_options *options)
 {
@@ -129,11 +129,6 @@ static void with_few_bytes(struct fail_stage *s)
 
 /* ------------------------------------------------------------------ what is done */
 
-static int64_t send_one(struct fail_stage *s)
-{
-    return fail_send(s, s->out, 100, 0);
-}
-
 static int64_t send_many_singly(struct fail_stage *s)
 {
     int r = 0;
@@ -160,11 +155,6 @@ static int64_t send_to_the_limit(struct fail_stage *s)
         r = fail_send(s, s->out, 20000, 0);
     }
     return r;
-}
-
-static int64_t send_waiting(struct fail_stage *s)
-{
-    return fail_send(s, s->out, 100, TONG_MS(2));
 }
 
 static int64_t send_a_row(struct fail_stage *s)
@@ -222,54 +212,13 @@ static int64_t abort_it(struct fail_stage *s)
     return tong_abort(s->out, &s->slot);
 }
 
-static void done(struct fail_stage *s, int64_t answer)
-{
-    (void)s;
-    kit_gives(answer, 0);
-}
-
 static void dropped(struct fail_stage *s, int64_t answer)
 {
     (void)s;
     kit_true(answer == TONG_DROPPED || answer < 0);
 }
 
-static void refused(struct fail_stage *s, int64_t answer)
-{
-    (void)s;
-    kit_true(answer < 0);
-}
-
 /* ------------------------------------------------------------------ with a receiver */
-
-/* It frees a place once the sender sleeps. */
-static void *receive_one(void *stage)
-{
-    struct fail_stage *s = stage;
-    fail_await_sleep(s, false);
-    atomic_store(&s->helped, (int)tong_skip(s->in));
-    return NULL;
-}
-
-static int64_t send_blocked(struct fail_stage *s)
-{
-    const uint64_t id = fail_write(s, 100);
-    fail_help(s, receive_one);
-    const int r = tong_send(s->out, s->data, 100, KIT_PATIENCE);
-    fail_helped(s);
-    if (r == 0) {
-        fail_promise(s, id, 100);
-    }
-    return r;
-}
-
-/* The first one went to the helper. */
-static void one_was_skipped(struct fail_stage *s, int64_t answer)
-{
-    (void)answer;
-    kit_equal(atomic_load(&s->helped), 100);
-    fail_forget(s, 0);
-}
 
 /* A rendezvous: it receives until the send is over, once it is over it looks a last time. */
 static void *meet(void *stage)
@@ -340,8 +289,8 @@ FAIL_SCENE(a_rendezvous, "send, capacity 0, received", "tong_send", with_a_rende
 FAIL_SCENE(a_row_of_sends, "send_many of 100", "tong_send_many", with_a_new_handle, send_a_row,
            NULL)
 FAIL_SCENE(a_reservation, "reserve", "tong_reserve", with_a_new_handle, reserve_it, reserved)
-FAIL_QUIET(a_commit, "commit", "tong_commit", with_a_reservation, commit_it, done)
-FAIL_QUIET(an_abort, "abort", "tong_abort", with_a_reservation, abort_it, done)
+FAIL_QUIET(a_commit, "commit", "tong_commit", with_a_reservation, commit_it, succeeded)
+FAIL_QUIET(an_abort, "abort", "tong_abort", with_a_reservation, abort_it, succeeded)
 
 static const struct kit_test tests[] = {
     KIT_TEST_LONG(the_first_send, 120),
