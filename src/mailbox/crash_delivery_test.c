@@ -396,9 +396,7 @@ static void a_second_one_exclusive(void)
 
 static tong_options process_owned(void)
 {
-    tong_options options = kit_capacity(1);
-    options.owner = TONG_PROCESS;
-    return options;
+    return crash_process_owned(1);
 }
 
 static void own_a_full_one(struct crash_stage *s)

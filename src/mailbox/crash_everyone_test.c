@@ -54,7 +54,7 @@ static void second(struct crash_stage *s)
         (void)take(s, box);
     }
     (void)tong_close(box);
-    (void)tong_doctor(1, crash_no_finding, NULL);
+    (void)tong_doctor(1, kit_ignore_finding, NULL);
 }
 
 /* ---- sending */
@@ -93,7 +93,7 @@ static void second_beside(struct crash_stage *s)
     (void)crash_send(s, box, CRASH_SECOND, 0);
     (void)tong_receive(box, crash_buffer, CRASH_LEN_MOST, 0);
     (void)tong_close(box);
-    (void)tong_doctor(1, crash_no_finding, NULL);
+    (void)tong_doctor(1, kit_ignore_finding, NULL);
 }
 
 static void a_send_wakes_all(void)
@@ -166,7 +166,7 @@ static void second_there(struct crash_stage *s)
     kit_true(r == 0 || r == TONG_DROPPED);
     (void)tong_receive(box, crash_buffer, CRASH_LEN_MOST, 0);
     (void)tong_close(box);
-    (void)tong_doctor(1, crash_no_finding, NULL);
+    (void)tong_doctor(1, kit_ignore_finding, NULL);
 }
 
 static void drop_two(struct crash_stage *s)
@@ -359,7 +359,7 @@ static void a_receiver_clears_the_dead_away(void)
 static void clear_away(struct crash_stage *s)
 {
     (void)s;
-    (void)tong_doctor(1, crash_no_finding, NULL);
+    (void)tong_doctor(1, kit_ignore_finding, NULL);
 }
 
 static void doctor_clears_the_dead_away(void)

@@ -66,9 +66,7 @@ static void a_give_to_a_process(void)
 
 static tong_options process_owned(void)
 {
-    tong_options options = kit_capacity(4);
-    options.owner = TONG_PROCESS;
-    return options;
+    return crash_process_owned(4);
 }
 
 static void own_a_full_one(struct crash_stage *s)
@@ -148,7 +146,7 @@ static void it_ended_with_the_taker(struct crash_stage *s)
     kit_ok(tong_close(s->box));
     s->sender = s->box = NULL;
     kit_gives(tong_open(CRASH_BOX, TONG_SEND, NULL, &s->mine), -ENOENT);
-    kit_true(tong_doctor(1, crash_no_finding, NULL) >= 0);
+    kit_true(tong_doctor(1, kit_ignore_finding, NULL) >= 0);
     crash_entries_are("", ".life .lock .tmp");
 }
 

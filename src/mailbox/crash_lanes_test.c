@@ -13,15 +13,9 @@
 
 static int send_ranked(struct crash_stage *s, tong_mailbox *box, uint32_t id, int64_t timeout_ns)
 {
-    struct crash_message *m = &s->world->message[id];
     tong_send_options with = TONG_SEND_OPTIONS_INIT;
     with.priority = PRIORITY_OF(id);
-    kit_payload_write(crash_buffer, crash_len(id), id, id);
-    atomic_store(&m->offered, 1);
-    const int r = tong_send_with(box, crash_buffer, crash_len(id), &with, timeout_ns);
-    const bool there = r == 0 || (r == TONG_DROPPED && crash_is_lossy(s));
-    atomic_store(there ? &m->promised : &m->refused, 1);
-    return r;
+    return crash_send_with(s, box, id, &with, timeout_ns);
 }
 
 static tong_options bounded(void)

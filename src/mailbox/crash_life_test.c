@@ -47,9 +47,7 @@ static void a_create(void)
 
 static tong_options process_owned(void)
 {
-    tong_options options = kit_capacity(1);
-    options.owner = TONG_PROCESS;
-    return options;
+    return crash_process_owned(1);
 }
 
 /* Its owner is dead in any case. */
@@ -144,20 +142,6 @@ static void nothing_is_there(struct crash_stage *s)
     crash_entries_are("", ".life .lock .tmp");
 }
 
-static void remove_it(struct crash_stage *s)
-{
-    (void)s;
-    kit_ok(tong_remove(CRASH_BOX));
-}
-
-/* Somebody else removes it, too. */
-static void remove_again(struct crash_stage *s)
-{
-    (void)s;
-    const int r = tong_remove(CRASH_BOX);
-    kit_true(r == 0 || r == -ENOENT);
-}
-
 /* The sleeper is told that it was removed, or goes on in one that is alive. */
 static void sleeper_is_told(struct crash_stage *s)
 {
@@ -170,7 +154,7 @@ static void sleeper_is_told(struct crash_stage *s)
         kit_equal(atomic_load(&s->world->answer[0]), (int)CRASH_END);
         kit_ok(tong_close(s->sender));
         s->sender = NULL;
-        remove_it(s);
+        crash_remove(s);
     } else {
         kit_gives(r, -ENOENT);
         kit_join(&s->helper[0]);
@@ -185,8 +169,8 @@ static void a_remove_beside_a_sleeper(void)
                                        .role = "remover, a receiver asleep",
                                        .options = crash_bounded,
                                        .before = crash_start_receiver,
-                                       .act = remove_it,
-                                       .second = remove_again,
+                                       .act = crash_remove,
+                                       .second = crash_remove_again,
                                        .finish = sleeper_is_told,
                                        .gone = true };
     crash_all(&scene);
@@ -202,7 +186,7 @@ static void blocked_is_told(struct crash_stage *s)
         kit_join(&s->helper[1]);
         kit_gives(atomic_load(&s->world->answer[1]), 0);
         kit_ok(tong_close(box));
-        remove_it(s);
+        crash_remove(s);
     } else {
         kit_gives(r, -ENOENT);
         kit_join(&s->helper[1]);
@@ -222,8 +206,8 @@ static void a_remove_beside_a_blocked_sender(void)
                                        .role = "remover, a sender blocked",
                                        .options = crash_bounded,
                                        .before = crash_full_and_blocked,
-                                       .act = remove_it,
-                                       .second = remove_again,
+                                       .act = crash_remove,
+                                       .second = crash_remove_again,
                                        .finish = blocked_is_told,
                                        .gone = true };
     crash_all(&scene);

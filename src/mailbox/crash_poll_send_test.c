@@ -318,19 +318,6 @@ static void an_abort(void)
 
 /* ---- its end */
 
-static void remove_it(struct crash_stage *s)
-{
-    (void)s;
-    kit_ok(tong_remove(CRASH_BOX));
-}
-
-static void remove_again(struct crash_stage *s)
-{
-    (void)s;
-    const int r = tong_remove(CRASH_BOX);
-    kit_true(r == 0 || r == -ENOENT);
-}
-
 static void loop_is_told(struct crash_stage *s)
 {
     tong_mailbox *box = NULL;
@@ -338,7 +325,7 @@ static void loop_is_told(struct crash_stage *s)
     if (r == 0) {
         kit_ok(tong_close(box));
         all_get_in(s);
-        remove_it(s);
+        crash_remove(s);
     } else {
         kit_gives(r, -ENOENT);
         kit_join(&s->helper[1]);
@@ -346,7 +333,7 @@ static void loop_is_told(struct crash_stage *s)
     }
     kit_ok(tong_close(s->box));
     s->box = NULL;
-    (void)tong_doctor(1, crash_no_finding, NULL);
+    (void)tong_doctor(1, kit_ignore_finding, NULL);
     crash_entries_are(".tmp", "");
 }
 
@@ -356,8 +343,8 @@ static void a_remove(void)
                                        .role = "remover, a sender in an event loop",
                                        .options = crash_bounded,
                                        .before = a_full_mailbox_and_one_in_a_loop,
-                                       .act = remove_it,
-                                       .second = remove_again,
+                                       .act = crash_remove,
+                                       .second = crash_remove_again,
                                        .finish = loop_is_told,
                                        .gone = true };
     crash_all(&scene);

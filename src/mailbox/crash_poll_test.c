@@ -191,19 +191,6 @@ static void a_first_call(void)
 
 /* ---- its end */
 
-static void remove_it(struct crash_stage *s)
-{
-    (void)s;
-    kit_ok(tong_remove(CRASH_BOX));
-}
-
-static void remove_again(struct crash_stage *s)
-{
-    (void)s;
-    const int r = tong_remove(CRASH_BOX);
-    kit_true(r == 0 || r == -ENOENT);
-}
-
 static void loop_is_told(struct crash_stage *s)
 {
     const int r = tong_open(CRASH_BOX, TONG_SEND, NULL, &s->sender);
@@ -212,7 +199,7 @@ static void loop_is_told(struct crash_stage *s)
         kit_equal(atomic_load(&s->world->answer[0]), (int)CRASH_END);
         kit_ok(tong_close(s->sender));
         s->sender = NULL;
-        remove_it(s);
+        crash_remove(s);
     } else {
         kit_gives(r, -ENOENT);
         kit_join(&s->helper[0]);
@@ -220,7 +207,7 @@ static void loop_is_told(struct crash_stage *s)
     }
     kit_ok(tong_close(s->box));
     s->box = NULL;
-    (void)tong_doctor(1, crash_no_finding, NULL);
+    (void)tong_doctor(1, kit_ignore_finding, NULL);
     crash_entries_are(".tmp", "");
 }
 
@@ -230,8 +217,8 @@ static void a_remove(void)
                                        .role = "remover, a receiver in an event loop",
                                        .options = crash_bounded,
                                        .before = start_poller,
-                                       .act = remove_it,
-                                       .second = remove_again,
+                                       .act = crash_remove,
+                                       .second = crash_remove_again,
                                        .finish = loop_is_told,
                                        .gone = true };
     crash_all(&scene);

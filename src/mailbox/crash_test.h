@@ -105,16 +105,24 @@ static inline bool crash_is_lossy(const struct crash_stage *s)
     return s->options.full == TONG_DROP_OLDEST && s->options.capacity != 0;
 }
 
-static inline int crash_send(struct crash_stage *s, tong_mailbox *box, uint32_t id,
-                             int64_t timeout_ns)
+static inline int crash_send_with(struct crash_stage *s, tong_mailbox *box, uint32_t id,
+                                  const tong_send_options *with, int64_t timeout_ns)
 {
     struct crash_message *m = &s->world->message[id];
-    kit_payload_write(crash_buffer, crash_len(id), id, id);
+    const size_t len = crash_len(id);
+    kit_payload_write(crash_buffer, len, id, id);
     atomic_store(&m->offered, 1);
-    const int r = tong_send(box, crash_buffer, crash_len(id), timeout_ns);
+    const int r = with != NULL ? tong_send_with(box, crash_buffer, len, with, timeout_ns)
+                               : tong_send(box, crash_buffer, len, timeout_ns);
     const bool there = r == 0 || (r == TONG_DROPPED && crash_is_lossy(s));
     atomic_store(there ? &m->promised : &m->refused, 1);
     return r;
+}
+
+static inline int crash_send(struct crash_stage *s, tong_mailbox *box, uint32_t id,
+                             int64_t timeout_ns)
+{
+    return crash_send_with(s, box, id, NULL, timeout_ns);
 }
 
 static inline uint32_t crash_know(const void *data, size_t len)
@@ -424,13 +432,6 @@ static inline int crash_victim(void *arg)
     _exit(0); /* a death as well: its handles are never closed */
 }
 
-static inline int crash_no_finding(const tong_finding *finding, void *arg)
-{
-    (void)finding;
-    (void)arg;
-    return 0;
-}
-
 static inline void crash_opens_or_not(struct crash_stage *s)
 {
     const unsigned flags[] = { TONG_SEND | TONG_RECEIVE, TONG_SEND };
@@ -446,7 +447,7 @@ static inline void crash_looks(struct crash_stage *s)
 {
     crash_opens_or_not(s);
     (void)tong_close(s->mine);
-    (void)tong_doctor(1, crash_no_finding, NULL);
+    (void)tong_doctor(1, kit_ignore_finding, NULL);
 }
 
 /* Come, send, take one, go, and clear away. */
@@ -466,7 +467,7 @@ static inline void crash_uses(struct crash_stage *s)
         }
     }
     (void)tong_close(s->mine);
-    (void)tong_doctor(1, crash_no_finding, NULL);
+    (void)tong_doctor(1, kit_ignore_finding, NULL);
 }
 
 static inline int crash_second_victim(void *arg)
@@ -583,6 +584,14 @@ static inline tong_options crash_rendezvous(void)
     return kit_capacity(0);
 }
 
+/* The mailbox of who makes it, a process. */
+static inline tong_options crash_process_owned(uint32_t capacity)
+{
+    tong_options options = kit_capacity(capacity);
+    options.owner = TONG_PROCESS;
+    return options;
+}
+
 /* ---- common acts */
 
 static inline void crash_open_sender(struct crash_stage *s)
@@ -605,6 +614,20 @@ static inline void crash_own_link(struct crash_stage *s)
 static inline void crash_close_mine(struct crash_stage *s)
 {
     kit_ok(tong_close(s->mine));
+}
+
+static inline void crash_remove(struct crash_stage *s)
+{
+    (void)s;
+    kit_ok(tong_remove(CRASH_BOX));
+}
+
+/* Somebody else removes it, too. */
+static inline void crash_remove_again(struct crash_stage *s)
+{
+    (void)s;
+    const int r = tong_remove(CRASH_BOX);
+    kit_true(r == 0 || r == -ENOENT);
 }
 
 /* Four messages fill the mailbox, of the test's own sender ... */

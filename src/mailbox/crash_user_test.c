@@ -63,13 +63,6 @@ static int victim(void *arg)
     _exit(0);
 }
 
-static int no_finding(const tong_finding *finding, void *arg)
-{
-    (void)finding;
-    (void)arg;
-    return 0;
-}
-
 static void holds(const char *name, const char *wanted)
 {
     char path[4200];
@@ -97,7 +90,7 @@ static void once(struct crash_run *run, struct crash_case *c)
     }
     kit_join(&user);
     kit_gives(atomic_load(&log->answer), -EIDRM);
-    kit_true(tong_doctor(1, no_finding, NULL) >= 0);
+    kit_true(tong_doctor(1, kit_ignore_finding, NULL) >= 0);
     holds("", ".life .lock .tmp");
     holds(".life", "");
     holds(".tmp", "");

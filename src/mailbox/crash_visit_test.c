@@ -32,7 +32,7 @@ static void much_to_clear(struct crash_stage *s)
 static void repair(struct crash_stage *s)
 {
     (void)s;
-    kit_true(tong_doctor(1, crash_no_finding, NULL) >= 0);
+    kit_true(tong_doctor(1, kit_ignore_finding, NULL) >= 0);
 }
 
 static void a_doctor_that_repairs(void)
@@ -48,7 +48,7 @@ static void a_doctor_that_repairs(void)
 static void diagnose(struct crash_stage *s)
 {
     (void)s;
-    kit_true(tong_doctor(0, crash_no_finding, NULL) >= 0);
+    kit_true(tong_doctor(0, kit_ignore_finding, NULL) >= 0);
 }
 
 static void a_doctor_that_looks(void)
@@ -204,13 +204,6 @@ static void an_open_where_a_dead_one_lies(void)
     crash_all(&scene);
 }
 
-static void remove_it(struct crash_stage *s)
-{
-    (void)s;
-    const int r = tong_remove(CRASH_BOX);
-    kit_true(r == 0 || r == -ENOENT);
-}
-
 static void a_remove_of_a_dead_one(void)
 {
     const struct crash_scene scene = { .operation = "tong_remove",
@@ -218,8 +211,8 @@ static void a_remove_of_a_dead_one(void)
                                        .options = crash_bounded,
                                        .absent = true,
                                        .before = owner_dies,
-                                       .act = remove_it,
-                                       .second = remove_it,
+                                       .act = crash_remove_again,
+                                       .second = crash_remove_again,
                                        .finish = the_name_is_free };
     crash_all(&scene);
 }
@@ -232,7 +225,7 @@ static void nothing_is_there(struct crash_stage *s)
     kit_ok(tong_close(s->sender));
     kit_ok(tong_close(s->box));
     s->extra = s->sender = s->box = NULL;
-    remove_it(s);
+    crash_remove_again(s);
     kit_gives(tong_open(CRASH_BOX, TONG_SEND, NULL, &s->mine), -ENOENT);
     crash_entries_are("", ".life .lock .tmp");
 }
@@ -263,8 +256,8 @@ static void a_remove_beside_claims(void)
                                        .role = "remover, a claim holder",
                                        .options = crash_bounded,
                                        .before = two_are_claimed,
-                                       .act = remove_it,
-                                       .second = remove_it,
+                                       .act = crash_remove_again,
+                                       .second = crash_remove_again,
                                        .finish = claims_can_be_finished,
                                        .gone = true };
     crash_all(&scene);
@@ -298,8 +291,8 @@ static void a_remove_beside_an_offer(void)
                                        .role = "remover, a sender blocked, capacity 0",
                                        .options = crash_rendezvous,
                                        .before = one_offers,
-                                       .act = remove_it,
-                                       .second = remove_it,
+                                       .act = crash_remove_again,
+                                       .second = crash_remove_again,
                                        .finish = offer_is_ended,
                                        .gone = true };
     crash_all(&scene);

@@ -403,13 +403,6 @@ static struct fail_left fail_look(void)
                                .mappings = fail_count_mappings() };
 }
 
-static int fail_ignore_finding(const tong_finding *finding, void *arg)
-{
-    (void)finding;
-    (void)arg;
-    return 0;
-}
-
 /* In a folder of mailboxes are those for lives and for what is made, and nothing in them. */
 static void fail_look_at_folder(const char *path)
 {
@@ -435,7 +428,7 @@ static void fail_look_at_folder(const char *path)
 /* The last visit, and what lies about after it. */
 static void fail_look_at_files(void)
 {
-    kit_true(tong_doctor(1, fail_ignore_finding, NULL) >= 0);
+    kit_true(tong_doctor(1, kit_ignore_finding, NULL) >= 0);
     fail_look_at_folder(getenv("TONG_DIR"));
 }
 

@@ -136,13 +136,13 @@ static void listed(struct fail_stage *s, int64_t answer)
 static int64_t doctor(struct fail_stage *s)
 {
     (void)s;
-    return tong_doctor(0, fail_ignore_finding, NULL);
+    return tong_doctor(0, kit_ignore_finding, NULL);
 }
 
 static int64_t repair(struct fail_stage *s)
 {
     (void)s;
-    return tong_doctor(1, fail_ignore_finding, NULL);
+    return tong_doctor(1, kit_ignore_finding, NULL);
 }
 
 static void cleared(struct fail_stage *s, int64_t answer)

@@ -322,6 +322,11 @@ uint64_t kit_receive_u64_at(const char *file, int line, tong_mailbox *box);
         kit_gives(tong_receive(box, &nothing_, sizeof(nothing_), 0), -EAGAIN);                     \
     } while (0)
 
+/* For lists and looks of which only the end counts. */
+int kit_ignore_mailbox(const tong_status *status, int error, void *arg);
+int kit_ignore_region(const tong_region_status *status, int error, void *arg);
+int kit_ignore_finding(const tong_finding *finding, void *arg);
+
 /* ------------------------------------------------------------------ payloads */
 
 /*

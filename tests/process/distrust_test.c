@@ -328,13 +328,6 @@ static int list_it(const tong_status *status, int error, void *arg)
     return 0;
 }
 
-static int ignore_finding(const tong_finding *finding, void *arg)
-{
-    (void)finding;
-    (void)arg;
-    return 0;
-}
-
 static int ann_sends(void *arg)
 {
     struct stage *s = arg;
@@ -354,7 +347,7 @@ static int ann_sends(void *arg)
             box = NULL;
             look(s);
             (void)allowed(s, tong_list(list_it, s));
-            (void)allowed(s, tong_doctor(0, ignore_finding, NULL));
+            (void)allowed(s, tong_doctor(0, kit_ignore_finding, NULL));
         }
     }
     atomic_store(&s->over, 1);
@@ -571,7 +564,7 @@ static int ann_sends_to_a_cut_one(void *arg)
     }
     look(s);
     (void)allowed(s, tong_list(list_it, s));
-    (void)allowed(s, tong_doctor(0, ignore_finding, NULL));
+    (void)allowed(s, tong_doctor(0, kit_ignore_finding, NULL));
     kit_ok(tong_close(box));
     return 0;
 }

@@ -479,13 +479,6 @@ static int own_it(void *arg)
     kit_await_death();
 }
 
-static int ignore_finding(const tong_finding *finding, void *arg)
-{
-    (void)finding;
-    (void)arg;
-    return 0;
-}
-
 static void the_end_is_told_behind_what_there_was(void)
 {
     tong_mailbox *box = kit_create(NAME, NULL);
@@ -506,7 +499,7 @@ static void the_end_is_told_behind_what_there_was(void)
     kit_gives(tong_peek(observer, NULL, 0, KIT_PATIENCE, NULL, NULL), -EOWNERDEAD);
     kit_ok(tong_observer_close(observer));
     kit_gives(tong_observer_open(NAME, &observer), -ENOENT);
-    kit_true(tong_doctor(1, ignore_finding, NULL) >= 0);
+    kit_true(tong_doctor(1, kit_ignore_finding, NULL) >= 0);
 }
 
 static void on_alarm(int number)

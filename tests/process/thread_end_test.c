@@ -142,29 +142,6 @@ static void the_end_of_the_first_thread_is_no_death(void)
 
 /* ------------------------------------------------------------------ cancellation */
 
-static int ignore_mailbox(const tong_status *status, int error, void *arg)
-{
-    (void)status;
-    (void)error;
-    (void)arg;
-    return 0;
-}
-
-static int ignore_region(const tong_region_status *status, int error, void *arg)
-{
-    (void)status;
-    (void)error;
-    (void)arg;
-    return 0;
-}
-
-static int ignore_finding(const tong_finding *finding, void *arg)
-{
-    (void)finding;
-    (void)arg;
-    return 0;
-}
-
 static void use_a_mailbox(uint32_t capacity)
 {
     tong_options options = kit_options();
@@ -188,8 +165,8 @@ static void use_a_mailbox(uint32_t capacity)
     kit_ok(tong_interrupt(box));
     kit_ok(tong_give(box, NULL));
     kit_ok(tong_stat(kit_name("cancel"), &status));
-    kit_ok(tong_list(ignore_mailbox, NULL));
-    kit_true(tong_doctor(1, ignore_finding, NULL) >= 0);
+    kit_ok(tong_list(kit_ignore_mailbox, NULL));
+    kit_true(tong_doctor(1, kit_ignore_finding, NULL) >= 0);
     kit_ok(tong_close(box));
     kit_ok(tong_remove(kit_name("cancel")));
     free(data);
@@ -207,7 +184,7 @@ static void use_a_region(void)
     kit_gives(tong_region_wait(region, &seen, TONG_MS(2)), -ETIMEDOUT);
     kit_ok(tong_region_notify(region));
     kit_ok(tong_region_stat("cancel", &status));
-    kit_ok(tong_region_list(ignore_region, NULL));
+    kit_ok(tong_region_list(kit_ignore_region, NULL));
     kit_ok(tong_region_close(region));
     kit_ok(tong_region_remove("cancel"));
 }

@@ -108,29 +108,6 @@ static void plant(const char *path, enum thing thing)
     }
 }
 
-static int ignore_mailbox(const tong_status *status, int error, void *arg)
-{
-    (void)status;
-    (void)error;
-    (void)arg;
-    return 0;
-}
-
-static int ignore_region(const tong_region_status *status, int error, void *arg)
-{
-    (void)status;
-    (void)error;
-    (void)arg;
-    return 0;
-}
-
-static int ignore_finding(const tong_finding *finding, void *arg)
-{
-    (void)finding;
-    (void)arg;
-    return 0;
-}
-
 /* Use whatever lets itself be used. */
 static void try_all(void)
 {
@@ -148,15 +125,15 @@ static void try_all(void)
         }
     }
     (void)tong_stat("box", &status);
-    (void)tong_list(ignore_mailbox, NULL);
+    (void)tong_list(kit_ignore_mailbox, NULL);
     if (tong_region_open("box", 10, TONG_WRITE | TONG_CREATE, NULL, &region) == 0) {
         kit_true(tong_region_lock(region, 0) >= 0);
         kit_ok(tong_region_close(region));
     }
     (void)tong_region_stat("box", &region_status);
-    (void)tong_region_list(ignore_region, NULL);
-    (void)tong_doctor(0, ignore_finding, NULL);
-    (void)tong_doctor(1, ignore_finding, NULL);
+    (void)tong_region_list(kit_ignore_region, NULL);
+    (void)tong_doctor(0, kit_ignore_finding, NULL);
+    (void)tong_doctor(1, kit_ignore_finding, NULL);
 }
 
 static void all_works(void)
@@ -223,7 +200,7 @@ static void whatever_stands_in_a_mailbox_harms_nothing_else(void)
             try_all();
             victims_are_unharmed();
             kit_ok(tong_remove("box"));
-            kit_true(tong_doctor(1, ignore_finding, NULL) >= 0);
+            kit_true(tong_doctor(1, kit_ignore_finding, NULL) >= 0);
             victims_are_unharmed();
             all_works();
             dig_out(kit_path(".tmp"));

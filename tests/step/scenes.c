@@ -236,31 +236,11 @@ static void full_and_blocked(struct crash_stage *s)
     kit_until_blocked(CRASH_BOX, 1);
 }
 
-/* Rooms taken and not freed, as a sender counts them. */
-static uint32_t rooms_used(void)
-{
-    struct tg_root *root;
-    struct tg_box_view view;
-    void *p = NULL;
-    kit_ok(tg_root_get(false, &root));
-    kit_ok(tg_box_view_open(root, CRASH_NAME, false, &view));
-    tg_fd fd = tg_sys_open(view.dir, TG_ROOM_FILE, O_RDONLY, 0);
-    kit_true(fd >= 0);
-    kit_ok(tg_sys_map(fd, 0, TG_ROOM_SIZE, false, &p));
-    const struct tg_room_head *room = p;
-    const uint64_t total = tg_load_acquire(&room->word) >> 40;
-    const uint64_t done = tg_load_acquire(&view.head->done_total) & 0xffffff;
-    tg_sys_unmap(p, TG_ROOM_SIZE);
-    tg_box_view_close(&view);
-    tg_root_put(root);
-    return (uint32_t)(total - done) & 0xffffff;
-}
-
 /* Room that is there is noticed without another call of a receiver. */
 static void blocked_gets_through(struct crash_stage *s)
 {
     struct crash_message *m = s->world->message;
-    kit_until(atomic_load(&m[24].promised) != 0 || rooms_used() == 4);
+    kit_until(atomic_load(&m[24].promised) != 0 || crash_rooms_used() == 4);
     if (s->box == NULL) {
         s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
     }
