@@ -6,6 +6,7 @@
  *                   was sent there has been answered, that connection is cut. So they are stored, and nobody was told.
  *                   One connection only, then swallow is 0 again.
  *   cut_after       a connection over which the server has said so many bytes is cut; once.
+ *   cut_before      a connection over which a client says this word is cut before that is carried on; once.
  *   refuse          connections are closed when they come, and those that are there are cut.
  */
 #ifndef TESTS_NATS_LINK_H
@@ -32,6 +33,8 @@ struct link_orders {
     _Atomic uint32_t swallowed; /* connections that were cut by it */
     _Atomic uint32_t cut_after;
     _Atomic uint32_t refuse;
+    char cut_word[32]; /* written before the next one is set */
+    _Atomic uint32_t cut_before;
 };
 
 /* How often a text whose first character stands nowhere else in it has gone by. */
@@ -119,6 +122,11 @@ static inline bool link_to_server(struct link_orders *orders, struct link_pipe *
     char bytes[65536];
     const ssize_t n = recv(pipe->client, bytes, sizeof(bytes), 0);
     if (n <= 0) {
+        return false;
+    }
+    if (orders->cut_before &&
+        memmem(bytes, (size_t)n, orders->cut_word, strlen(orders->cut_word))) {
+        orders->cut_before = 0;
         return false;
     }
     link_count(&pipe->asked, bytes, (size_t)n);

@@ -105,7 +105,94 @@ static void a_row_whose_answers_are_lost_is_sent_once_and_in_order(void)
     finish(box);
 }
 
+/* From here on: the connection, when this is said. */
+static void cut_before(const char *word)
+{
+    snprintf(orders->cut_word, sizeof(orders->cut_word), "%s", word);
+    orders->cut_before = 1;
+}
+
 /* ------------------------------------------------------------------ receiving */
+
+static void stream_of(const char *name, char ret_id[33])
+{
+    const tong_status status = kit_stat(name);
+    for (size_t i = 0; i < 16; i++) {
+        snprintf(ret_id + 2 * i, 3, "%02x", status.id[i]);
+    }
+}
+
+static void publish(const char *subject, const char *text)
+{
+    char lines[1024];
+    snprintf(lines, sizeof(lines), "PUB %s %zu\r\n%s\r\n", subject, strlen(text), text);
+    link_say(orders->server_port, lines);
+}
+
+/* Its line in the book says that its stream has three replicas, as those that open it then believe. */
+static tong_mailbox *begin_with_replicas(void)
+{
+    char text[256];
+    char subject[64];
+    char id[33];
+    tong_mailbox *box = begin(NULL);
+    stream_of(kit_name("box"), id);
+    snprintf(subject, sizeof(subject), "%s.d.box", getenv("TONG_NATS_SPACE"));
+    snprintf(text, sizeof(text),
+             "{\"version\":1,\"id\":\"%s\",\"capacity\":%u,\"link_capacity\":%u,\"max_bytes\":%llu,"
+             "\"home\":\"box\",\"replicas\":3}",
+             id, TONG_UNBOUNDED, TONG_UNBOUNDED, 256ull << 20);
+    publish(subject, text);
+    kit_ok(tong_close(box));
+    return kit_open(kit_name("box"), TONG_SEND | TONG_RECEIVE, NULL);
+}
+
+static uint32_t receive_one(tong_mailbox *box)
+{
+    uint64_t value = 0;
+    tong_message info = TONG_MESSAGE_INIT;
+    kit_gives(tong_receive_with(box, &value, sizeof(value), NULL, KIT_PATIENCE, &info),
+              sizeof(value));
+    kit_equal(value, 1);
+    return info.deliveries;
+}
+
+/* A server that dies forgets what it has not told the others: here another consumer does. */
+static void what_was_handed_out_by_replicas_comes_not_again_when_they_forget_it(void)
+{
+    char subject[128];
+    char text[256];
+    char id[33];
+    tong_mailbox *box = begin_with_replicas();
+    tong_mailbox *other = kit_open(kit_name("box"), TONG_RECEIVE, NULL);
+    stream_of(kit_name("box"), id);
+    kit_ok(kit_send_u64(box, 1, KIT_PATIENCE));
+    cut_before("+ACK");
+    kit_equal(receive_one(box), 1);
+    kit_until(!orders->cut_before);
+    const char *space = getenv("TONG_NATS_SPACE");
+    snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DELETE.%s_%s.r", space, id);
+    publish(subject, "");
+    snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DURABLE.CREATE.%s_%s.r", space, id);
+    snprintf(text, sizeof(text),
+             "{\"stream_name\":\"%s_%s\",\"config\":{\"durable_name\":\"r\","
+             "\"ack_policy\":\"explicit\",\"ack_wait\":5000000000}}",
+             space, id);
+    publish(subject, text);
+    kit_is_empty(other);
+    kit_ok(tong_close(other));
+    finish(box);
+}
+
+static void who_is_not_told_that_it_is_gone_from_replicas_marks_it(void)
+{
+    tong_mailbox *box = begin_with_replicas();
+    kit_ok(kit_send_u64(box, 1, KIT_PATIENCE));
+    cut_before("MSG.DELETE");
+    kit_equal(receive_one(box), 2);
+    kit_equal(orders->cut_before, 0);
+    finish(box);
+}
 
 static void one_whose_bytes_did_not_come_is_not_acknowledged(void)
 {
@@ -212,6 +299,8 @@ static const struct kit_test tests[] = {
     KIT_TEST(within_a_call_it_is_sent_again_and_stored_once),
     KIT_TEST(an_interrupt_does_not_make_a_stored_one_unsent),
     KIT_TEST(a_row_whose_answers_are_lost_is_sent_once_and_in_order),
+    KIT_TEST(what_was_handed_out_by_replicas_comes_not_again_when_they_forget_it),
+    KIT_TEST(who_is_not_told_that_it_is_gone_from_replicas_marks_it),
     KIT_TEST(one_whose_bytes_did_not_come_is_not_acknowledged),
     KIT_TEST(a_connection_that_ended_between_two_calls_fails_none),
     KIT_TEST(a_descriptor_without_a_server_is_calm_and_comes_back),

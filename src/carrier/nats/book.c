@@ -87,6 +87,7 @@ int tg_nats_write_record(struct tg_nats_server *server, const struct tg_js *js, 
     add_number(&text, "handle", record->handle);
     add_number(&text, "pid", (uint32_t)record->pid);
     add_number(&text, "uid", record->uid);
+    add_number(&text, "replicas", record->replicas);
     tg_text_add(&text, "}");
     return tg_book_put(server, js, subject.at, text.at, seen, &record->seq);
 }
@@ -155,6 +156,7 @@ int tg_nats_read_record(struct tg_nats_server *server, const struct tg_js *js, c
     ret_record->handle = u32_of(json, "handle");
     ret_record->pid = (int32_t)u32_of(json, "pid");
     ret_record->uid = u32_of(json, "uid");
+    ret_record->replicas = u32_of(json, "replicas");
     return 0;
 }
 
@@ -185,7 +187,7 @@ static void add_stream_config(struct tg_text *body, const struct tg_nats_server 
     /* It may be given to the system; one for replies is not, and ends with its process. */
     tg_text_add(body, record->is_reply ? "memory" : "file");
     tg_text_add(body, "\",\"num_replicas\":");
-    tg_text_add_u64(body, record->is_reply ? 1 : tg_nats_replicas());
+    tg_text_add_u64(body, record->replicas);
     tg_text_add(body, "}");
 }
 

@@ -52,7 +52,8 @@ struct tg_nats_record {
     char proc[TG_NATS_PROC_SIZE]; /* the owner's, "" the system's */
     uint32_t handle;
     int32_t pid;
-    uint32_t uid; /* who made it */
+    uint32_t uid;      /* who made it */
+    uint32_t replicas; /* of its stream; 0 one, too */
 };
 
 struct tg_nats_loop;
@@ -285,8 +286,8 @@ int tg_nats_take(struct tg_nats_box *box, struct tg_nats_call *call,
 /* It was taken and stays, for the next call on this handle that asks for it. */
 int tg_nats_set_aside(struct tg_nats_box *box, const struct tg_nats_taken *taken);
 int tg_nats_acknowledge(struct tg_nats_box *box, const char *ack);
-/* The same, and the pieces of a long one go. */
-int tg_nats_acknowledge_taken(struct tg_nats_box *box, const struct tg_nats_taken *taken);
+/* The same, and the pieces of a long one go. With replicas: it is marked where it may come again (quorum.c). */
+int tg_nats_acknowledge_taken(struct tg_nats_box *box, struct tg_nats_taken *taken);
 int tg_nats_give_back(struct tg_nats_box *box, const char *ack);
 /* It was not received, for this reason: it is gone as it is (-ENODATA), or goes back. 0, or the reason. */
 int tg_nats_refuse(struct tg_nats_box *box, const struct tg_nats_taken *taken, int reason);

@@ -37,21 +37,6 @@ static int keep_subject(void *arg, const char *subject)
     return 0;
 }
 
-static int post_delete(const struct tg_js *js, const char *stream, uint64_t seq,
-                       uint64_t *ret_reply)
-{
-    char api_at[192];
-    char body_at[64];
-    struct tg_text api = TG_TEXT(api_at);
-    struct tg_text body = TG_TEXT(body_at);
-    tg_js_subject(&api, "STREAM.MSG.DELETE", stream, NULL);
-    tg_text_add(&body, "{\"no_erase\":true,\"seq\":");
-    tg_text_add_u64(&body, seq);
-    tg_text_add(&body, "}");
-    const struct iovec part = { body.at, body.len };
-    return tg_js_post(js->conn, api.at, NULL, &part, 1, ret_reply);
-}
-
 /* The answers to n requests, the first of which has this number; of publishes the numbers. Refused: the error. */
 static int await_all(const struct tg_js *js, uint64_t first, size_t n, uint64_t *ret_seqs)
 {
@@ -85,7 +70,7 @@ static int clear_some(const struct tg_js *js, const char *stream,
     r = r < 0 ? r : await_all(js, first, n, seqs);
     for (size_t i = 0; i < n && r == 0; i++) {
         uint64_t reply;
-        r = post_delete(js, stream, seqs[i], &reply);
+        r = tg_js_post_delete(js->conn, stream, seqs[i], &reply);
         first = i == 0 ? reply : first;
     }
     return r < 0 ? r : await_all(js, first, n, NULL);

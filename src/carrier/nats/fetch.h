@@ -35,6 +35,12 @@ int tg_nats_read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken);
 int tg_nats_read_batched(struct tg_nats_box *box, struct tg_nats_taken *taken);
 /* Acknowledge the last one of n, and tell of the room of all. is_awaited: until it is carried out. */
 int tg_nats_acknowledge_row(struct tg_nats_box *box, const char *ack, size_t n, bool is_awaited);
+/* quorum.c: these messages are this handle's alone, and come never again. -ENOENT: one of them may be another's. */
+int tg_nats_forget(struct tg_nats_box *box, const uint64_t seqs[], size_t n);
+static inline bool tg_nats_has_replicas(const struct tg_nats_box *box)
+{
+    return box->record.replicas > 1;
+}
 /* pocket.c: it is fetched, and stays for the next call on this handle. */
 int tg_nats_pocket(struct tg_nats_box *box, const struct tg_nats_taken *taken);
 bool tg_nats_from_pocket(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);

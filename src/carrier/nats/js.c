@@ -153,6 +153,21 @@ const char *tg_js_subject(struct tg_text *text, const char *verb, const char *st
     return text->at;
 }
 
+int tg_js_post_delete(struct tg_nats_conn *conn, const char *stream, uint64_t seq,
+                      uint64_t *ret_reply)
+{
+    char api_at[192];
+    char body_at[64];
+    struct tg_text api = TG_TEXT(api_at);
+    struct tg_text body = TG_TEXT(body_at);
+    tg_js_subject(&api, "STREAM.MSG.DELETE", stream, NULL);
+    tg_text_add(&body, "{\"no_erase\":true,\"seq\":");
+    tg_text_add_u64(&body, seq);
+    tg_text_add(&body, "}");
+    const struct iovec part = { body.at, body.len };
+    return tg_js_post(conn, api.at, NULL, &part, 1, ret_reply);
+}
+
 /* Days from 1970-01-01 to a date of the Gregorian calendar. */
 static int64_t days_to(int64_t year, int64_t month, int64_t day)
 {

@@ -68,6 +68,9 @@ int tg_js_await_one_of(const struct tg_js *js, uint64_t first, uint64_t n,
 /* Put a message into the buffer whose answer has this number. */
 int tg_js_post(struct tg_nats_conn *conn, const char *subject, const char *head,
                const struct iovec *parts, size_t n_parts, uint64_t *ret_reply);
+/* The same of a request that a message of a stream is deleted. */
+int tg_js_post_delete(struct tg_nats_conn *conn, const char *stream, uint64_t seq,
+                      uint64_t *ret_reply);
 /* Post and wait. */
 int tg_js_publish(const struct tg_js *js, const char *subject, const char *head,
                   const struct iovec *parts, size_t n_parts, struct tg_js_answer *ret_answer);

@@ -31,6 +31,8 @@ struct row {
     bool gave_back; /* some are at the server again */
     bool has_long;
     struct tg_nats_taken long_one;
+    uint64_t seqs[BATCH_MOST]; /* of those that were kept and not yet forgotten (quorum.c) */
+    size_t n_seqs;
 };
 
 static int put_word(const struct row *row, const char *ack, const char *word)
@@ -65,6 +67,7 @@ static int keep_one(struct row *row, struct tg_nats_taken *taken)
         memcpy(buffer->iov_base, taken->msg.data, taken->len);
     }
     row->lens[row->got++] = taken->len;
+    row->seqs[row->n_seqs++] = taken->seq;
     return put_word(row, taken->ack, "+ACK");
 }
 
@@ -80,6 +83,15 @@ static int keep_long(struct row *row)
     }
     row->lens[row->got++] = taken->len;
     return tg_nats_acknowledge_taken(row->box, taken);
+}
+
+/* Whether they were others' before cannot be told here. */
+static void forget(struct row *row)
+{
+    if (tg_nats_has_replicas(row->box) && row->n_seqs > 0) {
+        (void)tg_nats_forget(row->box, row->seqs, row->n_seqs);
+    }
+    row->n_seqs = 0;
 }
 
 /* Those that are there now, with one request: 1 there may be more, 0, -errno. */
@@ -103,6 +115,7 @@ static int receive_some(struct row *row)
     if (r < 0 && r != TG_NATS_NOTHING && box->rx.conn != NULL) {
         box->rx.conn->is_lost = true; /* what else was asked for is not this handle's any more */
     }
+    forget(row);
     const bool was_long = row->has_long;
     if ((r == TG_NATS_NOTHING || r >= 0) && was_long) {
         r = keep_long(row);
@@ -149,6 +162,8 @@ static int receive_row(struct row *row, struct tg_nats_call *call)
     while (more == 1) {
         more = receive_some(row);
     }
+    row->seqs[row->n_seqs++] = first.seq;
+    forget(row);
     r = tg_nats_acknowledge_row(box, first.ack, row->got, row->gave_back);
     if (first.is_long) {
         (void)tg_nats_drop_long(box, first.owner);

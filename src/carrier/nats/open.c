@@ -80,6 +80,7 @@ static int make(struct tg_nats_box *box, const struct tg_js *js, const tong_opti
     record->is_reply = box->is_reply;
     record->pid = getpid();
     record->uid = geteuid();
+    record->replicas = box->is_reply ? 1 : tg_nats_replicas();
     if (o->owner == TONG_PROCESS) {
         memcpy(record->proc, box->server->proc, sizeof record->proc);
         record->handle = box->handle;

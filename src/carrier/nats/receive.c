@@ -552,7 +552,9 @@ int tg_nats_acknowledge_row(struct tg_nats_box *box, const char *ack, size_t n, 
         return connected;
     }
     const struct tg_js js = tg_nats_js(&box->rx);
-    int r = can_be_full(box) || is_awaited ? tg_nats_say_of(&js, ack, "+ACK") : put_ack(box, ack);
+    const bool is_forgotten = tg_nats_has_replicas(box) && !is_awaited; /* there is room by now */
+    int r = (can_be_full(box) && !is_forgotten) || is_awaited ? tg_nats_say_of(&js, ack, "+ACK")
+                                                              : put_ack(box, ack);
     for (size_t i = 0; i < n && r == 0; i++) {
         r = tell_of_room(box);
     }
@@ -572,8 +574,10 @@ int tg_nats_give_back(struct tg_nats_box *box, const char *ack)
 
 /* ---- the calls */
 
-int tg_nats_acknowledge_taken(struct tg_nats_box *box, const struct tg_nats_taken *taken)
+int tg_nats_acknowledge_taken(struct tg_nats_box *box, struct tg_nats_taken *taken)
 {
+    const int forgotten = tg_nats_has_replicas(box) ? tg_nats_forget(box, &taken->seq, 1) : 0;
+    taken->deliveries += forgotten < 0 && taken->deliveries == 1;
     const int r = tg_nats_acknowledge(box, taken->ack);
     return r == 0 && taken->is_long ? tg_nats_drop_long(box, taken->owner) : r;
 }
