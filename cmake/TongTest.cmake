@@ -379,7 +379,7 @@ function(tong_add_all_tests)
     # Allocations fail there, too: those of the program itself, by the linker.
     tong_add_folder_tests(fail unit 300 POINTS LIBS
         -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=free)
-    set_property(TEST fail.mq fail.mq_remove APPEND PROPERTY RESOURCE_LOCK mqueue)
+    set_property(TEST fail.mq fail.mq_remove mailbox.carried_ended APPEND PROPERTY RESOURCE_LOCK mqueue)
     # A wake-up that failed is found by the back-stop: soon, here.
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/fail/*_test.c")
     foreach(source IN LISTS sources)

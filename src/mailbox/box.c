@@ -308,14 +308,6 @@ static int get_ring(struct tg_box *box)
     return make_own_bells(box, (uint32_t)(box->me >> 16));
 }
 
-/* Whether the folder opened has lost its name meanwhile: what is wrong with it then is its end. */
-static bool lost_its_name(const struct tg_box *box, const struct stat *opened)
-{
-    struct stat st;
-    const int r = tg_sys_stat(tg_root_fd(box->root), box->name, &st);
-    return r == -ENOENT || (r == 0 && st.st_ino != opened->st_ino);
-}
-
 /* made: the files, just made by this call; NULL: they are opened. */
 static int attach_files(struct tg_box *box, const tong_options *options, const struct stat *opened,
                         struct tg_made *made)
@@ -401,7 +393,7 @@ static int attach(struct tg_box *box, const tong_options *options)
     if (r == 0) {
         tg_box_accept(box);
     }
-    if ((r == -EPROTO || r == -ENOENT) && lost_its_name(box, &st)) {
+    if ((r == -EPROTO || r == -ENOENT) && tg_box_lost_its_name(box->root, box->name, &st)) {
         return -ENOENT;
     }
     return r;

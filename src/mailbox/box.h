@@ -385,6 +385,8 @@ int tg_box_make_bells(const struct tg_box *box, int dir, const char *name, uint3
                       int *ret_fd);
 /* How link_capacity acts. */
 uint32_t tg_box_link_capacity(const tong_options *o);
+/* Whether a folder that was opened has lost its name meanwhile: what is wrong with it then is its end. */
+bool tg_box_lost_its_name(struct tg_root *root, const char *name, const struct stat *opened);
 int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct tg_box_view *view);
 /* Of one to everyone: the receivers' books. 0, -errno: not all. */
 int tg_box_view_books(struct tg_box_view *view);

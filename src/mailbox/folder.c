@@ -100,6 +100,13 @@ int tg_box_open_dir(struct tg_root *root, const char *name, int *ret_dir, struct
     return 0;
 }
 
+bool tg_box_lost_its_name(struct tg_root *root, const char *name, const struct stat *opened)
+{
+    struct stat st;
+    const int r = tg_sys_stat(tg_root_fd(root), name, &st);
+    return r == -ENOENT || (r == 0 && st.st_ino != opened->st_ino);
+}
+
 int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct tg_box_view *view)
 {
     struct stat st;
@@ -115,6 +122,9 @@ int tg_box_view_open(struct tg_root *root, const char *name, bool write, struct 
         if (r < 0) {
             unmap_box(&view->sight, p);
         }
+    }
+    if (r == -EPROTO && dir >= 0 && tg_box_lost_its_name(root, name, &st)) {
+        return -ENOENT;
     }
     if (r < 0) {
         return r;

@@ -100,7 +100,7 @@ static int look_at_mailbox(struct lanes *lanes, const char *name)
     if (tg_load_relaxed(&view->head->process) == TG_OF_PROCESS &&
         !tg_box_view_is_dead(lanes->root, view)) {
         lanes->to = name;
-        r = tg_sys_list(view->dir, look_at_link, lanes);
+        r = unless_left_out(tg_sys_list(view->dir, look_at_link, lanes));
     }
     tg_box_view_close(view);
     return r;

@@ -323,10 +323,7 @@ static int fill(struct tg_box *box, struct tg_poll *p)
     }
     r = make_fifo(box, &p->fifo);
     tg_box_unlock(box);
-    if (r == 0) {
-        r = tg_event_add(p->epoll, p->fifo, TG_POLL_MARK_FIFO);
-    }
-    return r;
+    return r == 0 ? tg_event_add(p->epoll, p->fifo, TG_POLL_MARK_FIFO) : tg_box_gone(box, r);
 }
 
 void tg_poll_close(struct tg_box *box)

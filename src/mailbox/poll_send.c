@@ -401,7 +401,7 @@ static int make(struct tg_box *box)
     if (r < 0 || p == NULL) {
         return r;
     }
-    r = make_fifo(box, &p->fifo);
+    r = tg_box_gone(box, make_fifo(box, &p->fifo));
     if (r == 0) {
         r = tg_event_add(p->epoll, p->fifo, TG_POLL_MARK_FIFO);
     }

@@ -194,7 +194,7 @@ static int look_and_sleep(struct tg_box *box, struct call *call, tong_death *ret
     }
     watch->begun = watch->begun || r == 0;
     if (r < 0 || call->deadline == 0) {
-        return r < 0 ? r : -EAGAIN;
+        return r < 0 ? tg_box_gone(box, r) : -EAGAIN;
     }
     if (tg_box_is_interrupted(box, call->interrupts)) {
         return -ECANCELED;

@@ -1,0 +1,12 @@
+/* A mailbox that a queue of the kernel carries, and that ends inside of a call. See ended_test.h. */
+#include <stdlib.h>
+
+#include "mailbox/ended_test.h"
+
+static const struct kit_test tests[] = { ENDED_TESTS };
+
+int main(int argc, char **argv)
+{
+    kit_equal(setenv("TONG_CARRIER", "mq:", 1), 0);
+    return kit_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
+}

@@ -1,0 +1,6 @@
+/* A mailbox that ends inside of a call. See ended_test.h. */
+#include "mailbox/ended_test.h"
+
+static const struct kit_test tests[] = { ENDED_TESTS };
+
+KIT_MAIN(tests)
