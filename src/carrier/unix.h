@@ -19,6 +19,7 @@
 #include "base/socket.h"
 #include "carrier/carrier.h"
 #include "carrier/unix_layout.h"
+#include "carrier/unix_room.h"
 #include "mailbox/policy/policy.h"
 #include "mailbox/said.h"
 #include "region/region.h"
@@ -47,6 +48,8 @@ bool tg_unix_place_is_alive(const struct tg_unix_place *place);
 int tg_unix_place_end(const struct tg_unix_place *place);
 /* The same, and how often it was renamed. */
 int tg_unix_place_probe(const struct tg_unix_place *place, uint32_t *ret_renames);
+/* The same place once more, with descriptors of its own. */
+int tg_unix_place_copy(const struct tg_unix_place *place, struct tg_unix_place *ret_copy);
 int tg_unix_place_rename(struct tg_root *root, const char *from, const char *to);
 /* Open a file of a place, not to be kept by a forked child. */
 int tg_unix_open_kept(int dir, const char *name, int flags);
@@ -90,10 +93,13 @@ struct tg_unix_message {
     _Alignas(16) uint8_t room[];
 };
 
+/* In the order of arrival; or by priority, and of one priority in that order. */
 struct tg_unix_list {
     struct tg_unix_message *first;
     struct tg_unix_message **end;
     uint64_t n;
+    bool by_priority;
+    struct tg_unix_message *last[TG_PRIORITIES]; /* of each, where it is by priority */
 };
 
 /* ---- links */
@@ -135,6 +141,7 @@ struct tg_unix_link {
     uint64_t wants;    /* rooms it waits for, 0 none */
     struct tg_unix_link *next_want;
     uint64_t bytes;
+    uint32_t lane;     /* of an own link: the priority of its messages */
     uint64_t dropped;  /* of an own link: as its row says */
     uint64_t answered; /* at capacity 0: number of the offer answered last, + 1; of an own link */
     enum tg_unix_kind answer;
@@ -188,6 +195,7 @@ struct tg_unix_box {
     bool joined;          /* takes part in the root's life */
     bool is_process;
     bool is_driven;
+    bool by_priority;
     uint32_t full;
     uint32_t capacity;
     uint32_t link_capacity;
@@ -224,6 +232,7 @@ struct tg_unix_box {
     uint64_t freed;             /* rooms since the last look for who wants some */
     struct tg_unix_list returned;
     struct tg_unix_list waiting;
+    struct tg_unix_message *newest; /* that came, while nobody has taken one */
     struct tg_unix_list aside; /* handed out too often, and not taken by the dead-letter mailbox */
     int64_t aside_ns;          /* when that was last tried */
     struct tg_unix_message *spare; /* for the next one */
@@ -307,6 +316,12 @@ struct tg_unix_handle {
     uint8_t as[16];            /* id of that one's mailbox */
     uint32_t renames;          /* of the other side, when its name was looked up */
     struct tg_unix_link *link; /* in the own box */
+    /* Where a mailbox is by priority: unix_priority.c. */
+    struct tg_unix_handle *main;                         /* whose lane this is, NULL: it is none */
+    uint32_t lane;                                       /* the priority of what is sent by it */
+    tg_a32 linked;                                       /* it, or one of its lanes, is a sender */
+    struct tg_gate lanes_gate;                           /* never held asleep; who opens one */
+    struct tg_unix_handle *_Atomic lanes[TG_PRIORITIES]; /* NULL: not used yet */
     /* Receiving: the box's lock guards these. */
     bool receives;
     uint32_t slot;
@@ -331,6 +346,9 @@ int tg_unix_open(const char *name, unsigned flags, const tong_options *options, 
 /* To send to a process by its name, as another one. -ENOENT, -EINVAL: it is no process's. */
 int tg_unix_open_peer(const struct tg_unix_handle *as, const char *name,
                       struct tg_unix_handle **ret_peer);
+/* A handle inside a handle, for what it sends with that priority. */
+int tg_unix_open_lane(struct tg_unix_handle *h, uint32_t priority,
+                      struct tg_unix_handle **ret_lane);
 int tg_unix_close(tg_handle h);
 /* The box of that id, if this process is its owner; locked. */
 struct tg_unix_box *tg_unix_box_find(const uint8_t id[16]);
@@ -422,6 +440,8 @@ void tg_unix_drive_tell_all(struct tg_unix_box *box, enum tg_unix_kind what);
  * the messages that wait; 0: there is none; -EMSGSIZE, and its sender and length are told. */
 /* Read one packet: 1 a message came. */
 int tg_unix_drive_read(struct tg_unix_box *box, struct tg_unix_channel *channel);
+/* The first channel there with an offer of that sender, NULL: of anybody. */
+struct tg_unix_channel *tg_unix_drive_next_offer(const struct tg_unix_box *box, const char *from);
 int tg_unix_drive_offer(struct tg_unix_box *box, const struct tg_unix_want *want);
 /* What became of an offer: TG_UNIX_TAKEN, TG_UNIX_LATE. */
 void tg_unix_drive_answer(struct tg_unix_box *box, const struct tg_unix_message *m,
@@ -531,6 +551,7 @@ struct tg_unix_look {
     bool is_there; /* it found an offer, and only looks */
     bool is_chosen;
     uint64_t n_free;
+    uint32_t floor; /* of an offer's priority: what has a lower one comes behind what was found */
     struct tg_unix_found free;
     struct tg_unix_found mine;
     bool is_mine_first;
@@ -555,64 +576,6 @@ void tg_unix_match_leave(const struct tg_unix_handle *h);
 /* There may be another offer of that link. */
 void tg_unix_match_again(struct tg_unix_box *box, struct tg_unix_link *link);
 void tg_unix_match_all_again(struct tg_unix_box *box);
-
-/* ---- unix_room.c: rooms of a bounded mailbox, in the room file */
-
-/* Rooms for a row: 0 and 1 to want of them; -EAGAIN: there is none. */
-int tg_unix_room_take(int room, int box, uint32_t row, uint32_t capacity, uint64_t want,
-                      uint64_t *ret_n);
-/* By the owner, for a row that waits; -ESRCH: it does not; -EBUSY: somebody has the lock. */
-int tg_unix_room_grant(int room, int box, uint32_t row, uint32_t capacity, uint64_t want,
-                       uint64_t *ret_n);
-/* What the own row has, grants included; that it waits from now on, or does not. */
-int tg_unix_room_mine(int room, uint32_t row, uint64_t *ret_taken);
-int tg_unix_room_wait(int room, uint32_t row, bool waits);
-void tg_unix_row_set_blocked(int room, uint32_t row, bool blocked);
-/* One room more, whether there is one or not: the owner frees another one for it. */
-int tg_unix_room_force(int room, uint32_t row);
-/* Rooms that were taken and are not used. */
-int tg_unix_room_put(int room, uint32_t row, uint64_t n);
-int tg_unix_room_put_own(int room, uint64_t n);
-int tg_unix_row_read(int room, uint32_t row, struct tg_unix_row *ret_row);
-int tg_unix_row_write(int room, uint32_t row, const struct tg_unix_row *r);
-/* One field of the own row. */
-void tg_unix_row_set(int room, uint32_t row, size_t field, const void *value, size_t size);
-struct tg_unix_tally {
-    uint32_t rows;    /* in use */
-    uint32_t senders; /* of these, living ones */
-    uint32_t blocked; /* of these, asleep for want of room */
-    uint64_t dropped;
-    uint64_t unread; /* messages that their senders say are in the sockets */
-};
-int tg_unix_room_tally(int room, int box, struct tg_unix_tally *ret_tally);
-/* Who has a row: the record number of its process, and the id of that one's own mailbox, if it sends as
- * a named process. */
-struct tg_unix_who {
-    uint64_t process;
-    uint8_t as[16];
-};
-/* A row for a new sender: its number and the number of its first message. -EUSERS. */
-int tg_unix_row_get(int room, int box, const struct tg_unix_who *who, uint32_t *ret_row,
-                    uint64_t *ret_base);
-/* It is nobody's from now on, and free when its last message is finished. */
-void tg_unix_row_close(int room, uint32_t row);
-/* It is somebody's again, who goes on in it. */
-void tg_unix_row_open(int room, uint32_t row, uint64_t process);
-/* What stands of a row of somebody, for who looks. */
-struct tg_unix_row_look {
-    uint32_t row;
-    bool alive;
-    const struct tg_unix_row *r;
-    const struct tg_unix_told *told;
-};
-uint64_t tg_unix_unread(const struct tg_unix_row_look *look);
-/* Those in use: 0, or what each returned. */
-int tg_unix_room_look(int room, int box,
-                      int (*each)(const struct tg_unix_row_look *look, void *arg), void *arg);
-
-/* Of what a sender took, nothing beyond that is left; the row is anybody's, what it dropped is added. */
-int tg_unix_room_settle(int room, uint32_t row, uint64_t taken);
-void tg_unix_row_free(int room, uint32_t row, tg_a64 *dropped);
 
 /* ---- unix_letter.c; lock held, given back in between */
 
@@ -725,6 +688,8 @@ void tg_unix_own_wake(struct tg_unix_box *box);
 
 /* The place is the sender's on success. */
 int tg_unix_sender_new(struct tg_unix_place *place, struct tg_unix_sender **ret_sender);
+/* Another one to the same mailbox. */
+int tg_unix_sender_copy(const struct tg_unix_sender *sender, struct tg_unix_sender **ret_copy);
 void tg_unix_sender_free(struct tg_unix_sender *sender, bool forked);
 int tg_unix_sender_check(struct tg_unix_sender *sender);
 const struct tg_unix_place *tg_unix_sender_place(const struct tg_unix_sender *sender);

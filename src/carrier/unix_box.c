@@ -15,10 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/event.h"
 #include "base/kept.h"
 #include "base/name.h"
 #include "carrier/unix.h"
+#include "carrier/unix_priority.h"
 #include "mailbox/mailbox.h"
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -154,6 +156,9 @@ static void read_options(struct tg_unix_box *box)
     box->max_bytes = head->max_bytes;
     box->most_held = tg_unix_most_held();
     box->is_process = head->process != 0;
+    box->by_priority = head->by_priority != 0;
+    box->returned.by_priority = box->by_priority;
+    box->waiting.by_priority = box->by_priority;
     box->policy = tg_policy_of(head->delivery);
     box->own = tg_policy_find_own(head->policy);
 }
@@ -329,6 +334,7 @@ int tg_unix_close(tg_handle handle)
     struct tg_unix_handle *h = handle;
     struct tg_unix_box *box = h->box;
     const bool forked = h->fork_count != tg_fork_count();
+    tg_unix_lanes_close(h);
     if (h->sender != NULL) {
         tg_unix_sender_free(h->sender, forked);
     }
@@ -406,6 +412,7 @@ int tg_unix_interrupt(tg_handle handle)
         tg_sys_futex_ring_foreign(&h->box->room_bell);
     }
     tg_gate_stir(&h->gate);
+    tg_unix_lanes_stir(h);
     return 0;
 }
 
@@ -417,7 +424,7 @@ static bool options_differ(const struct tg_unix_head *head, const tong_options *
     const char *dead_letter = o->dead_letter != NULL ? o->dead_letter : "";
     return o->owner != TONG_PROCESS || head->delivery != delivery || head->full != o->full ||
            head->capacity != o->capacity || head->link_capacity != tg_unix_link_capacity(o) ||
-           head->message_size != o->message_size || o->by_priority != 0 ||
+           head->message_size != o->message_size || head->by_priority != o->by_priority ||
            head->max_bytes != o->max_bytes || head->mode != o->mode ||
            head->max_deliveries != o->max_deliveries ||
            strcmp(head->dead_letter, dead_letter) != 0 ||
@@ -456,8 +463,7 @@ static int make(const struct opening *o, struct tg_unix_handle *h)
     tong_options options = TONG_OPTIONS_INIT;
     if (o->options != NULL) {
         options = *o->options;
-        if (options.owner != TONG_PROCESS || options.delivery == TONG_EVERYONE ||
-            options.by_priority != 0) {
+        if (options.owner != TONG_PROCESS || options.delivery == TONG_EVERYONE) {
             return -EOPNOTSUPP;
         }
     }
@@ -568,6 +574,41 @@ static int open_peer(const struct tg_unix_handle *as, const char *name, struct t
     }
     tg_unix_place_close(&place);
     return r;
+}
+
+/* Box's lock held, if there is one: that one's name. */
+static void name_lane(struct tg_unix_handle *h, struct tg_unix_handle *lane)
+{
+    (void)tg_gate_enter(&h->name_gate, TG_NEVER, NULL, 0);
+    memcpy(lane->name, h->name, sizeof lane->name);
+    tg_gate_leave(&h->name_gate);
+    memcpy(lane->as, h->as, sizeof lane->as);
+}
+
+int tg_unix_open_lane(struct tg_unix_handle *h, uint32_t priority, struct tg_unix_handle **ret_lane)
+{
+    struct tg_unix_handle *lane = new_handle(TONG_SEND);
+    int r = 0;
+    if (lane == NULL) {
+        return -ENOMEM;
+    }
+    lane->interrupts = h->interrupts;
+    lane->main = h;
+    lane->lane = priority;
+    if (h->sender != NULL) {
+        name_lane(h, lane);
+        r = tg_unix_sender_copy(h->sender, &lane->sender);
+    } else {
+        (void)pthread_mutex_lock(&h->box->lock);
+        name_lane(h, lane);
+        r = join(h->box, lane);
+    }
+    if (r < 0) {
+        (void)tg_unix_close(lane);
+        return r;
+    }
+    *ret_lane = lane;
+    return 0;
 }
 
 int tg_unix_open_peer(const struct tg_unix_handle *as, const char *name,

@@ -22,6 +22,7 @@
 #include "base/event.h"
 #include "base/kept.h"
 #include "carrier/unix.h"
+#include "carrier/unix_priority.h"
 
 /* Between looks at what nobody tells of, at most, and the first time. */
 #define LOOK_NS TONG_SEC(1)
@@ -238,11 +239,12 @@ bool tg_unix_deliver_tidy(struct tg_unix_box *box, struct tg_unix_list *list,
 /* The first message of a list that is wanted, NULL none; what has expired before it is thrown away, and what
  * was handed out too often sent on. */
 static struct tg_unix_message *find_in(struct tg_unix_box *box, struct tg_unix_list *list,
-                                       const struct tg_unix_want *want)
+                                       const struct tg_unix_want *want, bool *ret_tidied)
 {
     struct tg_unix_message *m = list->first;
     while (m != NULL) {
         if (tg_unix_deliver_tidy(box, list, m, want->skip)) {
+            *ret_tidied = true;
             m = list->first; /* others may have gone meanwhile: what is finished lets others be read */
         } else if (is_wanted(m, want->from)) {
             return m;
@@ -253,15 +255,21 @@ static struct tg_unix_message *find_in(struct tg_unix_box *box, struct tg_unix_l
     return NULL;
 }
 
+/* What came back goes first, but for what has a higher priority. */
 static struct tg_unix_found find(struct tg_unix_box *box, const struct tg_unix_want *want)
 {
-    struct tg_unix_found found = { .list = &box->returned,
-                                   .m = find_in(box, &box->returned, want) };
-    if (found.m == NULL) {
-        found =
-            (struct tg_unix_found){ .list = &box->waiting, .m = find_in(box, &box->waiting, want) };
+    struct tg_unix_message *back;
+    struct tg_unix_message *new;
+    bool tidied = false;
+    do {
+        back = find_in(box, &box->returned, want, &tidied);
+        tidied = false;
+        new = back == NULL || box->by_priority ? find_in(box, &box->waiting, want, &tidied) : NULL;
+    } while (tidied && back != NULL); /* it may be gone */
+    if (back == NULL || (new != NULL &&tg_unix_priority_of(new) > tg_unix_priority_of(back))) {
+        return (struct tg_unix_found){ .list = &box->waiting, .m = new };
     }
-    return found;
+    return (struct tg_unix_found){ .list = &box->returned, .m = back };
 }
 
 /* Read on until a message of that sender is there. */
@@ -293,21 +301,46 @@ static uint64_t n_offers(const struct tg_unix_box *box)
     return n;
 }
 
+/* Whether what others offer goes before what was found, if anything was. */
+static bool is_offer_first(struct tg_unix_box *box, const struct tg_unix_want *want,
+                           const struct tg_unix_found *found)
+{
+    const int of_offers = box->by_priority ? tg_unix_priority_offers(box, want->from) : 0;
+    return found->m == NULL || of_offers > (int)tg_unix_priority_of(found->m);
+}
+
+/* The offer that was read. */
+static struct tg_unix_found newest(struct tg_unix_box *box, const struct tg_unix_want *want)
+{
+    struct tg_unix_message *m = box->newest;
+    return tg_unix_deliver_tidy(box, &box->waiting, m, want->skip)
+               ? find(box, want)
+               : (struct tg_unix_found){ .list = &box->waiting, .m = m };
+}
+
 /* At capacity 0. What others offer is read only by the call that takes it. */
 static struct tg_unix_found turn_to_offer(struct tg_unix_handle *h, struct tg_unix_waiter *me,
                                           const struct tg_unix_want *want, uint64_t need)
 {
     struct tg_unix_box *box = h->box;
     struct tg_unix_found found = { .m = NULL };
-    (void)tg_unix_drive_pull(box, want->from, me == NULL);
+    if (box->by_priority) {
+        tg_unix_priority_read(box);
+    } else {
+        (void)tg_unix_drive_pull(box, want->from, me == NULL);
+    }
     const uint64_t there = n_there(box) + n_offers(box);
     if (there < need || box->ended != 0 || !is_first(box, me)) {
         return found;
     }
     found = find(box, want);
-    if (found.m == NULL) {
+    if (is_offer_first(box, want, &found)) {
         const int r = tg_unix_drive_offer(box, want);
-        found = r > 0 ? find(box, want) : (struct tg_unix_found){ .error = r };
+        if (r > 0) {
+            found = newest(box, want);
+        } else if (r < 0) {
+            found = (struct tg_unix_found){ .error = r };
+        }
     }
     return found;
 }
@@ -328,7 +361,9 @@ static struct tg_unix_found turn(struct tg_unix_handle *h, struct tg_unix_waiter
     if (box->capacity == 0) {
         return turn_to_offer(h, me, want, need);
     }
-    if (want->named) {
+    if (box->by_priority) {
+        tg_unix_priority_read(box);
+    } else if (want->named) {
         tg_unix_drive_all(box); /* a sender may say that it is called otherwise now */
     }
     if (want->from != NULL) {

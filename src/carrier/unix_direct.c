@@ -123,21 +123,34 @@ int tg_unix_peer_look_up(tg_handle handle, const char *name)
     return r;
 }
 
+static void rename_one(struct tg_unix_handle *h, const char *name)
+{
+    if (h->sender != NULL) {
+        tg_unix_sender_rename(h, name);
+        return;
+    }
+    (void)pthread_mutex_lock(&h->box->lock);
+    memset(h->name, 0, sizeof h->name);
+    memcpy(h->name, name, strlen(name));
+    if (h->link != NULL) {
+        memcpy(h->link->name, h->name, sizeof h->name);
+    }
+    tg_unix_deliver_wake_all(h->box);
+    tg_unix_box_unlock(h->box);
+}
+
 void tg_unix_peer_rename(tg_handle handle, const char *name)
 {
     struct tg_unix_handle *peer = handle;
-    if (peer->sender != NULL) {
-        tg_unix_sender_rename(peer, name);
-        return;
+    (void)tg_gate_enter(&peer->lanes_gate, TG_NEVER, NULL,
+                        0); /* one that is opened has the new one */
+    rename_one(peer, name);
+    for (uint32_t i = 0; i < TG_PRIORITIES; i++) {
+        if (peer->lanes[i] != NULL) {
+            rename_one(peer->lanes[i], name);
+        }
     }
-    (void)pthread_mutex_lock(&peer->box->lock);
-    memset(peer->name, 0, sizeof peer->name);
-    memcpy(peer->name, name, strlen(name));
-    if (peer->link != NULL) {
-        memcpy(peer->link->name, peer->name, sizeof peer->name);
-    }
-    tg_unix_deliver_wake_all(peer->box);
-    tg_unix_box_unlock(peer->box);
+    tg_gate_leave(&peer->lanes_gate);
 }
 
 /* ---- another name */

@@ -223,8 +223,7 @@ bool tg_unix_drive_pull(struct tg_unix_box *box, const char *from, bool may_ask)
     return pull(box, from, may_ask, &packets);
 }
 
-/* The first channel that the call may take from. */
-static struct tg_unix_channel *next_offer(const struct tg_unix_box *box, const char *from)
+struct tg_unix_channel *tg_unix_drive_next_offer(const struct tg_unix_box *box, const char *from)
 {
     struct tg_unix_channel *channel = box->offers;
     while (channel != NULL && from != NULL && strcmp(channel->link->name, from) != 0) {
@@ -247,7 +246,7 @@ static bool is_offered(const struct tg_unix_box *box, const char *from)
 int tg_unix_drive_offer(struct tg_unix_box *box, const struct tg_unix_want *want)
 {
     struct tg_unix_channel *channel;
-    while (box->ended == 0 && (channel = next_offer(box, want->from)) != NULL) {
+    while (box->ended == 0 && (channel = tg_unix_drive_next_offer(box, want->from)) != NULL) {
         uint32_t len = 0;
         int r = tg_unix_packet_peek(channel, &len);
         if (r == 0 && len > want->size) {

@@ -16,7 +16,8 @@
 #include "base/atomic.h"
 
 #define TG_UNIX_MAGIC UINT64_C(0x31786e75676e6f74) /* "tongunx1" */
-#define TG_UNIX_VERSION 1u
+#define TG_UNIX_VERSION 1u                         /* of the packets */
+#define TG_UNIX_FILES_VERSION 2u                   /* of the box file, and the room file with it */
 #define TG_UNIX_ROWS 4096u
 #define TG_UNIX_NO_ROW UINT32_MAX
 #define TG_UNIX_OWN_ROW 0u /* the owner's, for clients without one */
@@ -73,6 +74,8 @@ struct tg_unix_head {
 
     char dead_letter[128];
     char policy[64];
+    tg_a32 by_priority; /* as in tong_options */
+    tg_a32 reserved;
 };
 
 /* A receiver, behind the head. */
@@ -119,7 +122,8 @@ struct tg_unix_row {
     uint64_t process; /* record number of the sender's process, 0: it has closed the row */
     uint8_t as[16];   /* id of the own mailbox of the process it sends as, 0 none */
     tg_a64 sent;      /* numbers given to messages, less those taken back; 0: not told */
-    uint8_t reserved[56];
+    uint32_t more;    /* 1: its handle has another row, too, which is counted as the sender */
+    uint8_t reserved[52];
 };
 
 /* ---- packets: a header, an extension, the payload */
@@ -178,7 +182,7 @@ struct tg_unix_credit {
 /* The longest payload inside of a packet; a longer one comes in a memfd. */
 #define TG_UNIX_INLINE_MAX (1u << 20)
 
-_Static_assert(sizeof(struct tg_unix_head) == 384, "format: head");
+_Static_assert(sizeof(struct tg_unix_head) == 392, "format: head");
 _Static_assert(sizeof(struct tg_unix_slot) == 16, "format: slot");
 _Static_assert(sizeof(struct tg_unix_told) == 32, "format: told");
 _Static_assert(sizeof(struct tg_unix_row) == 128, "format: row");

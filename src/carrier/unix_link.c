@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/kept.h"
+#include "carrier/unix_priority.h"
 #include "carrier/unix_sender.h"
 
 #define SEND_BUFFER (4 << 20)
@@ -53,6 +54,17 @@ int tg_unix_sender_new(struct tg_unix_place *place, struct tg_unix_sender **ret_
     place->box = -1;
     *ret_sender = s;
     return 0;
+}
+
+int tg_unix_sender_copy(const struct tg_unix_sender *s, struct tg_unix_sender **ret_copy)
+{
+    struct tg_unix_place place;
+    int r = tg_unix_place_copy(&s->place, &place);
+    if (r == 0) {
+        r = tg_unix_sender_new(&place, ret_copy);
+        tg_unix_place_close(&place); /* unless it is the copy's */
+    }
+    return r;
 }
 
 void tg_unix_sender_put_back(struct tg_unix_sender *s)
@@ -311,7 +323,11 @@ static int link_once(struct tg_unix_handle *h)
     struct tg_unix_who who = { .process = s->process };
     memcpy(who.as, h->as, sizeof who.as);
     if (r == 0 && s->row == 0) {
+        who.more = tg_unix_lane_links(h);
         r = tg_unix_row_get(s->room, s->place.box, &who, &s->row, &s->next);
+        if (r < 0) {
+            tg_unix_lane_links_not(h, who.more);
+        }
         s->number = s->next;
         s->done = s->next;
         s->taken = s->next;

@@ -20,6 +20,7 @@
 
 #include "base/event.h"
 #include "carrier/unix.h"
+#include "carrier/unix_priority.h"
 
 #define FIRST_KEYS 64u
 #define READS_MOST 256u /* of offers that are not received after all */
@@ -202,18 +203,33 @@ static bool note(struct tg_unix_look *l, struct tg_unix_list *list, struct tg_un
     return l->is_mine_first || has_enough(l);
 }
 
+/* Of the next ones of both lists: what came back goes first, but for what has a higher priority. */
+static bool is_new_first(const struct tg_unix_message *back, const struct tg_unix_message *new,
+                         bool by_priority)
+{
+    return back == NULL ||
+           (by_priority && new != NULL &&tg_unix_priority_of(new) > tg_unix_priority_of(back));
+}
+
 /* False: something was taken out of the lists; look again. */
-static bool look_in(struct tg_unix_look *l, struct tg_unix_list *list, bool *ret_found)
+static bool look_in_both(struct tg_unix_look *l, bool *ret_found)
 {
     struct tg_unix_box *box = l->h->box;
-    for (struct tg_unix_message *m = list->first; m != NULL; m = m->next) {
+    struct tg_unix_message *back = box->returned.first;
+    struct tg_unix_message *new = box->waiting.first;
+    while (back != NULL || new != NULL) {
+        const bool is_new = is_new_first(back, new, box->by_priority);
+        struct tg_unix_list *list = is_new ? &box->waiting : &box->returned;
+        struct tg_unix_message *m = is_new ? new : back;
         if (tg_unix_deliver_tidy(box, list, m, l->want->skip)) {
             return false;
         }
-        if ((list != &box->waiting || !is_behind_many(box, m->link)) && note(l, list, m)) {
+        if ((!is_new || !is_behind_many(box, m->link)) && note(l, list, m)) {
             *ret_found = true;
             return true;
         }
+        new = is_new ? m->next : new;
+        back = is_new ? back : m->next;
     }
     return true;
 }
@@ -229,7 +245,7 @@ static bool look_at_lists(struct tg_unix_look *l)
         l->mine.m = NULL;
         l->is_mine_first = false;
         found = false;
-    } while (!look_in(l, &box->returned, &found) || (!found && !look_in(l, &box->waiting, &found)));
+    } while (!look_in_both(l, &found));
     return found;
 }
 
@@ -284,6 +300,9 @@ static int look_at_offer(struct tg_unix_look *l, struct tg_unix_channel *channel
         want(box, channel, true);
         return 0;
     }
+    if (said.attributes.priority < l->floor) {
+        return 0;
+    }
     const enum whose w = whose(l, channel->link, &said);
     l->n_free += w == FREE;
     if (w == OTHERS || (w == FREE && !has_enough(l))) {
@@ -311,10 +330,7 @@ static struct tg_unix_found read_offer(struct tg_unix_look *l, struct tg_unix_ch
     if (tg_unix_drive_read(box, channel) <= 0) {
         return none;
     }
-    struct tg_unix_message *m = box->waiting.first;
-    while (m->next != NULL) {
-        m = m->next;
-    }
+    struct tg_unix_message *m = box->newest;
     if (whose(l, m->link, m->said) == OTHERS) {
         tg_unix_drive_answer(box, m, TG_UNIX_LATE);
         tg_unix_list_remove(&box->waiting, m);
@@ -360,17 +376,24 @@ static struct tg_unix_found look_at_offers(struct tg_unix_look *l)
 static struct tg_unix_found look_for(struct tg_unix_look *l)
 {
     struct tg_unix_box *box = l->h->box;
-    tg_unix_drive_all(box);
+    if (box->by_priority) {
+        tg_unix_priority_read(box);
+    } else {
+        tg_unix_drive_all(box);
+    }
     if (box->ended != 0) {
         return (struct tg_unix_found){ .m = NULL };
     }
-    if (look_at_lists(l) && !l->is_mine_first) {
-        return l->free;
+    const struct tg_unix_found found = look_at_lists(l) && !l->is_mine_first ? l->free : l->mine;
+    if (box->capacity != 0 || (found.m != NULL && !box->by_priority)) {
+        return found;
     }
-    if (l->mine.m != NULL) {
-        return l->mine;
+    if (box->by_priority) {
+        (void)tg_unix_priority_offers(box, NULL);
     }
-    return box->capacity == 0 ? look_at_offers(l) : (struct tg_unix_found){ .m = NULL };
+    l->floor = found.m != NULL ? tg_unix_priority_of(found.m) + 1 : 0;
+    const struct tg_unix_found offered = look_at_offers(l);
+    return offered.m != NULL || offered.error != 0 || found.m == NULL ? offered : found;
 }
 
 static void begin(struct tg_unix_look *l)

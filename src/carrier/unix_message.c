@@ -14,6 +14,7 @@
 
 #include "base/event.h"
 #include "carrier/unix.h"
+#include "carrier/unix_priority.h"
 
 #define SPARE_SIZE 2048u
 
@@ -76,6 +77,10 @@ void tg_unix_list_init(struct tg_unix_list *list)
 
 void tg_unix_list_add(struct tg_unix_list *list, struct tg_unix_message *m)
 {
+    if (list->by_priority) {
+        tg_unix_priority_add(list, m);
+        return;
+    }
     m->next = NULL;
     *list->end = m;
     list->end = &m->next;
@@ -85,10 +90,15 @@ void tg_unix_list_add(struct tg_unix_list *list, struct tg_unix_message *m)
 void tg_unix_list_remove(struct tg_unix_list *list, const struct tg_unix_message *m)
 {
     struct tg_unix_message **at = &list->first;
+    struct tg_unix_message *before = NULL;
     while (*at != m) {
-        at = &(*at)->next;
+        before = *at;
+        at = &before->next;
     }
     *at = m->next;
+    if (list->by_priority) {
+        tg_unix_priority_remove(list, m, before);
+    }
     if (list->end == &m->next) {
         list->end = at;
     }
@@ -114,6 +124,7 @@ void tg_unix_message_arrive(struct tg_unix_box *box, struct tg_unix_link *link,
     tg_unix_count(&tg_unix_told_of(box, link)->received, 1);
     link->bytes += m->len;
     tg_unix_list_add(&box->waiting, m);
+    box->newest = m;
     if (box->capacity != 0) { /* else it is an offer, and was sent once it is taken */
         tg_unix_count(&head->sent, 1);
     }
@@ -209,14 +220,27 @@ void tg_unix_message_back(struct tg_unix_box *box, struct tg_unix_message *m, bo
     tg_unix_deliver_wake(box);
 }
 
+/* Of a list by priority: its sender may use one link for all priorities. */
+static struct tg_unix_message *find_oldest(const struct tg_unix_list *list,
+                                           const struct tg_unix_link *link)
+{
+    struct tg_unix_message *oldest = NULL;
+    for (struct tg_unix_message *m = list->first; m != NULL; m = m->next) {
+        if (m->link == link && (oldest == NULL || m->sequence < oldest->sequence)) {
+            oldest = m;
+        }
+        if (oldest != NULL && !list->by_priority) {
+            break;
+        }
+    }
+    return oldest;
+}
+
 bool tg_unix_drop_oldest(struct tg_unix_box *box, const struct tg_unix_link *link)
 {
     struct tg_unix_list *const lists[] = { &box->returned, &box->waiting };
     for (size_t i = 0; i < 2; i++) {
-        struct tg_unix_message *m = lists[i]->first;
-        while (m != NULL && m->link != link) {
-            m = m->next;
-        }
+        struct tg_unix_message *m = find_oldest(lists[i], link);
         if (m != NULL) {
             tg_unix_list_remove(lists[i], m);
             tg_unix_count_waiting(box, m, -1);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "carrier/unix.h"
+#include "carrier/unix_priority.h"
 
 #define AT_ONCE_NS TONG_SEC(1)
 
@@ -29,19 +30,18 @@ void tg_unix_own_wake(struct tg_unix_box *box)
 static struct tg_unix_link *find_left(const struct tg_unix_handle *h)
 {
     struct tg_unix_link *link = h->box->links;
-    while (link != NULL &&
-           !(link->is_own && link->own == NULL && strcmp(link->name, h->name) == 0)) {
+    while (link != NULL && !(link->is_own && link->own == NULL && link->lane == h->lane &&
+                             strcmp(link->name, h->name) == 0)) {
         link = link->next;
     }
     return link;
 }
 
-static int get_row(struct tg_unix_box *box, struct tg_unix_link *link, const uint8_t as[16])
+static int get_row(struct tg_unix_box *box, struct tg_unix_link *link,
+                   const struct tg_unix_who *who)
 {
-    struct tg_unix_who who = { .process = tg_load_relaxed(&box->head->owner) };
     uint32_t row = 0;
-    memcpy(who.as, as, sizeof who.as);
-    int r = tg_unix_row_get(box->made.room, box->made.box, &who, &row, &link->base);
+    int r = tg_unix_row_get(box->made.room, box->made.box, who, &row, &link->base);
     if (r == 0) {
         r = tg_unix_drive_set_row(box, link, row);
     }
@@ -52,12 +52,6 @@ static int get_row(struct tg_unix_box *box, struct tg_unix_link *link, const uin
                         sizeof linked);
     }
     return r;
-}
-
-static int open_row(struct tg_unix_box *box, const struct tg_unix_link *link)
-{
-    tg_unix_row_open(box->made.room, link->row, tg_load_relaxed(&box->head->owner));
-    return 0;
 }
 
 /* One that a former handle has left with messages, which go first, or a new one. */
@@ -75,13 +69,22 @@ static int get_link(struct tg_unix_handle *h)
     }
     link->own = h;
     link->is_own = true;
+    link->lane = h->lane;
     link->ended = false;
     link->greeted = true;
     link->peer = (struct tg_socket_peer){ .pid = getpid(), .uid = geteuid(), .gid = getegid() };
     memcpy(link->name, h->name, sizeof link->name);
-    const int r =
-        link->row == TG_UNIX_NO_ROW ? get_row(h->box, link, h->as) : open_row(h->box, link);
+    struct tg_unix_who who = { .process = tg_load_relaxed(&h->box->head->owner),
+                               .more = tg_unix_lane_links(h) };
+    memcpy(who.as, h->as, sizeof who.as);
+    int r = 0;
+    if (link->row == TG_UNIX_NO_ROW) {
+        r = get_row(h->box, link, &who);
+    } else {
+        tg_unix_row_open(h->box->made.room, link->row, &who);
+    }
     if (r < 0) {
+        tg_unix_lane_links_not(h, who.more);
         tg_unix_link_free(h->box, link);
         return r;
     }

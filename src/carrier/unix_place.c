@@ -60,7 +60,7 @@ int tg_unix_place_look(struct tg_unix_place *place)
     head->dead_letter[sizeof head->dead_letter - 1] = '\0';
     head->policy[sizeof head->policy - 1] = '\0';
     place->uid = st.st_uid;
-    const bool is_ours = head->magic == TG_UNIX_MAGIC && head->version == TG_UNIX_VERSION &&
+    const bool is_ours = head->magic == TG_UNIX_MAGIC && head->version == TG_UNIX_FILES_VERSION &&
                          head->size == TG_UNIX_BOX_SIZE && is_name(head->dead_letter) &&
                          is_name(head->policy);
     return is_ours ? 0 : -EPROTO;
@@ -92,6 +92,26 @@ int tg_unix_place_open(struct tg_root *root, const char *name, bool write,
         return r == -EPROTO && tg_sys_stat(tg_root_fd(root), file, &st) == -ENOENT ? -ENOENT : r;
     }
     *ret_place = place;
+    return 0;
+}
+
+static int copy_fd(int fd)
+{
+    const int r = tg_kept_begin();
+    return r < 0 ? r : tg_kept_end(tg_sys_dup(fd));
+}
+
+int tg_unix_place_copy(const struct tg_unix_place *place, struct tg_unix_place *ret_copy)
+{
+    struct tg_unix_place copy = *place;
+    copy.dir = copy_fd(place->dir);
+    copy.box = copy.dir < 0 ? -1 : copy_fd(place->box);
+    if (copy.dir < 0 || copy.box < 0) {
+        const int r = copy.dir < 0 ? copy.dir : copy.box;
+        tg_kept_close(copy.dir);
+        return r;
+    }
+    *ret_copy = copy;
     return 0;
 }
 
@@ -159,7 +179,7 @@ static void write_head(struct tg_unix_head *head, const tong_options *o, bool is
                        const uint8_t id[16])
 {
     memcpy(head->id, id, 16);
-    head->version = TG_UNIX_VERSION;
+    head->version = TG_UNIX_FILES_VERSION;
     head->size = TG_UNIX_BOX_SIZE;
     head->state = TG_UNIX_ALIVE;
     head->process = is_process;
@@ -169,6 +189,7 @@ static void write_head(struct tg_unix_head *head, const tong_options *o, bool is
     head->capacity = o->capacity;
     head->link_capacity = tg_unix_link_capacity(o);
     head->message_size = o->message_size;
+    head->by_priority = o->by_priority;
     head->max_deliveries = o->max_deliveries;
     head->max_bytes = o->max_bytes;
     head->owner_pid = (uint32_t)getpid();

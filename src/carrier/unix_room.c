@@ -25,6 +25,8 @@
  * Who may send may write here: senders of a bounded mailbox trust each other. The owner does not: a count
  * of its own says what each link may have under way (unix_packet.c, I2).
  */
+#include "carrier/unix_room.h"
+
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -328,7 +330,8 @@ static int get_locked(int room, int box, const struct tg_unix_who *who, uint32_t
                                .taken = find.base,
                                .pid = (int32_t)getpid(),
                                .uid = geteuid(),
-                               .process = who->process };
+                               .process = who->process,
+                               .more = who->more };
     memcpy(own.as, who->as, sizeof own.as);
     if (r == 0) {
         r = tg_unix_row_write(room, find.row, &own);
@@ -351,10 +354,13 @@ int tg_unix_row_get(int room, int box, const struct tg_unix_who *who, uint32_t *
     return r;
 }
 
-void tg_unix_row_open(int room, uint32_t row, uint64_t process)
+void tg_unix_row_open(int room, uint32_t row, const struct tg_unix_who *who)
 {
+    const uint32_t more = who->more;
     (void)tg_sys_lock_at(room, LIFE(row), false);
-    tg_unix_row_set(room, row, offsetof(struct tg_unix_row, process), &process, sizeof process);
+    tg_unix_row_set(room, row, offsetof(struct tg_unix_row, more), &more, sizeof more);
+    tg_unix_row_set(room, row, offsetof(struct tg_unix_row, process), &who->process,
+                    sizeof who->process);
 }
 
 void tg_unix_row_close(int room, uint32_t row)
@@ -408,7 +414,7 @@ static int tally_row(const struct tg_unix_row_look *look, void *arg)
 {
     struct tg_unix_tally *tally = arg;
     tally->rows++;
-    tally->senders += look->alive;
+    tally->senders += look->alive && look->r->more == 0;
     tally->blocked += look->alive && look->r->blocked != 0;
     tally->dropped += look->r->dropped;
     tally->unread += tg_unix_unread(look);

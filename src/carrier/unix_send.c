@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "carrier/unix.h"
+#include "carrier/unix_priority.h"
 
 static uint32_t message_size(const struct tg_unix_handle *h)
 {
@@ -78,6 +79,9 @@ int tg_unix_send_parts(tg_handle handle, const struct tg_unix_parts *parts, int6
     if (r == 0 && parts->said != NULL &&
         parts->len > TONG_MESSAGE_MAX - tg_said_write(parts->said, extension)) {
         r = -EMSGSIZE;
+    }
+    if (r == 0) {
+        r = tg_unix_lane_get(handle, parts->said, &h);
     }
     if (r == 0) {
         r = enter(h, timeout_ns, &call);

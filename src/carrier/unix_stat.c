@@ -22,6 +22,7 @@ static void fill(tong_status *s, const struct tg_unix_place *place)
     s->capacity = h->capacity;
     s->link_capacity = h->link_capacity;
     s->message_size = h->message_size;
+    s->by_priority = h->by_priority;
     s->mode = h->mode;
     s->max_bytes = h->max_bytes;
     s->max_deliveries = h->max_deliveries;

@@ -47,7 +47,7 @@ static void the_highest_comes_first(void)
 /* However many priorities it uses. */
 static void a_sender_is_counted_once(void)
 {
-    kit_only("shm", "a queue has no senders' links for each priority");
+    kit_not("mq", "a queue has no senders' links for each priority");
     const tong_options options = by_priority();
     tong_mailbox *box = kit_create(BOX, &options);
     tong_mailbox *other = kit_open(BOX, TONG_SEND, NULL);
@@ -71,7 +71,7 @@ static void it_is_said_and_compared(void)
     kit_equal(kit_stat(BOX).by_priority, 1);
     tong_mailbox *same = kit_open(BOX, TONG_SEND | TONG_CREATE, &options);
     kit_ok(tong_close(same));
-    kit_only("shm", "a queue is ordered by priority, whatever is asked");
+    kit_not("mq", "a queue is ordered by priority, whatever is asked");
     tong_options other = options;
     other.by_priority = 0;
     kit_gives(tong_open(BOX, TONG_SEND | TONG_CREATE, &other, &same), -EEXIST);
@@ -82,7 +82,7 @@ static void it_is_said_and_compared(void)
 
 static void without_it_they_come_as_they_were_sent(void)
 {
-    kit_only("shm", "a queue is ordered by priority, whatever is asked");
+    kit_not("mq", "a queue is ordered by priority, whatever is asked");
     tong_mailbox *box = kit_create(BOX, NULL);
     for (uint32_t i = 0; i < 10; i++) {
         kit_ok(send_as(box, i, i * 7 % 32, 0));
@@ -97,7 +97,7 @@ static void without_it_they_come_as_they_were_sent(void)
 static void who_uses_no_priority_has_one_link(void)
 {
     const tong_options options = by_priority();
-    kit_only("shm", "links for each priority");
+    kit_not("mq", "links for each priority");
     tong_mailbox *box = kit_create(BOX, &options);
     kit_ok(kit_send_u64(box, 1, 0));
     kit_ok(send_as(box, 2, 0, 0));
@@ -194,7 +194,7 @@ static void of_one_sender_and_priority_they_keep_their_order(void)
 static void what_came_back_is_of_its_priority(void)
 {
     const tong_options options = by_priority();
-    kit_only("shm", "what came back is before what is new");
+    kit_not("mq", "what came back is before what is new");
     tong_mailbox *box = kit_create(BOX, &options);
     tong_message low = TONG_MESSAGE_INIT;
     tong_message high = TONG_MESSAGE_INIT;
@@ -216,7 +216,7 @@ static void what_came_back_is_of_its_priority(void)
 static void a_lower_one_is_not_taken_where_a_least_is_asked(void)
 {
     const tong_options options = by_priority();
-    kit_only("shm", "links are skipped");
+    kit_not("mq", "links are skipped");
     tong_mailbox *box = kit_create(BOX, &options);
     tong_receive_options want = TONG_RECEIVE_OPTIONS_INIT;
     uint64_t value;
@@ -241,7 +241,7 @@ static void a_lower_one_is_not_taken_where_a_least_is_asked(void)
 static void each_priority_of_a_sender_has_its_link_capacity(void)
 {
     tong_options options = by_priority();
-    kit_only("shm", "links for each priority");
+    kit_not("mq", "links for each priority");
     options.link_capacity = 2;
     tong_mailbox *box = kit_create(BOX, &options);
     for (uint32_t p = 0; p < 3; p++) {
@@ -409,7 +409,7 @@ static void errors_are_those_of_a_send(void)
     kit_gives(send_as(box, 1, 32, 0), -EINVAL);
     kit_ok(send_as(box, 1, 3, 0));
     kit_ok(tong_close(receiver));
-    kit_only("shm", "what a queue knows of its end");
+    kit_not("mq", "what a queue knows of its end");
     kit_ok(tong_remove(BOX));
     kit_gives(send_as(box, 1, 3, 0), -EIDRM);
     kit_gives(send_as(box, 1, 4, 0), -EIDRM);
@@ -434,7 +434,7 @@ static int close_and_leave(void *arg)
 static void a_link_is_taken_over_by_its_lane(void)
 {
     const tong_options options = by_priority();
-    kit_only("shm", "links for each priority");
+    kit_only("shm", "a dead sender's link is another one's");
     tong_mailbox *box = kit_create(BOX, &options);
     struct kit_child child = kit_spawn(close_and_leave, NULL);
     char byte;

@@ -264,6 +264,8 @@ bool kit_is_refused(unsigned abilities);
 
 /* This test is about something that one carrier alone has: skip it over the others. */
 void kit_only(const char *carrier, const char *why);
+/* The same, but for that one. */
+void kit_not(const char *carrier, const char *why);
 
 /* What the carrier vouches for of a sender, TONG_VERIFIED_ bits: a network for nothing. */
 uint32_t kit_verified(void);
