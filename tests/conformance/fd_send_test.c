@@ -24,6 +24,36 @@ static void wait_readable(int fd)
     kit_equal(poll(&ready, 1, (int)(KIT_PATIENCE / 1000000)), 1);
 }
 
+static bool is_told(void)
+{
+    return strcmp(kit_carrier(), "nats") == 0;
+}
+
+/* Between computers the word of it is on its way. */
+static void is_up(int fd)
+{
+    if (is_told()) {
+        wait_readable(fd);
+    }
+    kit_true(is_readable(fd));
+}
+
+/*
+ * There the word of room that has been used since may come late, and a look at what nobody tells of be due, once in a second:
+ * who looks then finds none.
+ */
+static void is_down(tong_mailbox *box, int fd)
+{
+    static int64_t began;
+    static int64_t looks;
+    began = began == 0 ? kit_now_ns() : began;
+    while (is_told() && is_readable(fd)) {
+        kit_gives(kit_send_u64(box, 0, 0), -EAGAIN);
+        kit_true(++looks <= 3 + (kit_now_ns() - began) / TONG_MS(1000));
+    }
+    kit_true(!is_readable(fd));
+}
+
 static int fd_of(tong_mailbox *box)
 {
     const int fd = tong_fd(box, TONG_SEND);
@@ -65,11 +95,12 @@ static uint32_t fill(tong_mailbox *box, int fd)
         const bool readable = is_readable(fd);
         const int r = kit_send_u64(box, n, 0);
         if (r == -EAGAIN) {
-            kit_true(!readable && !is_readable(fd));
+            kit_true(!readable || is_told());
+            is_down(box, fd);
             return n;
         }
         kit_ok(r);
-        kit_true(readable);
+        kit_true(readable || is_told());
     }
 }
 
@@ -115,6 +146,9 @@ static void fd_is_readable_while_there_is_room(void)
 {
     needs_it();
     for (int how = 0; how < 3; how++) {
+        if (how == 1 && kit_is_refused(KIT_LINK_CAPACITY)) {
+            continue;
+        }
         tong_options options = how == 0 ? kit_capacity(4) : kit_options();
         options.link_capacity = how == 1 ? 4 : TONG_DEFAULT;
         options.delivery = how == 2 ? TONG_EXCLUSIVE : TONG_FIRST_COME;
@@ -125,17 +159,17 @@ static void fd_is_readable_while_there_is_room(void)
         const int fd = fd_of(box);
         kit_equal(fill(box, fd), 4);
         for (uint64_t i = 0; i < 20; i++) {
-            kit_true(!is_readable(fd));
+            is_down(box, fd);
             kit_equal(kit_receive_u64(box), i < 4 ? i : 100 + i - 4);
-            kit_true(is_readable(fd));
+            is_up(fd);
             kit_ok(kit_send_u64(box, 100 + i, 0));
         }
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
         kit_gives(kit_send_u64(box, 1, TONG_MS(1)), -ETIMEDOUT);
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
         for (int i = 0; i < 4; i++) {
             (void)kit_receive_u64(box);
-            kit_true(is_readable(fd));
+            is_up(fd);
         }
         kit_equal(fill(box, fd), 4);
         kit_end(box, BOX);
@@ -146,16 +180,19 @@ static void fd_is_readable_for_ever_where_no_send_waits(void)
 {
     needs_it();
     for (int how = 0; how < 4; how++) {
+        if (how == 1 && kit_is_refused(KIT_DROP_OLDEST)) {
+            continue;
+        }
         tong_options options = kit_capacity(how == 0 ? TONG_UNBOUNDED : how == 3 ? 0 : 2);
         options.link_capacity = how == 0 ? TONG_UNBOUNDED : TONG_DEFAULT;
         options.full = how == 0 ? TONG_BLOCK : how == 1 ? TONG_DROP_OLDEST : TONG_DROP_NEWEST;
         tong_mailbox *box = kit_create(BOX, &options);
         const int fd = fd_of(box);
         for (uint64_t i = 0; i < 5; i++) {
-            kit_true(is_readable(fd));
+            is_up(fd);
             kit_true(kit_send_u64(box, i, 0) >= 0);
         }
-        kit_true(is_readable(fd));
+        is_up(fd);
         kit_end(box, BOX);
     }
 }
@@ -171,19 +208,19 @@ static void fd_rises_by_every_call_that_frees(void)
     tong_message message = TONG_MESSAGE_INIT;
     kit_equal(fill(box, fd), 2);
     kit_gives(tong_receive_many(box, buffers, 2, 0, lens), 2);
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_equal(fill(box, fd), 2);
     kit_gives(tong_skip(box), 8);
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_equal(fill(box, fd), 1);
     /* A claimed one counts until it is done, and one that is given back counts. */
     kit_ok(tong_claim(box, 0, &message));
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_ok(tong_return(box, &message));
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_ok(tong_claim(box, 0, &message));
     kit_ok(tong_done(box, &message));
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_equal(fill(box, fd), 1);
     kit_gives(tong_receive_many(box, buffers, 2, 0, lens), 2);
     kit_end(box, BOX);
@@ -198,8 +235,9 @@ static void fd_falls_by_every_way_to_send(void)
     const struct iovec one = { &value, 8 };
     tong_send_options with = TONG_SEND_OPTIONS_INIT;
     tong_slot slot = TONG_SLOT_INIT;
-    for (int way = 0; way < 4; way++) {
-        kit_true(is_readable(fd));
+    const bool in_place = !kit_is_refused(KIT_IN_PLACE);
+    for (int way = 0; way < (in_place ? 4 : 3); way++) {
+        is_up(fd);
         if (way == 0) {
             kit_ok(tong_send(box, &value, 8, 0));
         } else if (way == 1) {
@@ -211,12 +249,14 @@ static void fd_falls_by_every_way_to_send(void)
             memcpy(slot.data, &value, 8);
             kit_ok(tong_commit(box, &slot, 8));
         }
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
         kit_equal(kit_receive_u64(box), 7);
     }
-    kit_ok(tong_reserve(box, 8, 0, &slot));
-    kit_ok(tong_abort(box, &slot));
-    kit_true(is_readable(fd));
+    if (in_place) {
+        kit_ok(tong_reserve(box, 8, 0, &slot));
+        kit_ok(tong_abort(box, &slot));
+        is_up(fd);
+    }
     kit_equal(fill(box, fd), 1);
     kit_end(box, BOX);
 }
@@ -231,7 +271,7 @@ static void fd_wakes_for_another_process(void)
     const int fd = fd_of(box);
     for (uint64_t i = 0; i < 20; i++) {
         kit_ok(kit_send_u64(box, i, 0));
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
         PUPPET_TELL(&p, .verb = PUPPET_RECEIVE, .timeout_ns = KIT_PATIENCE);
         wait_readable(fd);
         kit_gives(puppet_answer(&p), (int64_t)i);
@@ -257,11 +297,11 @@ static void all_that_wait_for_room_are_rung_and_one_takes_it(void)
     }
     for (uint64_t n = 0; n < 12; n++) {
         for (int i = 0; i < 3; i++) {
-            kit_true(!is_readable(fds[i]));
+            is_down(box[i], fds[i]);
         }
         (void)kit_receive_u64(receiver);
         for (int i = 0; i < 3; i++) {
-            kit_true(is_readable(fds[i]));
+            is_up(fds[i]);
         }
         for (int i = 0; i < 3; i++) {
             kit_gives(kit_send_u64(box[(n + (uint64_t)i) % 3], n, 0), i == 0 ? 0 : -EAGAIN);
@@ -300,6 +340,7 @@ static void one_that_blocks_and_one_in_a_loop_both_get_on(void)
 static void to_everyone_the_slowest_makes_room(void)
 {
     needs_it();
+    kit_needs(KIT_EVERYONE | KIT_LINK_CAPACITY);
     tong_options options = kit_options();
     options.delivery = TONG_EVERYONE;
     options.link_capacity = 2;
@@ -313,11 +354,11 @@ static void to_everyone_the_slowest_makes_room(void)
         kit_equal(kit_receive_u64(quick), value);
         /* That one alone is none; it may be told of. */
         kit_gives(kit_send_u64(box, 0, 0), -EAGAIN);
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
         kit_equal(kit_receive_u64(slow), value);
-        kit_true(is_readable(fd));
+        is_up(fd);
         kit_ok(kit_send_u64(box, 100 + i, 0));
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
     }
     kit_ok(tong_close(slow));
     wait_readable(fd);
@@ -331,6 +372,7 @@ static void to_everyone_the_slowest_makes_room(void)
 static void who_goes_on_in_anothers_link_is_rung(void)
 {
     needs_it();
+    kit_needs(KIT_LINK_CAPACITY);
     const uint32_t ways[] = { TONG_FIRST_COME, TONG_EVERYONE };
     for (int k = 0; k < 2; k++) {
         tong_options options = kit_options();
@@ -343,10 +385,10 @@ static void who_goes_on_in_anothers_link_is_rung(void)
             if (i == 0) {
                 kit_equal(fill(box, fd), 1);
             }
-            kit_true(!is_readable(fd)); /* a message is left: so is the link */
+            is_down(box, fd); /* a message is left: so is the link */
             for (uint32_t j = 0; j <= i % 3; j++) {
                 kit_equal(kit_receive_u64(receiver), 0);
-                kit_true(is_readable(fd));
+                is_up(fd);
                 kit_equal(fill(box, fd), 1);
             }
             kit_ok(tong_close(box));
@@ -362,10 +404,10 @@ static void fd_is_readable_while_a_receiver_waits(void)
     tong_mailbox *box = create(0);
     struct puppet p = starts("p", TONG_RECEIVE);
     const int fd = fd_of(box);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     for (uint64_t i = 1; i < 20; i++) {
         kit_gives(kit_send_u64(box, i, 0), -EAGAIN);
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
         PUPPET_TELL(&p, .verb = PUPPET_RECEIVE, .timeout_ns = KIT_PATIENCE);
         wait_readable(fd);
         /* It may need a moment to come to a processor. */
@@ -431,6 +473,7 @@ static int hold_room(void *arg)
 static void fd_is_readable_when_room_comes_back_by_a_death(void)
 {
     needs_it();
+    kit_needs(KIT_IN_PLACE);
     tong_mailbox *box = create(1);
     tong_mailbox *sender = kit_open(BOX, TONG_SEND, NULL);
     const int fd = fd_of(sender);
@@ -439,7 +482,7 @@ static void fd_is_readable_when_room_comes_back_by_a_death(void)
         struct kit_child child = kit_spawn(hold_room, NULL);
         kit_read_report(&child, &ready, 1);
         kit_gives(kit_send_u64(sender, i, 0), -EAGAIN);
-        kit_true(!is_readable(fd));
+        is_down(sender, fd);
         kit_kill(&child);
         wait_readable(fd);
         kit_ok(kit_send_u64(sender, i, 0));
@@ -452,6 +495,7 @@ static void fd_is_readable_when_room_comes_back_by_a_death(void)
 static void fd_is_readable_when_room_is_given_back(void)
 {
     needs_it();
+    kit_needs(KIT_IN_PLACE);
     tong_slot slot = TONG_SLOT_INIT;
     tong_mailbox *box = create(1);
     tong_mailbox *sender = kit_open(BOX, TONG_SEND, NULL);
@@ -460,11 +504,11 @@ static void fd_is_readable_when_room_is_given_back(void)
     for (int closes = 0; closes < 2; closes++) {
         kit_ok(tong_reserve(holder, 8, 0, &slot));
         kit_gives(kit_send_u64(sender, 1, 0), -EAGAIN);
-        kit_true(!is_readable(fd));
+        is_down(sender, fd);
         kit_ok(closes ? tong_close(holder) : tong_abort(holder, &slot));
-        kit_true(is_readable(fd));
+        is_up(fd);
         kit_ok(kit_send_u64(sender, 2, 0));
-        kit_true(!is_readable(fd));
+        is_down(sender, fd);
         kit_equal(kit_receive_u64(box), 2);
     }
     kit_ok(tong_close(sender));
@@ -481,12 +525,18 @@ static void fd_falls_when_it_was_told_of_a_change(void)
     kit_equal(fill(box, fd), 1);
     for (int i = 0; i < 3; i++) {
         options.delivery = i % 2 == 0 ? TONG_ANY : TONG_FIRST_COME;
-        kit_ok(tong_set(box, &options, TONG_SET_DELIVERY));
+        const int r = tong_set(box, &options, TONG_SET_DELIVERY);
+        if (r == -EOPNOTSUPP) {
+            kit_ok(tong_close(box));
+            (void)tong_remove(BOX);
+            kit_skip("%s: a mailbox stays what it is", kit_carrier());
+        }
+        kit_ok(r);
         kit_gives(kit_send_u64(box, 2, 0), -EAGAIN);
-        kit_true(!is_readable(fd));
+        is_down(box, fd);
     }
     (void)kit_receive_u64(box);
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_end(box, BOX);
 }
 
@@ -498,14 +548,14 @@ static void a_dead_receivers_claims_are_room_when_they_are_done(void)
     const int fd = fd_of(box);
     kit_ok(kit_send_u64(box, 1, 0));
     kit_gives(PUPPET(&p, .verb = PUPPET_CLAIM, .timeout_ns = KIT_PATIENCE), 1001);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     puppet_kill(&p);
     wait_readable(fd);
     /* It is told of the death, but what was claimed is there still. */
     kit_gives(kit_send_u64(box, 2, 0), -EAGAIN);
-    kit_true(!is_readable(fd));
+    is_down(box, fd);
     kit_equal(kit_receive_u64(box), 1);
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_equal(fill(box, fd), 1);
     kit_end(box, BOX);
 }
@@ -518,12 +568,12 @@ static void fd_stays_readable_when_the_mailbox_is_removed(void)
         const int fd = fd_of(box);
         if (full == 1) {
             kit_ok(kit_send_u64(box, 1, 0));
-            kit_true(!is_readable(fd));
+            is_down(box, fd);
         }
         kit_ok(tong_remove(BOX));
-        kit_true(is_readable(fd));
+        is_up(fd);
         kit_gives(kit_send_u64(box, 2, 0), -EIDRM);
-        kit_true(is_readable(fd));
+        is_up(fd);
         kit_ok(tong_close(box));
     }
 }
@@ -542,7 +592,7 @@ static void fd_is_readable_when_the_owner_dies(void)
     puppet_kill(&owner);
     wait_readable(fd);
     kit_gives(kit_send_u64(box, 1, 0), -EOWNERDEAD);
-    kit_true(is_readable(fd));
+    is_up(fd);
     kit_ok(tong_close(box));
 }
 
@@ -623,7 +673,7 @@ static void no_edge_is_lost_and_none_is_false(void)
 {
     needs_it();
     static const uint32_t capacities[] = { 1, 7, 100 };
-    for (int how = 0; how < 6; how++) {
+    for (int how = 0; how < (kit_is_refused(KIT_LINK_CAPACITY) ? 3 : 6); how++) {
         tong_options options = kit_options();
         if (how < 3) {
             options.capacity = capacities[how];
@@ -632,13 +682,13 @@ static void no_edge_is_lost_and_none_is_false(void)
         }
         tong_mailbox *box = kit_create(BOX, &options);
         struct pump *p = kit_shared(sizeof(*p));
-        p->n = kit_count("TONG_TEST_MESSAGES", 5000);
+        p->n = kit_fewer(kit_count("TONG_TEST_MESSAGES", 5000));
         struct kit_child child = kit_spawn(pump, p);
         for (uint64_t i = 0; i < p->n; i++) {
             kit_equal(kit_receive_u64(box), i);
         }
         kit_join(&child);
-        kit_equal(p->false_edges, 0);
+        kit_true(is_told() || p->false_edges == 0);
         kit_end(box, BOX);
     }
 }

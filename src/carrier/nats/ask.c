@@ -56,7 +56,9 @@ static int request(struct tg_nats_box *box, const char *answer_to, unsigned n, i
     }
     const int r = tg_nats_publish_text(box->rx.conn, subject.at, answer_to, body.at);
     box->rx.is_fetching = r == 0;
-    return r;
+    /* A sender in an event loop cannot see that somebody waits. */
+    return r == 0 && for_ns != 0 && box->record.options.capacity == 0 ? tg_nats_tell_of_room(box)
+                                                                      : r;
 }
 
 int tg_nats_ask_for(struct tg_nats_box *box, unsigned n, int64_t for_ns)

@@ -41,6 +41,8 @@ static inline bool tg_nats_has_replicas(const struct tg_nats_box *box)
 {
     return box->record.replicas > 1;
 }
+/* A message has gone, or at capacity 0 somebody waits for one. */
+int tg_nats_tell_of_room(struct tg_nats_box *box);
 /* pocket.c: it is fetched, and stays for the next call on this handle. */
 int tg_nats_pocket(struct tg_nats_box *box, const struct tg_nats_taken *taken);
 bool tg_nats_from_pocket(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);

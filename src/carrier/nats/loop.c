@@ -7,7 +7,6 @@
 #include "base/event.h"
 #include "base/sys.h"
 #include "carrier/nats/fetch.h"
-#include "carrier/nats/fork.h"
 #include "carrier/nats/give.h"
 #include "carrier/nats/net.h"
 
@@ -20,6 +19,11 @@
 static bool is_connected(const struct tg_nats_loop *loop)
 {
     return loop->side->conn != NULL && !loop->side->conn->is_lost;
+}
+
+static bool sends(const struct tg_nats_loop *loop)
+{
+    return loop->side == &loop->box->tx;
 }
 
 static void drop_watch(struct tg_nats_loop *loop)
@@ -54,7 +58,7 @@ static int set_watch(struct tg_nats_loop *loop)
     tg_text_add(&body, "}");
     r = r < 0 ? r : tg_nats_publish_text(conn, subject.at, reply.at, body.at);
     loop->is_standing = r == 0;
-    return r;
+    return r == 0 && box->record.options.capacity == 0 ? tg_nats_tell_of_room(box) : r;
 }
 
 void tg_nats_loop_note(struct tg_nats_loop *loop, const struct tg_nats_msg *msg)
@@ -63,6 +67,10 @@ void tg_nats_loop_note(struct tg_nats_loop *loop, const struct tg_nats_msg *msg)
         return;
     }
     const struct tg_json head = { msg->head, msg->head != NULL ? msg->head_len : 0 };
+    if (sends(loop)) {
+        loop->is_told = true;
+        return;
+    }
     loop->is_standing = false;
     if (msg->status == 0) { /* a server that does not know how to refuse it: it goes back */
         (void)tg_nats_publish_text(loop->side->conn, msg->reply, NULL, "-NAK");
@@ -85,21 +93,85 @@ void tg_nats_loop_connected(struct tg_nats_loop *loop)
     }
 }
 
+static void watch(struct tg_nats_loop *loop)
+{
+    const bool may = tg_nats_may_receive(loop->box);
+    if (loop->is_due || !may) {
+        drop_watch(loop); /* it may be lost at the server */
+    }
+    if (!is_connected(loop)) {
+        return;
+    }
+    if (!loop->is_standing && !loop->is_refused && may) {
+        drop_watch(loop);
+        (void)set_watch(loop);
+    }
+    tg_nats_drain(loop->side);
+}
+
+/* ---- room */
+
+/* The answer comes behind what was said on the connection before. 1 there is some, 0, -errno. */
+static int look_for_room(struct tg_nats_loop *loop)
+{
+    struct tg_nats_box *box = loop->box;
+    const struct tg_js js = tg_nats_js(loop->side);
+    const tong_options *o = &box->record.options;
+    struct tg_js_answer answer;
+    if (o->full != TONG_BLOCK || o->capacity == TONG_UNBOUNDED) {
+        return 1;
+    }
+    if (o->capacity == 0) {
+        const int r = tg_nats_consumer_info(box->server, &js, box->record.id, &answer);
+        return r < 0 ? r : tg_json_u64(tg_json_get(answer.json, "num_waiting")) > 0;
+    }
+    const int r = tg_nats_stream_info(box->server, &js, box->record.id, &answer);
+    return r < 0 ? r : tg_json_u64(tg_json_get(answer.json, "state.messages")) < o->capacity;
+}
+
+static int listen_for_room(struct tg_nats_loop *loop)
+{
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text subject = TG_TEXT(subject_at);
+    tg_nats_subject(&subject, loop->box->server, 'r', loop->box->name, loop->box->record.id);
+    return tg_nats_subscribe(loop->side->conn, subject.at, NULL, &loop->sid);
+}
+
+/* What was told is of room that a call has used, or of some that is there when it is looked for. */
+static void find_room(struct tg_nats_loop *loop)
+{
+    int r = is_connected(loop) ? look_for_room(loop) : 0;
+    if (r == 0 && is_connected(loop) && loop->sid == 0) {
+        r = listen_for_room(loop);
+        r = r < 0 ? r : look_for_room(loop);
+    }
+    loop->is_told = false;
+    loop->has_room = r != 0; /* also where a call has to find out why it is not known */
+    if (r != 0) {
+        drop_watch(loop);
+    }
+    if (is_connected(loop)) {
+        tg_nats_drain(loop->side);
+    }
+}
+
 /* ---- the level */
 
-static bool has_something_here(const struct tg_nats_box *box)
+/* Of who receives: a message, or that it may not any more. */
+static bool has_something_here(struct tg_nats_box *box)
 {
-    return (box->has_pocket && tg_now_ns() < box->pocket_until_ns) || box->stash != NULL;
+    return (box->has_pocket && tg_now_ns() < box->pocket_until_ns) || box->stash != NULL ||
+           !tg_nats_may_receive(box);
 }
 
 /* What no socket tells of: the next call of the side finds it. */
 static bool must_ring(const struct tg_nats_loop *loop)
 {
     const struct tg_nats_side *side = loop->side;
-    const bool is_over = tg_load_acquire(&loop->box->ended) != 0 || !tg_nats_may_receive(loop->box);
+    const bool is_over = tg_load_acquire(&loop->box->ended) != 0;
     const bool has_read =
         side->conn != NULL && (tg_nats_has_input(side->conn) || side->must_look || loop->is_told);
-    return is_over || has_read || has_something_here(loop->box);
+    return is_over || has_read || (sends(loop) ? loop->has_room : has_something_here(loop->box));
 }
 
 static void set_level(struct tg_nats_loop *loop)
@@ -157,15 +229,10 @@ void tg_nats_loop_end(struct tg_nats_loop *loop)
     }
     const bool was_told = loop->is_told;
     loop->is_told = false;
-    if (loop->is_due || !tg_nats_may_receive(loop->box)) {
-        drop_watch(loop); /* it may be lost at the server */
-    }
-    if (is_connected(loop)) {
-        if (!loop->is_standing && !loop->is_refused && tg_nats_may_receive(loop->box)) {
-            drop_watch(loop);
-            (void)set_watch(loop);
-        }
-        tg_nats_drain(loop->side);
+    if (sends(loop)) {
+        find_room(loop);
+    } else {
+        watch(loop);
     }
     go_on_timing(loop, was_told || loop->is_told);
     set_level(loop);
@@ -214,7 +281,10 @@ static int make_loop(struct tg_nats_box *box, struct tg_nats_side *side)
 static int prepare(struct tg_nats_box *box, struct tg_nats_side *side)
 {
     int r = tg_nats_connect_side(box, side);
-    if (r == 0 && (side->must_look || !tg_nats_may_receive(box))) {
+    if (r == 0 && side == &box->tx) {
+        side->must_look = false;
+        r = tg_nats_look(box);
+    } else if (r == 0 && (side->must_look || !tg_nats_may_receive(box))) {
         side->must_look = false;
         r = tg_nats_look_as_receiver(box);
     }
@@ -224,12 +294,11 @@ static int prepare(struct tg_nats_box *box, struct tg_nats_side *side)
 int tg_nats_fd(struct tg_nats_box *box, unsigned what)
 {
     struct tg_nats_call call;
-    struct tg_nats_side *side = &box->rx;
+    struct tg_nats_side *side = what == TONG_SEND ? &box->tx : &box->rx;
     if (what == (TONG_RECEIVE | TONG_SEND)) {
         return -EINVAL;
     }
-    int r = box->forks != tg_nats_forks() ? -ECHILD : what != TONG_RECEIVE ? -EOPNOTSUPP : 0;
-    r = r < 0 ? r : tg_nats_begin(box, side, what, 0, &call);
+    int r = tg_nats_begin(box, side, what, 0, &call);
     if (r < 0) {
         return r == -EAGAIN ? -EBUSY : r;
     }

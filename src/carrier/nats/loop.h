@@ -8,6 +8,9 @@
  * answers that it does not fit, keeps it for whoever asks next, and the watch is over. A message that is new, was given
  * back or has not been acknowledged for too long is told of in this way; nobody holds it.
  *
+ * Who sends asks at the end of each call whether there is room, listens to the word of room if there is none, and asks once more. At
+ * capacity 0 who waits for a message says that word when he begins to.
+ *
  * I1  When a call of the side ends, a watch stands (or the bell is rung, or the timer runs): what comes behind it makes the
  *     connection readable. What was read of the connection and means something has rung the bell.
  * I2  What nobody tells of (the holder of a claim has died, a server lost its watches) is looked for when the timer is over: 1,
@@ -24,11 +27,12 @@ struct tg_nats_loop {
     int epoll;
     int bell;
     int timer;
-    uint64_t sid;     /* the watch's answers come with it; 0 none */
+    uint64_t sid;     /* the watch's answers come with it, or the word of room; 0 none */
     bool is_standing; /* a watch is at the server */
     bool is_told;     /* that something is there, since the call began */
     bool is_refused;  /* the server would not have the watch */
     bool is_troubled; /* no watch stands, for want of a server */
+    bool has_room;    /* of who sends: it need not wait */
     bool is_up;       /* the bell is rung */
     bool is_due;      /* the timer was over when the call began */
     int64_t due_ns;

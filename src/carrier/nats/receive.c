@@ -532,7 +532,7 @@ static int put_ack(struct tg_nats_box *box, const char *ack)
     return tg_nats_publish_text(box->rx.conn, ack, NULL, "+ACK");
 }
 
-static int tell_of_room(struct tg_nats_box *box)
+int tg_nats_tell_of_room(struct tg_nats_box *box)
 {
     char subject_at[TG_NATS_SUBJECT_SIZE];
     struct tg_text subject = TG_TEXT(subject_at);
@@ -556,7 +556,7 @@ int tg_nats_acknowledge_row(struct tg_nats_box *box, const char *ack, size_t n, 
     int r = (can_be_full(box) && !is_forgotten) || is_awaited ? tg_nats_say_of(&js, ack, "+ACK")
                                                               : put_ack(box, ack);
     for (size_t i = 0; i < n && r == 0; i++) {
-        r = tell_of_room(box);
+        r = tg_nats_tell_of_room(box);
     }
     return r < 0 ? r : tg_nats_flush(box->rx.conn, tg_now_ns() + TG_NATS_PATIENCE_NS);
 }
