@@ -7,14 +7,16 @@
  *           head it remembers)   -DM_WALK_MEMORY (the way to the next segment stands in the memory given back)
  *           -DM_HEAD_NEXT (head passes a claim)   -DM_USE_EARLY (the sender takes `next` for head)   -DM_NO_ALLOC (a segment is
  *           filled again without being reserved)   -DM_NEXT_LATE (the holder leaves before it stores next)   -DM_HINT (a look at
- *           the remembered place without the token)   -DM_JUMP_FIRST (jump committed before the new segment is empty);
+ *           the remembered place without the token)   -DM_JUMP_FIRST (jump committed before the new segment is empty)   -DM_BACK_EARLY (a sender that is refused memory
+ *           gives back what `next` has left);
  *           with -DWHO=2: -DM_STRICT (successor trusts `tail` over a `next` with the same number)   -DM_NO_REREAD (it does not
  *           read next again after the walk)   -DM_TAIL_ONLY (it does not look at next at all)
  *
  * Words     commit, data of each record, table of segments {next}, tail: the sender's      next, head: the token holder's
  *           tail, next and head are each ONE word {number, place}. Segments but the first are one-shot: who moves the head out of
  *           one gives its memory back (alloc = 0, all zero) BEFORE it stores head, or leaves it to the sender with the
- *           old records in it; the sender reserves what is not there.
+ *           old records in it; the sender reserves what is not there, and, refused, gives back
+ *           what was left to it: one-shot segments outside of the chain from head to tail, as it last saw it.
  * Memory    stores arrive in the order of the program (their buffers: takeover.pml); each step may be the last one of its process.
  * Token     stolen from the dead (token.pml); claims of the dead are handed on (claims.pml).
  * Checked   nobody reads or writes memory that is not there (in a full file system that is SIGBUS); a record is what was sent when
@@ -148,6 +150,21 @@ proctype Receiver(byte r) {
 #define HEADSEG hs
 #endif
 #define GONE(r) (dead[r] || fin[r])
+#ifdef M_BACK_EARLY
+#define BACKSEG ns
+#else
+#define BACKSEG hs
+#endif
+/* One call for each segment; t, which is to be filled, is not among them. */
+inline give_back() {
+    atomic { v = 0; x = BACKSEG; used[0] = 0; used[1] = 0; used[2] = 0;
+        do :: used[x] = 1; if :: x == s -> break :: else -> x = follow[x] - 1 fi od; used[t] = 1; x = 0 };
+    do
+    :: x < NSEG -> if :: ONESHOT(x) && !used[x] -> punch(x) :: else fi; x++
+    :: else -> break
+    od;
+    x = 0
+}
 /* used[s]: in the chain between head and the tail, as the sender knows it */
 proctype Sender() {
     byte q, s, k, t, u, v, x, kk; bit used[NSEG]; bit changed;
@@ -205,6 +222,7 @@ proctype Sender() {
                     if :: HEADSEG == v -> goto out :: else fi
                 fi
             od;
+            if :: ONESHOT(t) && !alloc[t] -> give_back() :: true fi;
 #ifndef M_NO_ALLOC
             if :: ONESHOT(t) -> alloc[t] = 1 :: else fi;
 #endif

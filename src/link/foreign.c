@@ -134,7 +134,7 @@ int tg_foreign_attach(struct tg_reader *r, int *fd)
     /* The short way asks for both, and never goes on to load. */
     r->base = image;
     r->record = image;
-    r->oneshot = r->gradual = true;
+    r->oneshot = true;
     return 0;
 }
 

@@ -233,14 +233,15 @@ struct tg_reader {
     const uint8_t *base;
     uint64_t next;                  /* place looked at, cached; the truth is in the box */
     const struct tg_record *record; /* at next */
-    bool oneshot;                   /* the segment of next may lose its memory to another reader, */
-    bool gradual;                   /* and loses it step by step; also: nothing is mapped */
-    uint32_t left;                  /* the segment that holds the head place, cached; its bytes: */
+    bool oneshot;  /* the segment of next may lose its memory to another; also: nothing is mapped */
+    uint32_t left; /* the segment that holds the head place, cached; its bytes: */
     uint64_t left_begin;
     uint64_t left_end;
+    uint64_t left_limit;        /* before here the head has no memory to give back behind it */
     uint64_t punched;           /* of a one-shot segment, the bytes before this were given back */
     uint64_t spare;             /* pages beyond what is in use that it may leave to the sender */
     uint32_t seen_last;         /* where the chain ended when the head left a segment, + 1 */
+    uint64_t owed;              /* pages that the sender went on by, and that were not left to it */
     bool damaged;               /* passed over for good */
     bool borrowed;              /* the memory is somebody else's (tests) */
     struct tg_foreign *foreign; /* another user's file: head is a copy, nothing is mapped */

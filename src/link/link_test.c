@@ -290,6 +290,35 @@ static void a_backlog_that_stands_goes_round_in_the_memory_there_is(void)
     }
 }
 
+/* As much is read as is sent, but by turns, two segments each: the memory serves as well. */
+static void a_backlog_that_is_read_by_turns_goes_round_in_the_memory_there_is(void)
+{
+    enum {
+        LEN = 16000,
+        WAITING = 8000,
+        TURN = 130
+    };
+    struct rig rig;
+    uint64_t left = UINT64_MAX;
+    rig_open(&rig, 0, 512 * 1024);
+    rig.w.may_grow = at_most;
+    rig.w.arg = &left;
+    uint64_t sent = 0;
+    for (; sent < WAITING; sent++) {
+        kit_ok(rig_put(&rig, sent, LEN));
+    }
+    for (uint64_t taken = 0; sent < 4 * WAITING;) {
+        left = taken < WAITING ? left : 0;
+        for (int i = 0; i < TURN; i++) {
+            rig_get(&rig, taken++, LEN);
+        }
+        for (int i = 0; i < TURN; i++) {
+            kit_ok(rig_put(&rig, sent++, LEN));
+        }
+    }
+    rig_close(&rig);
+}
+
 struct bound {
     struct rig *rig;
     uint64_t bytes;
@@ -528,6 +557,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_link_that_keeps_up_stays_in_its_first_segments),
     KIT_TEST(memory_falls_with_the_backlog_and_is_used_again),
     KIT_TEST(a_backlog_that_stands_goes_round_in_the_memory_there_is),
+    KIT_TEST(a_backlog_that_is_read_by_turns_goes_round_in_the_memory_there_is),
     KIT_TEST(memory_that_was_left_is_no_reason_for_enospc),
     KIT_TEST(without_memory_it_is_enospc_and_what_was_sent_is_intact),
     KIT_TEST(long_messages_in_turn_use_the_same_memory),

@@ -241,7 +241,6 @@ static int enter(struct tg_reader *r, uint32_t index)
         r->current = index;
         set_limit(r);
         r->oneshot = (flags & TG_SEGMENT_ONESHOT) != 0;
-        r->gradual = r->oneshot && is_gradual(r, index, r->end - r->begin);
     }
     return e;
 }
@@ -386,55 +385,64 @@ static bool is_oneshot(const struct tg_reader *r, uint32_t index)
     return (tg_load_relaxed(&tg_segment_at(r->head, index)->flags) & TG_SEGMENT_ONESHOT) != 0;
 }
 
-/* Pages of the one-shot segments from that of offset to the end of the chain, of the kept ones, which may be
- * anywhere, and which segment is the last one, + 1. The sender may lie: what is made of it is only how much memory it is left. */
-static void count_pages(const struct tg_reader *r, uint64_t offset, uint64_t *ret_chain,
-                        uint64_t *ret_kept, uint32_t *ret_last)
+/* Pages of segments. The sender may lie: what is made of it is only how much memory it is left. */
+struct count {
+    uint64_t kept;  /* of those that are never given back, anywhere */
+    uint64_t chain; /* of the one-shot ones from the head to the end of the chain, */
+    uint64_t moved; /* and of these behind the one that was the last when this was counted before */
+    uint32_t last;  /* which is it now, + 1 */
+};
+
+static struct count count_pages(const struct tg_reader *r, uint64_t offset)
 {
+    struct count c = { .kept = 0 };
     uint32_t page;
     uint32_t pages;
     uint32_t next = 0;
-    *ret_chain = *ret_kept = *ret_last = 0;
     for (uint32_t i = 0; tg_segment_read(r->head, i, &page, &pages) == 0; i++) {
-        *ret_kept += is_oneshot(r, i) ? 0 : pages;
+        c.kept += is_oneshot(r, i) ? 0 : pages;
         const uint64_t begin = (uint64_t)page * TG_PAGE;
         next = offset >= begin && offset < begin + (uint64_t)pages * TG_PAGE ? i + 1 : next;
     }
     for (uint32_t steps = 0; next != 0 && steps < TG_LINK_SEGMENTS; steps++) {
         if (tg_segment_read(r->head, next - 1, &page, &pages) < 0) {
-            return;
+            break;
         }
-        *ret_chain += is_oneshot(r, next - 1) ? pages : 0;
-        *ret_last = next;
+        pages = is_oneshot(r, next - 1) ? pages : 0;
+        c.chain += pages;
+        c.moved = next == r->seen_last ? 0 : c.moved + pages;
+        c.last = next;
         next = tg_load_relaxed(&tg_segment_at(r->head, next - 1)->next);
     }
+    return c;
 }
 
 /*
  * Whether the memory of a segment of so many pages, which the head leaves for offset, is better left to the sender. Where a
  * backlog stands, each segment that is emptied is soon filled again, and a new page costs much more than one
- * that is there. So while the sender goes from segment to segment, too, what the file has beyond what it needs may be
- * one segment and a half, or a 32nd of the backlog up to 8 MiB, and never more than `spare`. The sender takes it first, and
- * gives it back when it is refused more memory, or closes.
+ * that is there. So as many pages as the sender has gone on by since are left to it, as long as what the file has beyond what
+ * it needs is at most one segment and a half, or a 32nd of the backlog up to 8 MiB, and never more than `spare`. The sender takes
+ * it first, and gives it back when it is refused more memory, or closes.
  */
 static bool is_left_to_sender(struct tg_reader *r, uint32_t pages, uint64_t offset,
                               const struct stat *st)
 {
     const uint64_t most = 2 * TG_ONESHOT_WHOLE;
-    uint64_t chain;
-    uint64_t kept;
-    uint32_t last;
     if (pages > TG_ONESHOT_WHOLE || pages > r->spare) {
         return false;
     }
-    count_pages(r, offset, &chain, &kept, &last);
-    const bool is_sending = r->seen_last != 0 && last != r->seen_last;
-    r->seen_last = last;
-    const uint64_t share = chain / SPARE_SHARE < most ? chain / SPARE_SHARE : most;
+    const struct count c = count_pages(r, offset);
+    const uint64_t share = c.chain / SPARE_SHARE < most ? c.chain / SPARE_SHARE : most;
     const uint64_t least = (uint64_t)pages + SPARE_MORE;
     const uint64_t wished = share > least ? share : least;
     const uint64_t allowed = wished < r->spare ? wished : r->spare;
-    return is_sending && (uint64_t)st->st_blocks * 512 / TG_PAGE <= kept + chain + allowed;
+    const uint64_t owed = r->seen_last == 0 ? 0 : r->owed + c.moved;
+    const bool left =
+        owed != 0 && (uint64_t)st->st_blocks * 512 / TG_PAGE <= c.kept + c.chain + allowed;
+    r->seen_last = c.last;
+    r->owed = owed < allowed ? owed : allowed;
+    r->owed -= !left ? 0 : pages < r->owed ? pages : r->owed;
+    return left;
 }
 
 /* One segment behind the head, which goes on to offset. */
@@ -461,14 +469,19 @@ static void leave_segment(struct tg_reader *r, uint32_t index, uint64_t offset)
 /* The head moves on inside the segment at index: give back in steps what lies behind it, where that is the way. */
 static void follow(struct tg_reader *r, uint32_t index, uint64_t head)
 {
-    const uint64_t from = r->punched > r->left_begin ? r->punched : r->left_begin;
-    if (head < from + TG_ONESHOT_STEP || !is_oneshot(r, index) ||
-        !is_gradual(r, index, r->left_end - r->left_begin)) {
+    r->left_limit = r->left_end;
+    if (!is_oneshot(r, index) || !is_gradual(r, index, r->left_end - r->left_begin)) {
         return;
     }
-    const uint64_t to = head / TG_PAGE * TG_PAGE;
-    punch(r, from, to);
-    r->punched = to;
+    uint64_t from = r->punched > r->left_begin ? r->punched : r->left_begin;
+    if (head >= from + TG_ONESHOT_STEP) {
+        const uint64_t to = head / TG_PAGE * TG_PAGE;
+        punch(r, from, to);
+        r->punched = from = to;
+    }
+    if (from + TG_ONESHOT_STEP < r->left_end) {
+        r->left_limit = from + TG_ONESHOT_STEP;
+    }
 }
 
 void tg_reader_leave(struct tg_reader *r, uint64_t from, uint64_t to)
@@ -504,7 +517,7 @@ void tg_reader_leave(struct tg_reader *r, uint64_t from, uint64_t to)
         const uint32_t next = tg_load_relaxed(&tg_segment_at(r->head, index)->next);
         leave_segment(r, index, target);
         if (next == 0 || next > TG_LINK_SEGMENTS) {
-            r->left_begin = r->left_end = 0;
+            r->left_begin = r->left_end = r->left_limit = 0;
             return;
         }
         index = next - 1;

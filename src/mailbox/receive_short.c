@@ -159,7 +159,7 @@ TG_INLINE bool view_short(const struct tg_box *box, const struct tg_reader *r, s
                           struct tg_message_view *ret_view)
 {
     return tg_reader_view(r, ret_view) && ret_view->len <= size && ret_view->len < SHORT_LEN &&
-           ((tg_place_offset(ret_view->next) < r->left_end && r->begin == r->left_begin) ||
+           ((tg_place_offset(ret_view->next) < r->left_limit && r->begin == r->left_begin) ||
             box->everyone);
 }
 
@@ -249,12 +249,12 @@ TG_INLINE void end_short(struct tg_box *box)
 
 /*
  * The same in a backlog, whose memory another receiver may give back: the record is looked at under the token, where the head
- * has not left its segment. Of a long segment memory is given back with every message: the long way.
+ * has not left its segment. The message behind which there is memory to give back goes the long way.
  */
 static __attribute__((noinline)) bool receive_backlog(struct tg_box *box, struct tg_attached *at,
                                                       struct tg_take *take)
 {
-    if (at->reader.gradual || !lock_short(box)) {
+    if (at->reader.foreign != NULL || !lock_short(box)) {
         return false;
     }
     const bool ok =
@@ -271,7 +271,7 @@ static __attribute__((noinline)) size_t receive_backlog_many(struct tg_box *box,
                                                              const struct iovec *buffers, size_t n,
                                                              size_t *ret_lens)
 {
-    if (at->reader.gradual || !lock_short(box)) {
+    if (at->reader.foreign != NULL || !lock_short(box)) {
         return 0;
     }
     const size_t taken = is_short(box, at) ? consume_some(box, at, buffers, n, ret_lens) : 0;
