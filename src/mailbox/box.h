@@ -264,6 +264,9 @@ static inline int tg_box_check(struct tg_box *box)
         tg_load_acquire(&box->main.head->state) == tg_load_relaxed(&box->state_simple);
     return simple ? 0 : tg_box_check_slow(box);
 }
+/* The owner's process id, as it says itself. Not the head's alone: a giver killed behind that store and before
+ * the owner's left there the one of the process that did not get it. */
+uint32_t tg_box_pid_of(struct tg_root *root, const struct tg_box_head *head, uint64_t owner);
 /* Root's lock held: end what a dead one began to change. */
 void tg_box_end_change(struct tg_box_head *head);
 /* Whether its owner is one that lets this process receive, at this moment. */

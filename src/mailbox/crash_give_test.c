@@ -36,8 +36,10 @@ static void old_or_new_owner(struct crash_stage *s)
     if (s->box == NULL) {
         s->box = kit_open(CRASH_BOX, TONG_SEND | TONG_RECEIVE, NULL);
     }
-    const bool given = kit_stat(CRASH_BOX).owner == TONG_PROCESS;
+    const tong_status status = kit_stat(CRASH_BOX);
+    const bool given = status.owner == TONG_PROCESS;
     kit_true(given || s->killed);
+    kit_equal(status.owner_pid, given ? getpid() : 0);
     if (!given) {
         crash_end_receiver(s);
         return;
@@ -84,6 +86,7 @@ static void owner_can_receive(struct crash_stage *s)
 {
     const tong_status status = kit_stat(CRASH_BOX);
     kit_true(status.owner == TONG_SYSTEM || s->killed);
+    kit_equal(status.owner_pid, status.owner == TONG_SYSTEM ? 0 : getpid());
     crash_drain(s, s->box);
     kit_until(atomic_load(&s->world->message[24].promised) != 0);
     kit_join(&s->helper[1]);

@@ -201,6 +201,12 @@ void tg_box_accept(struct tg_box *box)
 
 /* ---- giving */
 
+uint32_t tg_box_pid_of(struct tg_root *root, const struct tg_box_head *head, uint64_t owner)
+{
+    const int32_t pid = owner == 0 ? 0 : tg_life_pid(root, owner);
+    return owner == 0 || pid != 0 ? (uint32_t)pid : tg_load_relaxed(&head->owner_pid);
+}
+
 /* The process that owns the mailbox of a name, which is how a process is called. */
 static int find_process(struct tg_box *box, const char *name, uint64_t *ret_id, uint32_t *ret_pid)
 {
@@ -222,7 +228,7 @@ static int find_process(struct tg_box *box, const char *name, uint64_t *ret_id, 
         r = -EPERM;
     } else {
         *ret_id = owner;
-        *ret_pid = tg_load_relaxed(&view.head->owner_pid);
+        *ret_pid = tg_box_pid_of(box->root, view.head, owner);
     }
     tg_box_view_close(&view);
     return r;

@@ -147,18 +147,19 @@ static void count_books(struct tg_root *root, const struct tg_box_view *view, to
     }
 }
 
-static void copy_options(const struct tg_box_head *head, tong_status *s)
+static void copy_options(struct tg_root *root, const struct tg_box_head *head, tong_status *s)
 {
+    const uint64_t owner = TG_OWNER(tg_load_acquire(&head->owner));
     memcpy(s->id, head->id, 16);
     s->delivery = TG_DELIVERY(tg_choice_read(head, s->policy));
-    s->owner = TG_OWNER(tg_load_relaxed(&head->owner)) != 0 ? TONG_PROCESS : TONG_SYSTEM;
+    s->owner = owner != 0 ? TONG_PROCESS : TONG_SYSTEM;
+    s->owner_pid = (int32_t)tg_box_pid_of(root, head, owner);
     s->full = tg_load_relaxed(&head->full);
     s->capacity = tg_load_relaxed(&head->capacity);
     s->link_capacity = tg_load_relaxed(&head->link_capacity);
     s->message_size = tg_load_relaxed(&head->message_size);
     s->mode = tg_load_relaxed(&head->mode);
     s->max_bytes = tg_load_relaxed(&head->max_bytes);
-    s->owner_pid = (int32_t)tg_load_relaxed(&head->owner_pid);
     s->done = tg_load_relaxed(&head->done_total);
     s->redelivered = tg_load_relaxed(&head->redelivered);
     s->deaths = tg_load_relaxed(&head->deaths);
@@ -198,7 +199,7 @@ static int look(struct tg_root *root, const char *name, bool any, tong_status *s
     struct count count = { .root = root, .view = &view, .status = s };
     (void)tg_box_view_books(&view); /* of what cannot be opened now nothing is told */
     s->owner_uid = view.uid;
-    copy_options(view.head, s);
+    copy_options(root, view.head, s);
     count_slots(root, &view, s);
     count_books(root, &view, s);
     (void)tg_sys_list(view.dir, count_file, &count);
