@@ -69,7 +69,7 @@ static void an_empty_message_needs_no_data(void)
     for (int i = 0; i < 100; i++) {
         kit_ok(tong_send(box, NULL, 0, 0));
         kit_gives(tong_send_many(box, none, 2, 0), 2);
-        kit_gives(tong_receive_many(box, none, 2, 0, lens), 2);
+        kit_receive_many(box, none, 2, lens, 2);
         kit_equal(lens[0] + lens[1], 0);
         kit_gives(tong_receive(box, NULL, 0, 0), 0);
         tong_message message = TONG_MESSAGE_INIT;

@@ -317,6 +317,14 @@ int kit_send_u64(tong_mailbox *box, uint64_t value, int64_t timeout_ns);
 #define kit_receive_u64(box) kit_receive_u64_at(__FILE__, __LINE__, box)
 uint64_t kit_receive_u64_at(const char *file, int line, tong_mailbox *box);
 
+/* tong_receive_many() with so many buffers, of the n messages that are there: one call takes them all; over a
+ * network one takes what the server hands out at once, and there are several. */
+#define kit_receive_many(box, buffers, n_buffers, ret_lens, n)                                     \
+    kit_receive_many_at(__FILE__, __LINE__, box, buffers, n_buffers, ret_lens, n)
+void kit_receive_many_at(const char *file, int line, tong_mailbox *box,
+                         const struct iovec buffers[], size_t n_buffers, size_t ret_lens[],
+                         size_t n);
+
 /* Nothing is there for this receiver now. */
 #define kit_is_empty(box)                                                                          \
     do {                                                                                           \

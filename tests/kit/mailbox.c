@@ -45,6 +45,22 @@ uint64_t kit_receive_u64_at(const char *file, int line, tong_mailbox *box)
     return value;
 }
 
+void kit_receive_many_at(const char *file, int line, tong_mailbox *box,
+                         const struct iovec buffers[], size_t n_buffers, size_t ret_lens[],
+                         size_t n)
+{
+    const bool at_once = strcmp(kit_carrier(), "nats") != 0;
+    size_t got = 0;
+    while (got < n) {
+        const ssize_t r = tong_receive_many(box, buffers + got, n_buffers - got,
+                                            at_once ? 0 : KIT_PATIENCE, ret_lens + got);
+        if (r <= 0 || (size_t)r > n - got || (at_once && (size_t)r != n)) {
+            kit_fail_at(file, line, "tong_receive_many gave %zd behind %zu of %zu", r, got, n);
+        }
+        got += (size_t)r;
+    }
+}
+
 int kit_ignore_mailbox(const tong_status *status, int error, void *arg)
 {
     (void)status;
