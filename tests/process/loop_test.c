@@ -78,7 +78,7 @@ static int send_all(void *arg)
 struct watched {
     tong_mailbox *box;
     uint32_t got;
-    int64_t since_ns; /* its descriptor was made */
+    int64_t since_ns; /* its descriptor is not older */
 };
 
 static int make_all(struct watched watched[])
@@ -88,8 +88,8 @@ static int make_all(struct watched watched[])
     for (uint32_t i = 0; i < BOXES; i++) {
         watched[i].box = kit_open(name_of(i), TONG_RECEIVE | TONG_CREATE, NULL);
         struct epoll_event event = { .events = EPOLLIN, .data.u32 = i };
-        const int fd = tong_fd(watched[i].box, TONG_RECEIVE);
         watched[i].since_ns = kit_now_ns();
+        const int fd = tong_fd(watched[i].box, TONG_RECEIVE);
         kit_true(fd >= 0);
         kit_ok(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
     }
