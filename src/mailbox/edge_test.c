@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/point.h"
 #include "kit.h"
 
 #define LONG 70000u
@@ -274,6 +275,53 @@ static void little_memory_is_told(void)
     kit_end(box, kit_name("small"));
 }
 
+/* ---- the back-stop, and what comes at its very moment */
+
+static tong_mailbox *at_its_end;
+static bool receives_at_its_end;
+
+/* The sleep's time is over, and before it looks around there comes what it waited for. */
+static int ends_as_it_comes(const char *call)
+{
+    if (at_its_end == NULL ||
+        (strstr(call, "futex_waitv") == NULL && strstr(call, "FUTEX_WAIT") == NULL)) {
+        return 0;
+    }
+    tong_mailbox *box = at_its_end;
+    at_its_end = NULL;
+    if (receives_at_its_end) {
+        kit_equal(kit_receive_u64(box), 1);
+    } else {
+        kit_ok(kit_send_u64(box, 1, 0));
+    }
+    return ETIMEDOUT;
+}
+
+static void a_ring_at_the_back_stops_moment_was_not_missed(void)
+{
+    const tong_options options = kit_capacity(1);
+    tong_mailbox *box = kit_create(kit_name("moment"), &options);
+    tong_mailbox *other = kit_open(kit_name("moment"), TONG_SEND | TONG_RECEIVE, NULL);
+    kit_ok(kit_send_u64(other, 0, 0));
+    kit_equal(kit_receive_u64(box), 0);
+    tg_point_on_call(ends_as_it_comes);
+    for (int i = 0; i < 2; i++) {
+        receives_at_its_end = i == 1;
+        at_its_end = other;
+        if (i == 0) {
+            kit_equal(kit_receive_u64(box), 1);
+            kit_ok(kit_send_u64(box, 1, 0));
+        } else {
+            kit_ok(kit_send_u64(box, 2, KIT_PATIENCE));
+        }
+        kit_true(at_its_end == NULL);
+    }
+    tg_point_on_call(NULL);
+    kit_equal(kit_receive_u64(box), 2);
+    kit_ok(tong_close(other));
+    kit_end(box, kit_name("moment")); /* it looks at what the back-stop found */
+}
+
 static const struct kit_test tests[] = {
     KIT_TEST(a_flag_without_the_one_it_belongs_to_is_refused),
     KIT_TEST(options_that_cannot_be_are_refused),
@@ -287,6 +335,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(who_waits_for_a_reservation_can_be_interrupted),
     KIT_TEST(a_folder_that_is_not_there_is_no_fault),
     KIT_TEST(little_memory_is_told),
+    KIT_TEST(a_ring_at_the_back_stops_moment_was_not_missed),
 };
 
 KIT_MAIN(tests)

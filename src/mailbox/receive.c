@@ -127,8 +127,8 @@ static bool takes_all(const struct tg_box *box)
     return !box->rx.wish.selects && !box->policy->by_key;
 }
 
-/* The back-stop: look at everything, and trust the locks alone. */
-static void backstop(struct tg_box *box)
+/* The back-stop: look at everything, and trust the locks alone. What is rung for by now it has not found. */
+static void backstop(struct tg_box *box, const struct tg_waitset *set)
 {
     const uint32_t n = tg_load_relaxed(&box->head->n_slots);
     /* What is there may not be for this one: then the next look tells. */
@@ -138,6 +138,7 @@ static void backstop(struct tg_box *box)
         found = owner != 0 && owner != box->me &&
                 !tg_life_is_alive_surely(box->root, owner, box->dir_uid);
     }
+    found = found && !tg_waitset_changed(set);
     if (found && (tg_load_relaxed(&box->head->n_sleepers) == 1 || tg_queue_is_named(box))) {
         (void)tg_add(&box->head->finds, 1);
     }
@@ -155,7 +156,8 @@ static int sleep_once(struct tg_box *box, struct tg_call *call, const struct tg_
     call->by_backstop = r == -ETIMEDOUT && is_backstop;
     if (call->by_backstop) {
         call->sleeps++;
-        backstop(box);
+        backstop(box, set);
+        call->by_backstop = !tg_waitset_changed(set);
     }
     return r == -EINTR ? r : 0;
 }

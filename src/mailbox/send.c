@@ -189,7 +189,7 @@ static int sleep_in_pieces(struct tg_box *box, const struct tg_waitset *set, int
     }
     if (r == -ETIMEDOUT && is_piece) {
         tx->sleeps++;
-        if (ready(box)) {
+        if (ready(box) && !tg_waitset_changed(set)) {
             (void)tg_add(&tx->writer.head->finds, 1);
         }
         return 0;
