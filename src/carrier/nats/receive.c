@@ -25,6 +25,7 @@
 #include "carrier/nats/party.h"
 
 #define MOMENT_NS INT64_C(20000000)   /* besides the way to the server and back */
+#define ANSWER_NS INT64_C(250000000)  /* of a server that answers at once, and has much to do */
 #define BEYOND_NS INT64_C(1000000000) /* from there to another site, and back */
 #define SHORT_NS INT64_C(10000000)
 #define SPARE_NS INT64_C(2000000000)
@@ -105,16 +106,16 @@ static int count_messages(struct tg_nats_box *box, uint64_t *ret_n)
     return r == -ENOENT ? 0 : r;
 }
 
-static int64_t end_of_moment(const struct tg_nats_side *side)
+static int64_t end_of(const struct tg_nats_side *side, int64_t moment_ns)
 {
     const int64_t beyond_ns = tg_js_has_domain() ? BEYOND_NS : 0;
-    return tg_now_ns() + MOMENT_NS + 2 * side->conn->way_ns + beyond_ns;
+    return tg_now_ns() + moment_ns + 2 * side->conn->way_ns + beyond_ns;
 }
 
 /* Let a request stand for a moment. */
 static int ask_for_a_moment(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
 {
-    const struct tg_nats_wait wait = { .deadline = end_of_moment(&box->rx), .cancel_fd = -1 };
+    const struct tg_nats_wait wait = { .deadline = end_of(&box->rx, MOMENT_NS), .cancel_fd = -1 };
     int r = tg_nats_ask_for(box, 1, SPARE_NS);
     while (r == 0) {
         r = await_until(box, &wait, ret_msg);
@@ -192,7 +193,7 @@ static int end_of_closed(struct tg_nats_side *side)
 int tg_nats_await_batch(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
 {
     struct tg_nats_side *side = &box->rx;
-    struct tg_nats_wait wait = { .deadline = end_of_moment(side), .cancel_fd = -1 };
+    struct tg_nats_wait wait = { .deadline = end_of(side, ANSWER_NS), .cancel_fd = -1 };
     int r = 0;
     while (r == 0) {
         r = await_until(box, &wait, ret_msg);
