@@ -24,6 +24,7 @@ struct stage {
     tong_mailbox *in; /* not where another process receives alone */
     tong_mailbox *more;
     tong_observer *observer;
+    tong_process *me;
     tong_message message;
     int error; /* what a list told of */
 };
@@ -38,8 +39,9 @@ struct scene {
 /* ------------------------------------------------------------------ who ends it */
 
 enum order {
-    MAKE,       /* the system's */
-    MAKE_OWNED, /* the ending process's, which receives */
+    MAKE,         /* the system's */
+    MAKE_OWNED,   /* the ending process's, which receives */
+    MAKE_PROCESS, /* its own, as a process's */
     END,
 };
 
@@ -53,29 +55,51 @@ static struct {
     unsigned given;
 } ender;
 
+struct owned {
+    tong_mailbox *box;
+    tong_process *process;
+};
+
+static void make_one(struct owned *own, unsigned char order)
+{
+    tong_options options = kit_options();
+    if (order == MAKE_PROCESS) {
+        kit_ok(tong_process_open(BOX, NULL, &own->process));
+        return;
+    }
+    options.owner = order == MAKE_OWNED ? TONG_PROCESS : TONG_SYSTEM;
+    tong_mailbox *box = kit_open(BOX, TONG_RECEIVE | TONG_CREATE | TONG_EXCL, &options);
+    own->box = order == MAKE_OWNED ? box : NULL;
+    kit_ok(own->box == NULL ? tong_close(box) : 0);
+}
+
+static void end_one(struct owned *own)
+{
+    int r = 0;
+    if (own->box != NULL || own->process != NULL) {
+        kit_ok(tong_close(own->box));
+        kit_ok(tong_process_close(own->process));
+        *own = (struct owned){ NULL, NULL };
+        return;
+    }
+    do {
+        r = tong_remove(BOX);
+    } while (r == -EBUSY); /* the call that it ends has the lock, and is put off for long */
+    kit_true(r == 0 || r == -ENOENT); /* by the scene's own call */
+}
+
 static int obey(void *arg)
 {
     (void)arg;
-    tong_mailbox *own = NULL;
+    struct owned own = { NULL, NULL };
     unsigned char order;
     (void)close(ender.orders[1]);
     while (read(ender.orders[0], &order, 1) == 1) {
         atomic_fetch_add(&ender.shared->taken, 1);
-        tong_options options = kit_options();
-        options.owner = order == MAKE_OWNED ? TONG_PROCESS : TONG_SYSTEM;
-        if (order == END && own == NULL) {
-            int r;
-            do {
-                r = tong_remove(BOX);
-            } while (r == -EBUSY); /* the call that it ends has the lock, and is put off for long */
-            kit_true(r == 0 || r == -ENOENT); /* by the scene's own call */
-        } else if (order == END) {
-            kit_ok(tong_close(own));
-            own = NULL;
+        if (order == END) {
+            end_one(&own);
         } else {
-            tong_mailbox *box = kit_open(BOX, TONG_RECEIVE | TONG_CREATE | TONG_EXCL, &options);
-            own = order == MAKE_OWNED ? box : NULL;
-            kit_ok(own == NULL ? tong_close(box) : 0);
+            make_one(&own, order);
         }
         atomic_fetch_add(&ender.shared->done, 1);
     }
@@ -170,6 +194,7 @@ static bool once(const struct scene *scene, enum order make, unsigned n)
     kit_until(is_done());
     stage.out = kit_open(BOX, TONG_SEND, NULL);
     stage.in = make == MAKE ? kit_open(BOX, TONG_RECEIVE, NULL) : NULL;
+    kit_ok(make == MAKE_PROCESS ? tong_process_open(kit_name("me"), NULL, &stage.me) : 0);
     if (scene->prepare != NULL) {
         scene->prepare(&stage);
     }
@@ -184,6 +209,7 @@ static bool once(const struct scene *scene, enum order make, unsigned n)
     kit_true(after == end || (after == -EIDRM && removes(scene)));
     kit_gives(stage.in == NULL ? after : tong_skip(stage.in), after);
     kit_ok(tong_observer_close(stage.observer));
+    kit_ok(tong_process_close(stage.me));
     kit_ok(tong_close(stage.more));
     kit_ok(tong_close(stage.in));
     kit_ok(tong_close(stage.out));
@@ -441,6 +467,42 @@ static const struct scene of_names[] = {
     { "a peek", with_an_observer, peek, { -EAGAIN, -ETIMEDOUT } },
 };
 
+/* ------------------------------------------------------------------ who names the process */
+
+static int64_t send_to_it(struct stage *s)
+{
+    return tong_send_to(s->me, BOX, "hello", 5, 0);
+}
+
+static void with_a_lane(struct stage *s)
+{
+    kit_ok(send_to_it(s));
+}
+
+static int64_t send_long_to_it(struct stage *s)
+{
+    static char data[LONG];
+    return tong_send_to(s->me, BOX, data, sizeof(data), 0);
+}
+
+static int64_t receive_from_it(struct stage *s)
+{
+    char data[8];
+    return tong_receive_from(s->me, BOX, data, sizeof(data), TONG_MS(1));
+}
+
+static const struct scene of_peers[] = {
+    { "the first message to it", NULL, send_to_it, { -ENOENT, -EAGAIN } },
+    { "a message to it", with_a_lane, send_long_to_it, { -ENOENT, -EAGAIN } },
+    { "waiting for one of it", with_a_lane, receive_from_it, { -ETIMEDOUT } },
+    { "links", with_a_lane, list_links, { 0 } },
+    { "stat", with_a_lane, stat_it, { -ENOENT } },
+    { "parties", with_a_lane, look_at_parties, { -ENOENT } },
+    { "a list", with_a_lane, list_all, { 0 } },
+    { "an observer", with_a_lane, observe, { -ENOENT } },
+    { "doctor", with_a_lane, repair, { 0 } },
+};
+
 /* ------------------------------------------------------------------ tests */
 
 #define ALL_OF(scenes, make) all_of(scenes, sizeof(scenes) / sizeof((scenes)[0]), make)
@@ -470,9 +532,15 @@ static void its_owner_closes_it_under_who_knows_its_name(void)
     ALL_OF(of_names, MAKE_OWNED);
 }
 
+static void a_process_closes_its_name_under_its_peers(void)
+{
+    ALL_OF(of_peers, MAKE_PROCESS);
+}
+
 #define ENDED_TESTS                                                                                \
     KIT_TEST(removed_under_a_sender), KIT_TEST(removed_under_a_receiver),                          \
         KIT_TEST(removed_under_who_knows_its_name), KIT_TEST(its_owner_closes_it_under_a_sender),  \
-        KIT_TEST(its_owner_closes_it_under_who_knows_its_name)
+        KIT_TEST(its_owner_closes_it_under_who_knows_its_name),                                    \
+        KIT_TEST(a_process_closes_its_name_under_its_peers)
 
 #endif
