@@ -3,7 +3,7 @@
 
 #include "mailbox/ended_test.h"
 
-static const struct kit_test tests[] = { ENDED_TESTS };
+static const struct kit_test tests[] = { ENDED_BY_REMOVAL, ENDED_BY_ITS_PROCESS };
 
 int main(int argc, char **argv)
 {

@@ -507,39 +507,42 @@ static const struct scene of_peers[] = {
 
 #define ALL_OF(scenes, make) all_of(scenes, sizeof(scenes) / sizeof((scenes)[0]), make)
 
-static void removed_under_a_sender(void)
+static inline void removed_under_a_sender(void)
 {
     ALL_OF(of_senders, MAKE);
 }
 
-static void removed_under_a_receiver(void)
+static inline void removed_under_a_receiver(void)
 {
     ALL_OF(of_receivers, MAKE);
 }
 
-static void removed_under_who_knows_its_name(void)
+static inline void removed_under_who_knows_its_name(void)
 {
     ALL_OF(of_names, MAKE);
 }
 
-static void its_owner_closes_it_under_a_sender(void)
+static inline void its_owner_closes_it_under_a_sender(void)
 {
     ALL_OF(of_senders, MAKE_OWNED);
 }
 
-static void its_owner_closes_it_under_who_knows_its_name(void)
+static inline void its_owner_closes_it_under_who_knows_its_name(void)
 {
     ALL_OF(of_names, MAKE_OWNED);
 }
 
-static void a_process_closes_its_name_under_its_peers(void)
+static inline void a_process_closes_its_name_under_its_peers(void)
 {
     ALL_OF(of_peers, MAKE_PROCESS);
 }
 
-#define ENDED_TESTS                                                                                \
+#define ENDED_BY_REMOVAL                                                                           \
     KIT_TEST(removed_under_a_sender), KIT_TEST(removed_under_a_receiver),                          \
-        KIT_TEST(removed_under_who_knows_its_name), KIT_TEST(its_owner_closes_it_under_a_sender),  \
+        KIT_TEST(removed_under_who_knows_its_name)
+
+#define ENDED_BY_ITS_PROCESS                                                                       \
+    KIT_TEST(its_owner_closes_it_under_a_sender),                                                  \
         KIT_TEST(its_owner_closes_it_under_who_knows_its_name),                                    \
         KIT_TEST(a_process_closes_its_name_under_its_peers)
 
