@@ -14,6 +14,7 @@
  *        M_NO_INTENT no word says what `next` becomes      M_ENTRIES_FIRST a thief looks at the claims before that word
  *        M_PUT_FIRST the record is put before its body (-DBODIES)   M_UNLINK a claim's body goes before it is finished
  *        M_NEXT_FIRST_OUT `next` counts a message before the stage is empty, and no intent says so
+ *        M_NO_RING  who finds no place in the queue rings nobody   M_NO_GET who was woken asks the queue only if something is counted
  *
  * The token is token.pml's, room room.pml's, sleeping queue.pml's and bell.pml's: here it is one holder that may die, a count,
  * and guards. What a receiver stores is read by the next holder, which the token orders, but for `next`, which who gives room
@@ -43,6 +44,7 @@
 chan low = [QUEUE] of { byte, byte, bit };
 chan high = [QUEUE] of { byte, byte, bit };
 #define WAITING (len(low)+len(high))
+bit rung;                        /* a sender that has room found no place, and rang whoever sleeps */
 
 /* a link, written by its sender */
 byte tail[S];                    /* messages that it has counted */
@@ -120,7 +122,14 @@ inline put() {                   /* one system call; what fills the queue though
 #ifdef BODIES
   b=1;
 #endif
+#ifndef M_NO_RING
+  do
+  :: atomic { WAITING==QUEUE && !rung && rings<2 -> rung=1; rings++ }   /* once more, for who was woken may die */
+  :: atomic { WAITING<QUEUE -> break }
+  od;
+#endif
   atomic { WAITING<QUEUE ->
+    rings=0;
 #ifdef PRIO
     if :: m==M-1 -> high!me,m,b :: else -> low!me,m,b fi
 #else
@@ -129,7 +138,7 @@ inline put() {                   /* one system call; what fills the queue though
   } }
 
 proctype sender(byte me) {
-  byte m; bit b;
+  byte m, rings; bit b;
   { do
     :: m<M ->
        atomic { USED_TOTAL-DONE_TOTAL<CAP -> got[me]++ };
@@ -149,12 +158,14 @@ proctype sender(byte me) {
 /* Somebody finds the mailbox full: the room that a dead one took and did not use goes back (room.c, sent_of_dead). */
 active proctype reclaimer() {
   byte l, s, n;
-end: do
-  :: atomic { USED(0)>tail[0] && USED(0)>next[0] -> l=0 }
+  do
+  :: true ->
+end: if
+     :: atomic { USED(0)>tail[0] && USED(0)>next[0] -> l=0 }
 #if S>1
-  :: atomic { USED(1)>tail[1] && USED(1)>next[1] -> l=1 }
+     :: atomic { USED(1)>tail[1] && USED(1)>next[1] -> l=1 }
 #endif
-     ;
+     fi;
 #ifdef M_NEXT_FIRST
      n=next[l];
 #endif
@@ -197,7 +208,7 @@ inline consume_it() { atomic { assert(!fin[ID(l,m)]); fin[ID(l,m)]=1 } }
 /* The stage is empty from now on: it is handed out. */
 inline empty_stage() { atomic { magic=0; sl=0; sm=0; sb=0; handed[l]++; assert(handed[l]<=USED(l)) } }
 /* Nobody's message. */
-inline throw_away() { if :: sb -> body[ID(l,m)]=0 :: else fi; atomic { assert(!promised[ID(l,m)]); magic=0; sl=0; sm=0; sb=0 } }
+inline throw_away() { again=1; if :: sb -> body[ID(l,m)]=0 :: else fi; atomic { assert(!promised[ID(l,m)]); magic=0; sl=0; sm=0; sb=0 } }
 
 /* ok: it may be handed out, and next becomes nx+1; up: it is counted by next already */
 inline count_it() {
@@ -256,7 +267,18 @@ inline hand_out() {
 
 #define DEAD_CLAIM(r) (rdead[r] && (es[r]==CLAIMED || es[r]==RELEASED))
 #define BACK_CLAIM(r) (es[r]==RETURNED)
-#define WORK (magic || WAITING>0 || ival>0 || DEAD_CLAIM(0) || DEAD_CLAIM(1) || BACK_CLAIM(0) || BACK_CLAIM(1))
+/* What a sleeper looks at are words: a tail past its next. What is in the queue besides was promised by nobody. */
+#if S>1
+#define COUNTED (tail[0]>next[0] || tail[1]>next[1])
+#else
+#define COUNTED (tail[0]>next[0])
+#endif
+#ifdef M_NO_GET
+#define ASKS COUNTED
+#else
+#define ASKS true
+#endif
+#define WORK (magic || COUNTED || rung || ival>0 || DEAD_CLAIM(0) || DEAD_CLAIM(1) || BACK_CLAIM(0) || BACK_CLAIM(1))
 #define OTHER (1-me)
 
 inline lock() {
@@ -331,10 +353,11 @@ inline claim() {
   fi }
 
 proctype receiver(byte me) {
-  byte l, m, nx, t; bit ok, up, mine, early;
+  byte l, m, nx, t; bit ok, up, mine, early, again;
   { do
     :: true ->
-end:   (WORK && token==0) || (token==OTHER+1 && rdead[OTHER]);   /* asleep it watches the holder's life */
+end:   ((WORK || again) && token==0) || (token==OTHER+1 && rdead[OTHER]);   /* asleep it watches the holder's life */
+       again=0; rung=0;
        lock();
        if :: rdead[OTHER] -> repair() :: else fi;
        if
@@ -342,8 +365,8 @@ end:   (WORK && token==0) || (token==OTHER+1 && rdead[OTHER]);   /* asleep it wa
        :: !BACK_CLAIM(0) && BACK_CLAIM(1) -> serve_back(1)
        :: !BACK_CLAIM(0) && !BACK_CLAIM(1) ->
           if                     /* one system call: the kernel writes the record into the stage */
-          :: atomic { !magic && len(high)>0 -> high?sl,sm,sb; magic=1 }
-          :: atomic { !magic && len(high)==0 && len(low)>0 -> low?sl,sm,sb; magic=1 }
+          :: atomic { !magic && len(high)>0 && ASKS -> high?sl,sm,sb; magic=1 }
+          :: atomic { !magic && len(high)==0 && len(low)>0 && ASKS -> low?sl,sm,sb; magic=1 }
           :: else
           fi;
           if
@@ -394,7 +417,7 @@ end:   (WORK && token==0) || (token==OTHER+1 && rdead[OTHER]);   /* asleep it wa
 active proctype final() {
   byte i;
   timeout ->
-  assert(!magic && WAITING==0 && ival==0);
+  assert(!magic && ival==0);
   i=0;
   do
   :: i<N -> assert(!promised[i] || fin[i]);

@@ -710,7 +710,7 @@ static bool take_short(struct tg_box *box, struct tg_take *take)
     return true;
 }
 
-bool tg_carried_short(struct tg_box *box, struct tg_take *take, bool *ret_empty)
+bool tg_carried_short(struct tg_box *box, struct tg_take *take, bool wait, bool *ret_empty)
 {
     uint64_t free_ = 0;
     if (box->threads || box->rx.wish.selects || box->rx.served >= SHORT_MOST ||
@@ -719,7 +719,7 @@ bool tg_carried_short(struct tg_box *box, struct tg_take *take, bool *ret_empty)
     }
     bool taken = false;
     if (is_short(box)) {
-        const int r = get_record(box);
+        const int r = wait && !tg_counted_any(box) ? 0 : get_record(box);
         *ret_empty = r == 0;
         taken = r == 1 && take_short(box, take);
     }
@@ -743,7 +743,7 @@ bool tg_carried_short(struct tg_box *box, struct tg_take *take, bool *ret_empty)
 
 bool tg_carried_hint(struct tg_box *box)
 {
-    return magic_of(box) != 0 || box->way->count(box->carry->fd) != 0;
+    return magic_of(box) != 0 || tg_counted_hint(box);
 }
 
 /* Whether what is in the stage is for a viewer. What cannot be read is something to look at, too. */
@@ -769,14 +769,14 @@ static bool is_for(struct tg_box *box, const struct tg_viewer *viewer)
 /* What is in the queue nobody knows before it is out of it. */
 uint32_t tg_carried_count(struct tg_box *box, const struct tg_viewer *viewer)
 {
-    const uint32_t in_queue = box->way->count(box->carry->fd);
     struct found f = { .at = NULL };
     box->carry->early = false;
     if (magic_of(box) == 0) {
-        return in_queue;
+        return tg_counted_in_queue(box);
     }
     if (look_at_stage(box, &f) == 1 && is_early(box, &f)) {
         return 0;
     }
-    return in_queue + (tg_select_is_simple(box, viewer) || is_for(box, viewer) ? 1 : 0);
+    return tg_counted_in_queue(box) +
+           (tg_select_is_simple(box, viewer) || is_for(box, viewer) ? 1 : 0);
 }

@@ -325,20 +325,20 @@ static int put_body(struct tg_box *box, struct tg_carried *head, const struct tg
 int tg_carried_send(struct tg_box *box, const struct tg_parts *parts)
 {
     const struct tg_writer *w = &box->tx.writer;
-    struct tg_carried head = { .row = w->row,
-                               .link_id = w->link_id,
-                               .sequence = w->sequence,
-                               .length = (uint32_t)parts->len,
-                               .extension = parts->extension_len,
-                               .pid = w->pid };
-    tg_store_relaxed(&head.magic, TG_CARRIED_MAGIC);
-    const size_t at = sizeof head + parts->extension_len;
+    struct tg_carried *head = (struct tg_carried *)(void *)box->carry->out;
+    *head = (struct tg_carried){ .row = w->row,
+                                 .link_id = w->link_id,
+                                 .sequence = w->sequence,
+                                 .length = (uint32_t)parts->len,
+                                 .extension = parts->extension_len,
+                                 .pid = w->pid };
+    tg_store_relaxed(&head->magic, TG_CARRIED_MAGIC);
+    const size_t at = sizeof *head + parts->extension_len;
     box->tx.out_of_order = box->tx.out_of_order || parts->priority != 0;
     if (at + parts->len > box->carry->record_size) {
-        return put_body(box, &head, parts);
+        return put_body(box, head, parts);
     }
-    memcpy(box->carry->out, &head, sizeof head);
-    tg_box_copy(box->carry->out + sizeof head, parts->extension, parts->extension_len);
+    tg_box_copy(box->carry->out + sizeof *head, parts->extension, parts->extension_len);
     tg_box_copy(box->carry->out + at, parts->data, parts->len);
     return box->way->put(box->carry->fd, box->carry->out, at + parts->len, parts->priority);
 }

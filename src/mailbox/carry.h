@@ -21,7 +21,7 @@ struct tg_carry {
     struct tg_carried *record;
     size_t stage_size;
     bool early; /* the last look found a message whose sender is about to count it: carried.c, I7 */
-    bool is_empty;     /* this look need not ask the queue: it was empty just now */
+    bool is_empty;     /* this look need not ask the queue: nothing was there just now */
     uint8_t *out;      /* of a sender: a record being made */
     uint8_t *reserved; /* and what a reservation is written into */
 };
@@ -68,8 +68,8 @@ void tg_carry_unreserve(struct tg_box *box);
 /* As tg_take_one(), of what was never handed out. */
 int tg_carried_take(struct tg_box *box, struct tg_take *take);
 /* Token not held: the common case in one piece, as tg_receive_short(). True: taken. *ret_empty: nothing was
- * in the queue. */
-bool tg_carried_short(struct tg_box *box, struct tg_take *take, bool *ret_empty);
+ * there; of a call that waits, by the words of counted.c. */
+bool tg_carried_short(struct tg_box *box, struct tg_take *take, bool wait, bool *ret_empty);
 /* Whether something may be there. */
 bool tg_carried_hint(struct tg_box *box);
 /* How many may be there for a viewer (select.h). */
@@ -81,5 +81,14 @@ int tg_carried_view_entry(struct tg_box *box, struct tg_take *take,
                           const struct tg_box_entry *entry);
 /* An entry is about to be free: its message is finished. */
 void tg_carried_finish(struct tg_box *box, const struct tg_box_entry *entry);
+
+/* ---- counted.c: what the senders have counted; the token need not be held */
+
+/* How many are in the queue, if anything is counted; it is asked then. */
+uint32_t tg_counted_in_queue(const struct tg_box *box);
+/* Other users send: words are not enough, and the queue is asked, too. */
+bool tg_counted_is_asked(const struct tg_box *box);
+/* Whether something is there, the stage aside. */
+bool tg_counted_hint(const struct tg_box *box);
 
 #endif

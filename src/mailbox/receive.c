@@ -286,8 +286,8 @@ static bool spin(struct tg_box *box, bool *may_spin)
     return tg_receive_spin(box);
 }
 
-/* Token held. is_last: what another user sent before the end must be seen. empty: the queue was just now, and who then sleeps
- * looks again before. */
+/* Token held. is_last: what another user sent before the end must be seen. empty: nothing was in the queue just now, and who
+ * then sleeps looks again before. */
 static int look(struct tg_box *box, const struct tg_call *call, struct tg_take *take, bool is_last,
                 bool empty)
 {
@@ -314,16 +314,16 @@ static bool found_empty(struct tg_box *box)
     return true;
 }
 
+/* looked: getting what is in a queue tells more than a look; of a call that must not wait that comes first (counted.c, I2). */
 static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_call *call)
 {
     bool may_spin = call->deadline != 0 && !call->spun;
-    /* A look at a queue is a system call, as getting a message is. */
-    bool looked = box->way == NULL;
+    bool looked = box->way == NULL || call->deadline != 0;
     for (;;) {
         if (may_go_short(box, take, call) && !box->rx.empty && go_short(box, take, &may_spin)) {
             return 1;
         }
-        const bool empty = found_empty(box);
+        bool empty = found_empty(box);
         looked = looked || empty;
         int r = tg_receive_check(box);
         if (r < 0) {
@@ -338,6 +338,7 @@ static int receive_turns(struct tg_box *box, struct tg_take *take, struct tg_cal
             if (spin(box, &may_spin)) {
                 continue;
             }
+            empty = box->way != NULL;
         }
         r = tg_box_lock(box, call->deadline);
         if (r < 0) {

@@ -76,10 +76,23 @@ static uint32_t pauses_of(const struct tg_receiver *rx, uint32_t budget)
     return budget + (uint32_t)((uint64_t)budget * len / SPIN_LEN);
 }
 
+static bool look_is_a_call(struct tg_box *box)
+{
+    if (box->threads) {
+        (void)tg_gate_enter(&box->rx.short_, TG_NEVER, NULL, 0);
+    }
+    const bool r = box->way != NULL && tg_counted_is_asked(box);
+    if (box->threads) {
+        tg_gate_leave(&box->rx.short_);
+    }
+    return r;
+}
+
 bool tg_receive_spin(struct tg_box *box)
 {
     const uint32_t budget = spin_budget(box);
-    const uint32_t pauses = pauses_of(&box->rx, budget) / (box->way == NULL ? 1 : LOOKS_A_CALL);
+    const uint32_t looks = look_is_a_call(box) ? LOOKS_A_CALL : 1;
+    const uint32_t pauses = pauses_of(&box->rx, budget) / looks;
     bool found = false;
     for (uint32_t i = 0; i < pauses && !found; i++) {
         found = tg_receive_hint(box);
@@ -283,7 +296,7 @@ bool tg_receive_short(struct tg_box *box, struct tg_take *take, bool wait, bool 
 {
     struct tg_attached *at = short_link(box);
     if (at == NULL) {
-        return box->way != NULL && tg_carried_short(box, take, &box->rx.empty);
+        return box->way != NULL && tg_carried_short(box, take, wait, &box->rx.empty);
     }
     if (at->reader.oneshot) {
         return receive_backlog(box, at, take);

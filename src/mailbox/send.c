@@ -385,10 +385,8 @@ struct call {
 
 static int check_length(const struct tg_box *box, size_t len)
 {
-    if (len > TONG_MESSAGE_MAX || (box->message_size != 0 && len != box->message_size)) {
-        return -EMSGSIZE;
-    }
-    return 0;
+    const bool is_other = box->message_size != 0 && len != box->message_size;
+    return len > TONG_MESSAGE_MAX || is_other ? -EMSGSIZE : 0;
 }
 
 /* Wait until no other thread has a reservation on this handle. The gate is held on 0. */
@@ -478,7 +476,7 @@ static int send_carried(struct tg_box *box, const struct tg_parts *parts, const 
     note_cpu(box);
     int r = tg_carried_send(box, parts);
     while (r == -EAGAIN && call->deadline != 0) {
-        tg_sender_ring(box, true);
+        tg_sender_ring(box, true); /* counted.c, I3 */
         box->way->wait_for_room(box->carry->fd);
         r = tg_box_check(box);
         if (r == 0 && tg_box_is_interrupted(box, call->interrupts)) {
@@ -488,6 +486,9 @@ static int send_carried(struct tg_box *box, const struct tg_parts *parts, const 
             r = -ETIMEDOUT;
         }
         r = r == 0 ? tg_carried_send(box, parts) : r;
+    }
+    if (r == -EAGAIN) {
+        tg_sender_ring(box, true);
     }
     if (r < 0) {
         if (box->tx.holds_room) {

@@ -53,6 +53,28 @@ uint32_t tg_returned_count(struct tg_box *box, struct tg_attached *at,
 /* One that was set aside, for who throws away: 1, 0 there is none. */
 int tg_returned_skip_parked(struct tg_box *box, struct tg_take *take);
 
+/* ---- counted.c */
+
+/* What a sender has counted was not handed out, or may not have been. */
+static inline bool tg_counted_may_be(const struct tg_attached *at)
+{
+    const uint32_t next = tg_place_sequence(tg_load_relaxed(&at->row->next));
+    /* acquire: what it counted is in the queue. */
+    const uint32_t tail = tg_place_sequence(tg_load_acquire(&at->reader.head->tail));
+    const bool is_known =
+        at->reader.foreign == NULL && tg_load_relaxed(&at->row->link_id) == at->reader.link_id;
+    return !at->reader.damaged && (!is_known || (int32_t)(tail - next) > 0);
+}
+
+/* Of any sender: a look at words. The token need not be held. */
+bool tg_counted_any_slow(const struct tg_box *box);
+static inline bool tg_counted_any(const struct tg_box *box)
+{
+    const struct tg_receiver *rx = &box->rx;
+    return (rx->cursor < rx->n_attached && tg_counted_may_be(rx->attached[rx->cursor])) ||
+           tg_counted_any_slow(box);
+}
+
 /* ---- select.c */
 
 #define TG_PASS_MOST 64u /* records of a link that are passed over */
