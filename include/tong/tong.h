@@ -765,7 +765,7 @@ TONG_API ssize_t tong_skip(tong_mailbox *box);
  *          A reply counts if the mailbox's user or root sent it.
  * Threads  any number at once on one handle.
  * Crash    the request of a caller that died is handed out until it expires; its reply is nobody's.
- * Memory   a mailbox for each call at once, kept until tong_close(); one file descriptor each.
+ * Memory   a mailbox for each call at once, kept until tong_close(); one file descriptor each, over unix: nine.
  * Cost     the first call makes a mailbox, about 85 system calls; then as a send and a receive. The death of
  *          who has the request ends the call within a millisecond. While a receiver has more than 64
  *          requests that it received, did not claim, and has not answered, of some of them only its own

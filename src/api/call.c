@@ -124,7 +124,8 @@ static ssize_t call(tong_mailbox *box, struct tg_reply *reply, struct request *q
     if (q->timeout_ns > 0 && (q->with.expiry_ns == 0 || q->with.expiry_ns > q->timeout_ns)) {
         q->with.expiry_ns = q->timeout_ns;
     }
-    const int r = box->carrier->ask(box->handle, q->data, q->len, &q->with, q->timeout_ns, where);
+    const int r = box->carrier->ask(box->handle, reply->handle, q->data, q->len, &q->with,
+                                    q->timeout_ns, where);
     if (r != 0) {
         return r == TONG_DROPPED ? -EAGAIN : r;
     }

@@ -100,9 +100,9 @@ struct tg_carrier {
      * interrupt: its name, as this carrier knows it, and a number to begin with that nobody can guess. */
     int (*reply_open)(tg_handle h, tg_handle *ret_reply, char ret_name[TONG_NAME_MAX],
                       uint64_t *ret_number);
-    /* As send_with, of a request; where it is, for await. 0: it is in the mailbox. */
-    int (*ask)(tg_handle h, const void *data, size_t len, const tong_send_options *with,
-               int64_t timeout_ns, uint64_t ret_where[2]);
+    /* As send_with, of a request whose reply comes to reply; where it is, for await. 0: it is in the mailbox. */
+    int (*ask)(tg_handle h, tg_handle reply, const void *data, size_t len,
+               const tong_send_options *with, int64_t timeout_ns, uint64_t ret_where[2]);
     /* The reply of that number out of reply, as receive_with; all else that is there is thrown away. Comes
      * for one call at a time. Also -EOWNERDEAD: nobody will answer the request. */
     ssize_t (*await)(tg_handle h, tg_handle reply, const uint64_t where[2], uint64_t number,

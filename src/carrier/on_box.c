@@ -180,9 +180,10 @@ int tg_on_box_reply_open(tg_handle h, tg_handle *ret_reply, char ret_name[TONG_N
     return r;
 }
 
-int tg_on_box_ask(tg_handle h, const void *data, size_t len, const tong_send_options *with,
-                  int64_t timeout_ns, uint64_t ret_where[2])
+int tg_on_box_ask(tg_handle h, tg_handle reply, const void *data, size_t len,
+                  const tong_send_options *with, int64_t timeout_ns, uint64_t ret_where[2])
 {
+    (void)reply;
     return tg_box_ask(h, data, len, with, timeout_ns, ret_where);
 }
 

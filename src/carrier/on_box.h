@@ -46,8 +46,8 @@ void tg_on_box_peer_rename(tg_handle peer, const char *rest);
 
 int tg_on_box_reply_open(tg_handle h, tg_handle *ret_reply, char ret_name[TONG_NAME_MAX],
                          uint64_t *ret_number);
-int tg_on_box_ask(tg_handle h, const void *data, size_t len, const tong_send_options *with,
-                  int64_t timeout_ns, uint64_t ret_where[2]);
+int tg_on_box_ask(tg_handle h, tg_handle reply, const void *data, size_t len,
+                  const tong_send_options *with, int64_t timeout_ns, uint64_t ret_where[2]);
 ssize_t tg_on_box_await(tg_handle h, tg_handle reply, const uint64_t where[2], uint64_t number,
                         void *buf, size_t size, int64_t timeout_ns, tong_message *ret_info);
 int tg_on_box_caller_open(tg_handle h, const char *rest, tg_handle *ret_caller);

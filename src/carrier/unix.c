@@ -3,10 +3,12 @@
 
 #include <stddef.h>
 
+#include "carrier/unix_call.h"
+
 static int open_(const char *rest, unsigned flags, const tong_options *options,
                  tg_handle *ret_handle)
 {
-    return tg_unix_open(rest, flags, options, false, ret_handle);
+    return tg_unix_open(rest, flags, options, 0, ret_handle);
 }
 
 const struct tg_carrier tg_carrier_unix = {
@@ -42,6 +44,11 @@ const struct tg_carrier tg_carrier_unix = {
     .peer_is_same = tg_unix_peer_is_same,
     .peer_rename = tg_unix_peer_rename,
     .links = tg_unix_links,
+    .reply_open = tg_unix_reply_open,
+    .ask = tg_unix_ask,
+    .await = tg_unix_await,
+    .caller_open = tg_unix_caller_open,
+    .answered = tg_unix_answered,
     .abort = tg_unix_abort,
     .done = tg_unix_done,
     .give_back = tg_unix_give_back,

@@ -64,7 +64,7 @@ struct tg_unix_made {
 
 /* Make the folder and give it its name. -EEXIST: somebody has it. */
 int tg_unix_place_make(struct tg_root *root, const char *name, const tong_options *options,
-                       bool is_process, struct tg_unix_made *ret_made);
+                       uint32_t process, struct tg_unix_made *ret_made);
 void tg_unix_made_close(struct tg_unix_made *made);
 /* Take the name away, if it is still that mailbox's (id NULL: any) and, unless it may be alive, it is
  * dead. 0, -ENOENT, -EEXIST: it lives. */
@@ -77,6 +77,8 @@ int tg_unix_remove(const char *name);
 /* ---- messages */
 
 struct tg_unix_link;
+struct tg_unix_reply;
+struct tg_unix_request;
 
 struct tg_unix_message {
     struct tg_unix_message *next;
@@ -89,6 +91,7 @@ struct tg_unix_message {
     int fd;        /* a descriptor for the receiver, -1 none */
     uint32_t deliveries;
     bool is_roomless; /* its room was freed when it was handed out */
+    uint64_t note;    /* a request: who answers it has noted it under that, see unix_call.h */
     size_t room_size;
     _Alignas(16) uint8_t room[];
 };
@@ -124,6 +127,7 @@ struct tg_unix_link {
         data;     /* where its messages come from, if its sender may take them back */
     uint32_t row; /* TG_UNIX_NO_ROW none */
     bool greeted;
+    bool hears; /* name is the mailbox for replies to its calls, of which it hears the end */
     bool said_bye;
     bool passes;  /* it has said that its messages may bring descriptors */
     bool is_told; /* its process's death was */
@@ -205,6 +209,7 @@ struct tg_unix_box {
     uint64_t max_bytes;
     const struct tg_policy *policy;
     struct tg_own_policy own;
+    struct tg_unix_request *untold; /* ended while a packet was read */
     uint64_t random;
     uint64_t chosen; /* ticket of the waiter that was chosen, 0 none */
     struct tg_unix_handle *slots[TG_UNIX_SLOTS];
@@ -270,6 +275,7 @@ struct tg_unix_want {
     struct tg_unix_handle *peer;       /* whose end ends the call, NULL nobody's */
     size_t size;                       /* a longer one is -EMSGSIZE and stays */
     bool claim;                        /* it is to be finished later */
+    bool may_answer;                   /* it is told what it needs to answer a request */
     bool skip;          /* it is to be thrown away: also one that was handed out too often */
     tong_message *info; /* told of one that stays; NULL: not wanted */
 };
@@ -329,7 +335,12 @@ struct tg_unix_handle {
     uint32_t n_claims;
     struct tg_unix_message *claims[TG_UNIX_CLAIMS];
     uint32_t stamps[TG_UNIX_CLAIMS];
-    bool has_turn; /* it was told that something is there for it */
+    bool has_turn;                    /* it was told that something is there for it */
+    struct tg_unix_request *requests; /* received, to be answered still */
+    uint64_t notes;                   /* counts those */
+    /* Request and reply: unix_call.h. */
+    struct tg_unix_reply *_Atomic replies; /* of this handle */
+    struct tg_unix_reply *reply;           /* whose mailbox this is, NULL: it is none for replies */
     /* In an event loop: the set, the level in it; -1 none. */
     int poll;
     int level;
@@ -341,7 +352,8 @@ struct tg_unix_handle {
 
 /* ---- unix_box.c: the boxes of this process */
 
-int tg_unix_open(const char *name, unsigned flags, const tong_options *options, bool is_process,
+/* process: 0, TG_OF_PROCESS, TG_FOR_REPLIES. */
+int tg_unix_open(const char *name, unsigned flags, const tong_options *options, uint32_t process,
                  tg_handle *ret_handle);
 /* To send to a process by its name, as another one. -ENOENT, -EINVAL: it is no process's. */
 int tg_unix_open_peer(const struct tg_unix_handle *as, const char *name,
@@ -405,19 +417,22 @@ void tg_unix_drive_all(struct tg_unix_box *box);
 /* Ask who is ready, after a sleep on its sockets elsewhere. */
 void tg_unix_drive_ask(struct tg_unix_box *box);
 void tg_unix_drive_drain(struct tg_unix_box *box, struct tg_unix_link *link);
+/* Let in whoever waits, and read what those say who hear of the end of requests. */
+void tg_unix_drive_let_in(struct tg_unix_box *box);
 /* Whether a sleep on the sockets is one: there is nothing in them that nobody reads. */
 bool tg_unix_drive_may_sleep(const struct tg_unix_box *box);
 /* A room that was granted to it and is not used. */
 void tg_unix_drive_give_room_back(struct tg_unix_box *box, struct tg_unix_link *link);
-/* Sleep until something comes, the lock given back meanwhile. 0, -ETIMEDOUT, -EINTR. */
-int tg_unix_drive_sleep(struct tg_unix_box *box, int64_t deadline_ns);
-/* The same; what else ends it, and whose offers alone do, NULL: anybody's. */
+/* Sleep until something comes, the lock given back meanwhile; what else ends it, and whose offers alone do, NULL:
+ * anybody's. 0, -ETIMEDOUT, -EINTR. */
 struct tg_unix_sleep {
     int64_t deadline_ns;
     const char *from;
     bool passes; /* what fills the memory may be others', and stays there */
     int others[4];
     size_t n_others;
+    bool *ret_ready;               /* which of these ended it; NULL: not wanted */
+    struct tg_unix_waiter *driver; /* the call that sleeps, if it stands in the queue */
 };
 int tg_unix_drive_sleep_with(struct tg_unix_box *box, const struct tg_unix_sleep *s);
 /* A message of the link is finished; the link may go with it. */
@@ -461,6 +476,8 @@ bool tg_unix_packet_may_come(const struct tg_unix_channel *channel);
 int tg_unix_packet_look(const struct tg_unix_channel *channel, uint32_t *ret_len,
                         struct tg_said *ret_said);
 int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len);
+/* Whether it says that it hears of ends. */
+bool tg_unix_packet_hears(const struct tg_unix_channel *channel);
 void tg_unix_packet_refuse(int fd, int error);
 
 /* ---- unix_message.c; lock held */
@@ -612,6 +629,8 @@ ssize_t tg_unix_receive_any(tg_handle me, void *buf, size_t size, int64_t timeou
 ssize_t tg_unix_receive_from(tg_handle me, const char *from, tg_handle peer, void *buf, size_t size,
                              int64_t timeout_ns);
 int tg_unix_peer_open(tg_handle me, const char *name, tg_handle *ret_peer);
+/* Whether the mailbox lives: 0, -EIDRM, -EOWNERDEAD; and how often it was renamed. */
+int tg_unix_probe(const struct tg_unix_handle *h, uint32_t *ret_renames);
 int tg_unix_peer_check(tg_handle handle);
 int tg_unix_peer_look_up(tg_handle handle, const char *name);
 bool tg_unix_peer_is_same(tg_handle a, tg_handle b);
@@ -657,6 +676,7 @@ struct tg_unix_parts {
     int fd;                        /* -1 none */
     struct tg_unix_message *ready; /* has the data already, and is used up; NULL: none */
     bool is_kept;                  /* refused, it is not lost, and not counted */
+    struct tg_unix_reply *asker;   /* it is a request of that one, NULL: it is none */
 };
 
 struct tg_unix_call {

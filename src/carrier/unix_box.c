@@ -20,6 +20,7 @@
 #include "base/kept.h"
 #include "base/name.h"
 #include "carrier/unix.h"
+#include "carrier/unix_call.h"
 #include "carrier/unix_priority.h"
 #include "mailbox/mailbox.h"
 
@@ -121,6 +122,7 @@ static void free_memory(struct tg_unix_box *box)
     free(box->rows);
     free(box->scratch);
     free(box->deaths);
+    tg_unix_requests_free(box->untold);
     free(box->keys);
     free(box->spare);
     if (box->head != NULL) {
@@ -155,7 +157,7 @@ static void read_options(struct tg_unix_box *box)
     box->max_deliveries = head->max_deliveries;
     box->max_bytes = head->max_bytes;
     box->most_held = tg_unix_most_held();
-    box->is_process = head->process != 0;
+    box->is_process = head->process == TG_OF_PROCESS;
     box->by_priority = head->by_priority != 0;
     box->returned.by_priority = box->by_priority;
     box->waiting.by_priority = box->by_priority;
@@ -203,7 +205,7 @@ static int map_box(struct tg_unix_box *box)
 
 /* The root is the box's from then on, also on failure. */
 static int make_box(const char *name, struct tg_root *root, const tong_options *options,
-                    bool is_process, struct tg_unix_box **ret_box)
+                    uint32_t process, struct tg_unix_box **ret_box)
 {
     struct tg_unix_box *box;
     uint64_t me;
@@ -215,7 +217,7 @@ static int make_box(const char *name, struct tg_root *root, const tong_options *
     r = tg_life_join(root, &me);
     box->joined = r == 0;
     if (r == 0) {
-        r = tg_unix_place_make(root, name, options, is_process, &box->made);
+        r = tg_unix_place_make(root, name, options, process, &box->made);
     }
     if (r == 0) {
         r = map_box(box);
@@ -287,6 +289,7 @@ static void leave_box(struct tg_unix_handle *h)
     if (h->receives) {
         tg_unix_match_leave(h);
         tg_unix_return_all(h);
+        tg_unix_call_leave(h);
         box->slots[h->slot] = NULL;
         tg_store_relaxed(&box->told_slots[h->slot].open, UINT32_C(0));
         h->receives = false;
@@ -356,6 +359,7 @@ int tg_unix_close(tg_handle handle)
     if (!forked) {
         tg_kept_close((int)tg_load_relaxed(&h->own_interrupts.fd) - 1);
     }
+    tg_unix_call_close(h, forked);
     free(h->reserved);
     free(h);
     return forked ? -ECHILD : 0;
@@ -411,6 +415,7 @@ int tg_unix_interrupt(tg_handle handle)
         tg_event_ring(h->box->wake);
         tg_sys_futex_ring_foreign(&h->box->room_bell);
     }
+    tg_unix_call_interrupt(h);
     tg_gate_stir(&h->gate);
     tg_unix_lanes_stir(h);
     return 0;
@@ -435,14 +440,14 @@ struct opening {
     const char *name;
     const tong_options *options;
     struct tg_root *root;
-    bool is_process;
+    uint32_t process;
 };
 
 /* One that is there and alive. */
 static int attach(const struct opening *o, struct tg_unix_place *place, struct tg_unix_handle *h)
 {
-    if (o->is_process) {
-        return place->head.process != 0 ? -EBUSY : -EEXIST;
+    if (o->process == TG_OF_PROCESS) {
+        return place->head.process == TG_OF_PROCESS ? -EBUSY : -EEXIST;
     }
     if ((h->flags & TONG_EXCL) != 0 ||
         (o->options != NULL && options_differ(&place->head, o->options))) {
@@ -471,7 +476,7 @@ static int make(const struct opening *o, struct tg_unix_handle *h)
     struct tg_unix_box *box = NULL;
     int r = tg_root_get(true, &root);
     if (r == 0) {
-        r = make_box(o->name, root, &options, o->is_process, &box);
+        r = make_box(o->name, root, &options, o->process, &box);
     }
     if (r < 0) {
         return r == -EEXIST ? -EAGAIN : r;
@@ -526,10 +531,10 @@ static int open_handle(const struct opening *o, struct tg_unix_handle *h)
     return -EBUSY;
 }
 
-int tg_unix_open(const char *name, unsigned flags, const tong_options *options, bool is_process,
+int tg_unix_open(const char *name, unsigned flags, const tong_options *options, uint32_t process,
                  tg_handle *ret_handle)
 {
-    struct opening o = { .name = name, .options = options, .is_process = is_process };
+    struct opening o = { .name = name, .options = options, .process = process };
     int r = tg_box_check_arguments(name, flags, options);
     if (r == 0) {
         r = tg_root_get((flags & TONG_CREATE) != 0, &o.root);
@@ -566,7 +571,7 @@ static int open_peer(const struct tg_unix_handle *as, const char *name, struct t
     }
     if (!tg_unix_place_is_alive(&place)) {
         r = -ENOENT;
-    } else if (place.head.process == 0) {
+    } else if (place.head.process != TG_OF_PROCESS) {
         r = -EINVAL;
     } else {
         struct tg_unix_box *box = tg_unix_box_find(place.head.id);

@@ -22,6 +22,7 @@
 #include "base/event.h"
 #include "base/kept.h"
 #include "carrier/unix.h"
+#include "carrier/unix_call.h"
 #include "carrier/unix_priority.h"
 
 /* Between looks at what nobody tells of, at most, and the first time. */
@@ -495,10 +496,9 @@ static int sleep_(struct tg_unix_handle *h, struct tg_unix_waiter *me,
                                          .from = want->from,
                                          .others = { watch, me->fd },
                                          .n_others = 2,
-                                         .passes = tg_unix_is_matched(box, want) };
-        box->driver = me;
+                                         .passes = tg_unix_is_matched(box, want),
+                                         .driver = me };
         r = tg_unix_drive_sleep_with(box, &s);
-        box->driver = NULL;
         if (me->fd >= 0) {
             tg_event_calm(me->fd);
         }
@@ -596,7 +596,8 @@ struct tg_unix_message *tg_unix_deliver_next(struct tg_unix_handle *h,
         }
         m = NULL;
     } else if (m != NULL) {
-        const int r = want->skip ? 0 : tg_unix_match_keep(h, m);
+        int r = want->skip ? 0 : tg_unix_match_keep(h, m);
+        r = r == 0 && want->may_answer ? tg_unix_call_note(h, m) : r;
         if (r == 0) {
             take(h, &found, want->claim);
         } else {

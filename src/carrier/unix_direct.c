@@ -28,7 +28,7 @@ int tg_unix_process_open(const char *name, const tong_options *options, tg_handl
     own.owner = TONG_PROCESS;
     own.delivery = TONG_EXCLUSIVE;
     own.policy = NULL;
-    return tg_unix_open(name, TONG_RECEIVE | TONG_CREATE, &own, true, ret_me);
+    return tg_unix_open(name, TONG_RECEIVE | TONG_CREATE, &own, TG_OF_PROCESS, ret_me);
 }
 
 int tg_unix_process_pause(tg_handle handle, int64_t deadline)
@@ -63,14 +63,13 @@ static struct tg_root *root_of(const struct tg_unix_handle *h)
     return h->box != NULL ? h->box->root : tg_unix_sender_place(h->sender)->root;
 }
 
-/* Whether it lives, and how often it was renamed. */
-static int probe(const struct tg_unix_handle *peer, uint32_t *ret_renames)
+int tg_unix_probe(const struct tg_unix_handle *h, uint32_t *ret_renames)
 {
-    if (peer->box == NULL) {
-        return tg_unix_place_probe(tg_unix_sender_place(peer->sender), ret_renames);
+    if (h->box == NULL) {
+        return tg_unix_place_probe(tg_unix_sender_place(h->sender), ret_renames);
     }
-    *ret_renames = tg_load_acquire(&peer->box->head->renames);
-    const uint32_t state = tg_load_acquire(&peer->box->head->state);
+    *ret_renames = tg_load_acquire(&h->box->head->renames);
+    const uint32_t state = tg_load_acquire(&h->box->head->state);
     return state == TG_UNIX_ALIVE ? 0 : state == TG_UNIX_REMOVED ? -EIDRM : -EOWNERDEAD;
 }
 
@@ -87,7 +86,7 @@ int tg_unix_peer_open(tg_handle me, const char *name, tg_handle *ret_peer)
     if (r < 0) {
         return r;
     }
-    (void)probe(peer, &peer->renames);
+    (void)tg_unix_probe(peer, &peer->renames);
     *ret_peer = peer;
     return 0;
 }
@@ -99,7 +98,7 @@ int tg_unix_peer_check(tg_handle handle)
     if (peer->fork_count != tg_fork_count()) {
         return -ECHILD;
     }
-    const int r = probe(peer, &renames);
+    const int r = tg_unix_probe(peer, &renames);
     return r < 0 ? r : renames == peer->renames ? 0 : -ENOENT;
 }
 
@@ -111,7 +110,7 @@ int tg_unix_peer_look_up(tg_handle handle, const char *name)
         return -ECHILD;
     }
     /* Before the question: a rename behind it changes the count. */
-    int r = probe(peer, &peer->renames);
+    int r = tg_unix_probe(peer, &peer->renames);
     if (r < 0) {
         return r;
     }
@@ -163,7 +162,7 @@ static int clear_name(struct tg_root *root, const char *name)
     if (r < 0) {
         return r == -ENOENT ? 0 : r;
     }
-    r = place.head.process != 0 ? -EBUSY : -EEXIST;
+    r = place.head.process == TG_OF_PROCESS ? -EBUSY : -EEXIST;
     if (!tg_unix_place_is_alive(&place)) {
         r = tg_unix_place_take_away(root, name, place.head.id, false);
         r = r == -ENOENT || r == -EEXIST ? 0 : r == -EPERM ? -EACCES : r;
@@ -306,7 +305,7 @@ static int read_parties(struct tg_root *root, const struct tg_names *names, stru
         if (tg_unix_place_open(root, names->name[i], false, &place) < 0) {
             continue;
         }
-        if (place.head.process != 0 && tg_unix_place_is_alive(&place)) {
+        if (place.head.process == TG_OF_PROCESS && tg_unix_place_is_alive(&place)) {
             struct party *party = &lanes->party[lanes->n_parties++];
             memcpy(party->id, place.head.id, 16);
             memcpy(party->name, names->name[i], TONG_NAME_MAX);

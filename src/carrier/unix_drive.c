@@ -30,6 +30,7 @@
 #include "base/event.h"
 #include "base/kept.h"
 #include "carrier/unix.h"
+#include "carrier/unix_call.h"
 
 #define READS 64u
 #define ACCEPTS 64
@@ -75,6 +76,18 @@ static void let_in(struct tg_unix_box *box)
             tg_unix_packet_refuse(fd, r);
             tg_kept_close(fd);
             tg_unix_count(&box->head->refused, 1);
+        }
+    }
+}
+
+void tg_unix_drive_let_in(struct tg_unix_box *box)
+{
+    struct tg_unix_link *next;
+    let_in(box);
+    for (struct tg_unix_link *l = box->links; l != NULL; l = next) {
+        next = l->next;
+        if (!l->greeted && !l->hears && l->control.fd >= 0 && tg_unix_packet_hears(&l->control)) {
+            (void)tg_unix_drive_read(box, &l->control); /* refused, it goes alone */
         }
     }
 }
@@ -169,6 +182,9 @@ int tg_unix_drive_read(struct tg_unix_box *box, struct tg_unix_channel *channel)
         tg_unix_packet_refuse(channel->link->control.fd, r);
         tg_unix_count(&box->head->refused, 1);
         tg_unix_link_end(box, channel->link);
+    }
+    if (!outer && box->untold != NULL) {
+        tg_unix_call_tell(box);
     }
     return r;
 }
@@ -361,6 +377,9 @@ static void note_polled(struct tg_unix_box *box, const struct polled *p)
 int tg_unix_drive_sleep_with(struct tg_unix_box *box, const struct tg_unix_sleep *s)
 {
     struct polled p;
+    for (size_t i = 0; s->ret_ready != NULL && i < s->n_others; i++) {
+        s->ret_ready[i] = false;
+    }
     if (next_ready(box, s->from) != NULL || is_offered(box, s->from)) {
         /* I7: it was not all read. */
         tg_unix_box_unlock(box);
@@ -372,24 +391,23 @@ int tg_unix_drive_sleep_with(struct tg_unix_box *box, const struct tg_unix_sleep
     list_polled(box, &p, s);
     memset(p.ready, 0, p.n);
     box->is_driven = true;
+    box->driver = s->driver;
     (void)pthread_mutex_unlock(&box->lock);
     const int r = tg_event_poll(p.fds, p.n, p.ready, short_ ? box->deaf_until_ns : s->deadline_ns);
     (void)pthread_mutex_lock(&box->lock);
     box->is_driven = false;
+    box->driver = NULL;
     box->picks = false;
     if (r >= 0) {
         note_polled(box, &p);
+    }
+    for (size_t i = 0; s->ret_ready != NULL && i < s->n_others; i++) {
+        s->ret_ready[i] = p.ready[1 + i];
     }
     if (r < 0) {
         return r == -ETIMEDOUT && short_ ? 0 : r;
     }
     return tg_is_over(s->deadline_ns) ? -ETIMEDOUT : 0; /* I7 */
-}
-
-int tg_unix_drive_sleep(struct tg_unix_box *box, int64_t deadline)
-{
-    const struct tg_unix_sleep s = { .deadline_ns = deadline };
-    return tg_unix_drive_sleep_with(box, &s);
 }
 
 void tg_unix_drive_ask(struct tg_unix_box *box)

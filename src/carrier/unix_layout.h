@@ -39,9 +39,10 @@ struct tg_unix_head {
     tg_a32 version;
     tg_a32 size; /* of the file */
     uint8_t id[16];
-    tg_a64 owner;   /* record number of its process, as in shared memory */
-    tg_a32 state;   /* enum tg_unix_state */
-    tg_a32 process; /* 1: a process's own mailbox */
+    tg_a64 owner; /* record number of its process, as in shared memory */
+    tg_a32 state; /* enum tg_unix_state */
+    tg_a32
+        process; /* TG_OF_PROCESS: a process's own mailbox; TG_FOR_REPLIES: nobody is told of it */
     tg_a32 renames; /* counts the names it had */
 
     tg_a32 delivery; /* as in tong_options, from here ... */
@@ -139,12 +140,15 @@ enum tg_unix_kind {
     TG_UNIX_PASSES =
         7, /* before the first message that comes with descriptors, but by a socket of its own */
     TG_UNIX_OFFER = 8, /* at capacity 0, behind a message in the place of one that was taken back */
+    TG_UNIX_HEARS =
+        9, /* alone on a connection, before a request; payload: the mailbox for its reply */
     /* to the sender */
     TG_UNIX_CREDIT = 16,  /* number: how many messages are finished; struct tg_unix_credit */
     TG_UNIX_REFUSED = 17, /* number: the errno; the connection ends */
     TG_UNIX_TAKEN = 18,   /* number: of the message that was received, at capacity 0 */
     TG_UNIX_LATE = 19,    /* the same, of one that is not received: late, or to be offered again */
     TG_UNIX_RENAMED = 20, /* the process has another name now */
+    TG_UNIX_ENDED = 21,   /* to who HEARS; number: the call's, which will have no reply */
 };
 
 /* Flags of a message: the payload is in a descriptor that comes with it; one for its receiver comes with it,

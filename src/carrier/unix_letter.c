@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "carrier/unix.h"
+#include "carrier/unix_call.h"
 
 #define AGAIN_NS TONG_SEC(1)
 
@@ -47,7 +48,7 @@ static int send_on(const char *to_name, const struct tg_unix_message *m, const s
     if (to_name[0] == '\0') {
         return -ENOENT;
     }
-    int r = tg_unix_open(to_name, TONG_SEND, NULL, false, &to);
+    int r = tg_unix_open(to_name, TONG_SEND, NULL, 0, &to);
     if (r < 0) {
         return r;
     }
@@ -80,6 +81,7 @@ void tg_unix_letter(struct tg_unix_box *box, struct tg_unix_message *m)
     }
     tg_unix_list_add(&box->aside, m);
     tg_unix_count_small(&box->head->set_aside, 1);
+    tg_unix_call_set_aside(box, m);
     box->aside_ns = tg_now_ns();
 }
 

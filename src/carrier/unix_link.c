@@ -118,7 +118,7 @@ void tg_unix_sender_free(struct tg_unix_sender *s, bool forked)
 /* ---- its end */
 
 /* Why it was refused. What is no limit of the owner's is a quarrel about bytes. */
-static int reason_of(uint64_t number)
+int tg_unix_sender_reason(uint64_t number)
 {
     static const int limits[] = { EUSERS, ENOMEM, ENOSPC, EMFILE, ENFILE };
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
@@ -142,7 +142,7 @@ int tg_unix_sender_read(struct tg_unix_sender *s)
             tg_sys_close(got.fds[i]);
         }
         if (got.len >= sizeof packet && packet.kind == TG_UNIX_REFUSED) {
-            s->end = reason_of(packet.number);
+            s->end = tg_unix_sender_reason(packet.number);
         }
         if (got.len >= sizeof packet &&
             (packet.kind == TG_UNIX_TAKEN || packet.kind == TG_UNIX_LATE)) {

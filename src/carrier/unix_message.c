@@ -14,6 +14,7 @@
 
 #include "base/event.h"
 #include "carrier/unix.h"
+#include "carrier/unix_call.h"
 #include "carrier/unix_priority.h"
 
 #define SPARE_SIZE 2048u
@@ -40,6 +41,7 @@ struct tg_unix_message *tg_unix_message_new(struct tg_unix_box *box, size_t len)
     m->fd = -1;
     m->deliveries = 0;
     m->is_roomless = false;
+    m->note = 0;
     return m;
 }
 
@@ -171,6 +173,8 @@ static void end_message(struct tg_unix_box *box, struct tg_unix_message *m, tg_a
 {
     struct tg_unix_link *link = m->link;
     const bool roomless = m->is_roomless;
+    const uint32_t uid = link->peer.uid;
+    struct tg_said *unanswered = tg_unix_call_unanswered(m);
     tg_unix_count(count, 1);
     tg_unix_count(&box->head->bytes, -(int64_t)m->len);
     link->bytes -= m->len;
@@ -182,6 +186,10 @@ static void end_message(struct tg_unix_box *box, struct tg_unix_message *m, tg_a
     } else {
         link->done++;
         tg_unix_drive_credit(box, link);
+    }
+    if (unanswered != NULL) {
+        tg_unix_call_over(box, uid, unanswered);
+        free(unanswered);
     }
 }
 

@@ -243,8 +243,8 @@ static int take_data(struct tg_unix_box *box, struct tg_unix_link *link, struct 
 static int read_hello(struct tg_unix_box *box, struct tg_unix_link *link, struct got *got)
 {
     struct tg_unix_hello hello;
-    if (link->greeted || got->packet.length != sizeof hello || got->packet.extension != 0 ||
-        got->socket.len != sizeof got->packet + sizeof hello) {
+    if (link->greeted || link->hears || got->packet.length != sizeof hello ||
+        got->packet.extension != 0 || got->socket.len != sizeof got->packet + sizeof hello) {
         return -EPROTO;
     }
     memcpy(&hello, got->m->room, sizeof hello);
@@ -305,6 +305,24 @@ static int read_name(struct tg_unix_box *box, struct tg_unix_link *link, const s
     return r;
 }
 
+/* It sends nothing else, and is told of requests that nobody answers. */
+static int read_hears(struct tg_unix_link *link, const struct got *got)
+{
+    char name[TONG_NAME_MAX] = { 0 };
+    const size_t len = got->packet.length;
+    if (link->greeted || link->hears || got->packet.extension != 0 || len >= sizeof name ||
+        got->socket.len != sizeof got->packet + len) {
+        return -EPROTO;
+    }
+    memcpy(name, got->m->room, len);
+    if (tg_name_check(name) < 0) {
+        return -EPROTO;
+    }
+    memcpy(link->name, name, sizeof name);
+    link->hears = true;
+    return 0;
+}
+
 /* Who removed it comes for this alone: the end of the mailbox frees links, that of this packet, too. */
 static int read_look(struct tg_unix_box *box, const struct tg_unix_link *link)
 {
@@ -356,6 +374,8 @@ static int read_packet(struct tg_unix_box *box, struct tg_unix_channel *channel,
         return 0;
     case TG_UNIX_LOOK:
         return read_look(box, link);
+    case TG_UNIX_HEARS:
+        return read_hears(link, got);
     default:
         return -EPROTO;
     }
@@ -368,6 +388,12 @@ static bool peek(const struct tg_unix_channel *channel, struct tg_unix_packet *r
     const struct iovec part = { ret_packet, sizeof *ret_packet };
     return tg_socket_receive(channel->fd, &part, 1, true, &got) > 0 &&
            got.len >= sizeof *ret_packet;
+}
+
+bool tg_unix_packet_hears(const struct tg_unix_channel *channel)
+{
+    struct tg_unix_packet packet = { .kind = 0 };
+    return peek(channel, &packet) && packet.kind == TG_UNIX_HEARS;
 }
 
 int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len)

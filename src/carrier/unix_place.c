@@ -175,14 +175,14 @@ uint32_t tg_unix_link_capacity(const tong_options *o)
     return o->capacity == TONG_UNBOUNDED ? 1024 : TONG_UNBOUNDED;
 }
 
-static void write_head(struct tg_unix_head *head, const tong_options *o, bool is_process,
+static void write_head(struct tg_unix_head *head, const tong_options *o, uint32_t process,
                        const uint8_t id[16])
 {
     memcpy(head->id, id, 16);
     head->version = TG_UNIX_FILES_VERSION;
     head->size = TG_UNIX_BOX_SIZE;
     head->state = TG_UNIX_ALIVE;
-    head->process = is_process;
+    head->process = process;
     head->delivery = o->policy != NULL ? (uint32_t)TONG_OWN : o->delivery;
     head->full = o->full;
     head->mode = o->mode;
@@ -213,12 +213,12 @@ static int make_file(int dir, const char *name, uint64_t size, uint32_t mode)
     return tg_kept_end(r < 0 ? r : fd);
 }
 
-static int make_box(struct tg_unix_made *made, const tong_options *o, bool is_process,
+static int make_box(struct tg_unix_made *made, const tong_options *o, uint32_t process,
                     uint64_t owner)
 {
     struct tg_unix_head head;
     memset(&head, 0, sizeof head);
-    write_head(&head, o, is_process, made->id);
+    write_head(&head, o, process, made->id);
     head.owner = owner;
     made->box = make_file(made->dir, TG_UNIX_BOX, TG_UNIX_BOX_SIZE, tg_file_mode(o->mode, false));
     int r = made->box;
@@ -232,9 +232,9 @@ static int make_box(struct tg_unix_made *made, const tong_options *o, bool is_pr
     return r < 0 ? r : tg_sys_lock(made->box, false);
 }
 
-static int fill(struct tg_unix_made *made, const tong_options *o, bool is_process, uint64_t owner)
+static int fill(struct tg_unix_made *made, const tong_options *o, uint32_t process, uint64_t owner)
 {
-    int r = make_box(made, o, is_process, owner);
+    int r = make_box(made, o, process, owner);
     if (r == 0) {
         made->room = make_file(made->dir, TG_UNIX_ROOM, TG_PAGE, tg_file_mode(o->mode, true));
         r = made->room;
@@ -275,7 +275,7 @@ static void unmake(struct tg_root *root, const char *temp)
 }
 
 int tg_unix_place_make(struct tg_root *root, const char *name, const tong_options *options,
-                       bool is_process, struct tg_unix_made *ret_made)
+                       uint32_t process, struct tg_unix_made *ret_made)
 {
     char temp[64];
     char file[FILE_MAX];
@@ -290,7 +290,7 @@ int tg_unix_place_make(struct tg_root *root, const char *name, const tong_option
         return r;
     }
     made.dir = tg_unix_open_kept(tg_root_fd(root), temp, O_RDONLY | O_DIRECTORY);
-    r = made.dir < 0 ? made.dir : fill(&made, options, is_process, tg_life_id(root));
+    r = made.dir < 0 ? made.dir : fill(&made, options, process, tg_life_id(root));
     if (r == 0) {
         r = tg_sys_rename(tg_root_fd(root), temp, file, false);
     }

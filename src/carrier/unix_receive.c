@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/name.h"
 #include "carrier/unix.h"
+#include "carrier/unix_call.h"
 
 /* ---- beginning */
 
@@ -60,6 +61,7 @@ ssize_t tg_unix_receive_as(tg_handle handle, void *buf, size_t size, int64_t tim
         return r;
     }
     want.info = how->info;
+    want.may_answer = how->info != NULL;
     want.from = how->from;
     want.asked = how->asked;
     want.named = how->from != NULL || how->sender != NULL;
@@ -70,6 +72,8 @@ ssize_t tg_unix_receive_as(tg_handle handle, void *buf, size_t size, int64_t tim
         if (how->info != NULL) {
             tg_unix_message_tell(m, how->info);
             how->info->data = buf;
+            how->info->private_[0] = m->note != 0 ? TG_UNIX_RECEIVED - m->note : 0;
+            how->info->private_[1] = 0;
         }
         if (how->sender != NULL) {
             memcpy(how->sender, m->link->name, TONG_NAME_MAX);
@@ -247,7 +251,13 @@ static struct tg_unix_message *end_claim(struct tg_unix_handle *h, const tong_me
     return m;
 }
 
-static int finish_claim(struct tg_unix_handle *h, tong_message *message, bool back)
+enum end {
+    FINISHED,
+    GIVEN_BACK,
+    ANSWERED
+};
+
+static int finish_claim(struct tg_unix_handle *h, tong_message *message, enum end end)
 {
     if (h->fork_count != tg_fork_count()) {
         return -ECHILD;
@@ -257,9 +267,10 @@ static int finish_claim(struct tg_unix_handle *h, tong_message *message, bool ba
     }
     (void)pthread_mutex_lock(&h->box->lock);
     struct tg_unix_message *m = end_claim(h, message);
-    if (m != NULL && back) {
+    if (m != NULL && end == GIVEN_BACK) {
         tg_unix_message_back(h->box, m, true);
     } else if (m != NULL) {
+        m->note = end == ANSWERED ? TG_UNIX_ANSWERED : m->note;
         tg_unix_message_finish(h->box, m);
     }
     if (m != NULL && h->box->policy->by_claims) {
@@ -271,12 +282,27 @@ static int finish_claim(struct tg_unix_handle *h, tong_message *message, bool ba
 
 int tg_unix_done(tg_handle h, tong_message *message)
 {
-    return finish_claim(h, message, false);
+    return finish_claim(h, message, FINISHED);
 }
 
 int tg_unix_give_back(tg_handle h, tong_message *message)
 {
-    return finish_claim(h, message, true);
+    return finish_claim(h, message, GIVEN_BACK);
+}
+
+int tg_unix_answered(tg_handle handle, tong_message *request)
+{
+    struct tg_unix_handle *h = handle;
+    int r = 0;
+    if (request->private_[1] != 0) {
+        r = finish_claim(h, request, ANSWERED);
+    } else if (h->fork_count != tg_fork_count()) {
+        r = -ECHILD;
+    } else {
+        tg_unix_call_forget(h, request->private_[0]);
+    }
+    request->call = 0;
+    return r == -EINVAL ? 0 : r; /* it has come back meanwhile, or is another mailbox's */
 }
 
 void tg_unix_return_all(struct tg_unix_handle *h)
@@ -287,7 +313,11 @@ void tg_unix_return_all(struct tg_unix_handle *h)
             h->claims[i] = NULL;
             h->n_claims--;
             count_claim(h, m, -1);
-            tg_unix_message_back(h->box, m, true);
+            if (h->box->max_deliveries == 0 && tg_unix_is_request(m)) {
+                tg_unix_message_finish(h->box, m); /* it is handed out once */
+            } else {
+                tg_unix_message_back(h->box, m, true);
+            }
         }
     }
 }

@@ -159,8 +159,9 @@ static void tell_sent(const struct tg_unix_sender *s)
 
 /* The oldest message that the owner has not read is gone. If the owner would have dropped one for it, that
  * falls to the one that is sent in its place: room becomes ROOM_BY_PUSH. */
-static bool take_back(struct tg_unix_sender *s, int *room)
+static bool take_back(struct tg_unix_handle *h, int *room)
 {
+    struct tg_unix_sender *s = h->sender;
     struct tg_unix_packet packet;
     struct tg_socket_got got;
     const struct iovec part = { &packet, sizeof packet };
@@ -172,6 +173,7 @@ static bool take_back(struct tg_unix_sender *s, int *room)
     }
     s->next--;
     tell_sent(s);
+    tg_unix_call_taken_back(h, packet.number);
     if ((packet.flags & TG_UNIX_PUSH) != 0) {
         *room = ROOM_BY_PUSH;
     } else if (*room == ROOM) {
@@ -182,10 +184,11 @@ static bool take_back(struct tg_unix_sender *s, int *room)
 
 /* ---- room for one message */
 
-static int drop_oldest(struct tg_unix_sender *s)
+static int drop_oldest(struct tg_unix_handle *h)
 {
+    struct tg_unix_sender *s = h->sender;
     int room = ROOM;
-    if (take_back(s, &room)) {
+    if (take_back(h, &room)) {
         count_dropped(s);
         return room;
     }
@@ -213,7 +216,7 @@ static int make_room(struct tg_unix_handle *h, const struct tg_unix_call *call)
         return r;
     }
     if (s->place.head.full == TONG_DROP_OLDEST) {
-        return drop_oldest(s);
+        return drop_oldest(h);
     }
     if (s->place.head.full == TONG_DROP_NEWEST) {
         return NO_ROOM;
@@ -281,7 +284,7 @@ static int send_blocking(struct tg_unix_handle *h, const struct tg_unix_parts *p
         int r = transmit(s, parts, memfd, *room == ROOM_BY_PUSH);
         const bool too_many = r == -ETOOMANYREFS;
         r = too_many ? -EAGAIN : r;
-        if (r == -EAGAIN && s->place.head.full == TONG_DROP_OLDEST && take_back(s, room)) {
+        if (r == -EAGAIN && s->place.head.full == TONG_DROP_OLDEST && take_back(h, room)) {
             count_dropped(s);
             continue;
         }
@@ -315,7 +318,7 @@ static int wait_for_answer(struct tg_unix_handle *h, const struct tg_unix_call *
             own.deadline_ns = tg_now_ns() + LET_IN_NS;
         }
         int none = ROOM;
-        if (r < 0 && take_back(s, &none)) {
+        if (r < 0 && take_back(h, &none)) {
             s->took_back = true;
             break;
         }
@@ -361,6 +364,9 @@ static int send_placed(struct tg_unix_handle *h, const struct tg_unix_parts *par
     }
     const int r = send_blocking(h, parts, memfd, call, room);
     tg_sys_close(memfd);
+    if (r == 0 && parts->asker != NULL) {
+        tg_store_relaxed(&parts->asker->asked, tg_unix_asked(h, s->number));
+    }
     if (r == 0) {
         s->next++;
         s->number++;

@@ -3,6 +3,7 @@
 #define TG_CARRIER_UNIX_SENDER_H
 
 #include "carrier/unix.h"
+#include "carrier/unix_call.h"
 
 struct tg_unix_sender {
     struct tg_unix_place place;
@@ -39,6 +40,8 @@ struct tg_unix_sender {
 int tg_unix_sender_link(struct tg_unix_handle *h, const struct tg_unix_call *call);
 /* What the owner has sent is read: 0, how it ended, or -EPIPE: the connection has. */
 int tg_unix_sender_read(struct tg_unix_sender *s);
+/* The error that a REFUSED says. */
+int tg_unix_sender_reason(uint64_t number);
 /* The connection has ended: why. */
 int tg_unix_sender_find_end(struct tg_unix_sender *s);
 /* Room of the mailbox that was taken and is not used. */

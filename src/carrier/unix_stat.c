@@ -70,14 +70,15 @@ static void read_own(struct tg_unix_place *place)
     }
 }
 
-static int look(struct tg_root *root, const char *name, tong_status *ret_status)
+/* any: also one for the replies to calls, of which nobody is told. */
+static int look(struct tg_root *root, const char *name, bool any, tong_status *ret_status)
 {
     struct tg_unix_place place;
     int r = tg_unix_place_open(root, name, false, &place);
     if (r < 0) {
         return r;
     }
-    if (tg_unix_place_is_alive(&place)) {
+    if (tg_unix_place_is_alive(&place) && (any || place.head.process != TG_FOR_REPLIES)) {
         const uint32_t size = ret_status->struct_size;
         read_own(&place);
         tong_status status = TONG_STATUS_INIT;
@@ -100,7 +101,7 @@ int tg_unix_stat(const char *name, tong_status *ret_status)
         r = tg_root_get(false, &root);
     }
     if (r == 0) {
-        r = look(root, name, ret_status);
+        r = look(root, name, true, ret_status);
         tg_root_put(root);
     }
     return r;
@@ -209,7 +210,7 @@ static int list(struct tg_root *root, tong_list_fn *each, void *arg)
     int r = tg_names_read_of(root, '@', &names);
     for (size_t i = 0; i < names.n && r == 0; i++) {
         tong_status status = TONG_STATUS_INIT;
-        const int error = look(root, names.name[i], &status);
+        const int error = look(root, names.name[i], false, &status);
         if (error == -ENOENT) {
             continue;
         }

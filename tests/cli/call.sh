@@ -141,5 +141,24 @@ soon field_is upper waiting 1
 kill -TERM "$caller"
 ended "$caller" 143 'a caller that is asked to end'
 "$TONG" rm upper
+
+# Over a socket: the mailbox is the server's.
+"$TONG" serve unix:upper --exec 'tr a-z A-Z' --count 2 &
+server=$!
+soon field_is unix:upper receivers-asleep 1
+t 'a reply over a socket' 0 HELLO '' "$TONG" call unix:upper hello
+"$TONG" call unix:upper '' >"$work/got"
+ended "$server" 0 'and its server ends'
+"$TONG" serve unix:upper --exec "exec cat '$work/go'" 2>/dev/null &
+server=$!
+soon field_is unix:upper receivers-asleep 1
+"$TONG" call unix:upper x >"$work/got" 2>"$work/err1" &
+caller=$!
+soon field_is unix:upper claimed 1
+kill -KILL "$server"
+ended "$caller" 1 'one that is killed: the caller is told'
+wait "$server" 2>/dev/null
+is 'why' "$(cut -d ';' -f 1 "$work/err1")" 'tong: call unix:upper: nobody answers'
+echo >"$work/go"
 after_kills
 finish

@@ -18,27 +18,27 @@ static void a_server_that_dies_is_told_at_once(void)
             }
             const tong_options options = kit_capacity(capacities[c]);
             tong_mailbox *box = kit_create(BOX, &options);
-            struct puppet s = server_starts("s");
-            struct puppet other = server_starts("other");
+            struct server s = server_starts("s");
+            struct server other = server_starts("other");
             struct puppet p = caller_starts("p");
             asks(&p, 1, TONG_FOREVER);
-            kit_gives(has(&s, how, 0), 1001);
+            kit_gives(has(&s, how), 1001);
             kit_until(puppet_waits(&p));
             const int64_t began = kit_now_ns();
-            puppet_kill(&s);
+            server_goes(&s);
             kit_gives(puppet_answer(&p), -EOWNERDEAD);
-            printf("# told %.3f ms after the kill began\n",
+            printf("# told %.3f ms after its end began\n",
                    (double)(kit_now_ns() - began) / 1000000);
             /* At most once: no other one gets it. */
-            kit_gives(PUPPET(&other, .verb = PUPPET_CLAIM, .timeout_ns = 0), -EAGAIN);
+            kit_gives(server_takes(&other, true, 0), -EAGAIN);
             kit_is_empty(box);
             /* And the others go on. */
             asks(&p, 2, TONG_FOREVER);
-            kit_gives(has(&other, how, 0), 1002);
-            kit_ok(replies(&other, 0, 4));
+            kit_gives(has(&other, how), 1002);
+            kit_ok(replies(&other, 4));
             kit_gives(puppet_answer(&p), 4);
             puppet_end(&p);
-            puppet_end(&other);
+            server_ends(&other);
             kit_equal(kit_stat(BOX).waiting + kit_stat(BOX).claimed, 0);
             kit_end(box, BOX);
         }
@@ -49,17 +49,17 @@ static void the_death_of_another_server_is_no_end(void)
 {
     for (int how = 0; how < 2; how++) {
         tong_mailbox *box = kit_create(BOX, NULL);
-        struct puppet s = server_starts("s");
-        struct puppet other = server_starts("other");
+        struct server s = server_starts("s");
+        struct server other = server_starts("other");
         struct puppet p = caller_starts("p");
         asks(&p, 1, TONG_FOREVER);
-        kit_gives(has(&s, how, 0), 1001);
-        puppet_kill(&other);
+        kit_gives(has(&s, how), 1001);
+        server_goes(&other);
         kit_until(puppet_waits(&p));
-        kit_ok(replies(&s, 0, 3));
+        kit_ok(replies(&s, 3));
         kit_gives(puppet_answer(&p), 3);
         puppet_end(&p);
-        puppet_end(&s);
+        server_ends(&s);
         kit_end(box, BOX);
     }
 }
@@ -68,29 +68,29 @@ static void a_server_that_lets_go_is_told_at_once(void)
 {
     for (int how = 0; how < 4; how++) {
         tong_mailbox *box = kit_create(BOX, NULL);
-        struct puppet s = server_starts("s");
+        struct server s = server_starts("s");
         struct puppet p = caller_starts("p");
         asks(&p, 1, TONG_FOREVER);
         switch (how) {
         case 0: /* it closes with a claim */
         case 1: /* ... with one that it received */
-            kit_gives(has(&s, how, 0), 1001);
+            kit_gives(has(&s, how), 1001);
             kit_until(puppet_waits(&p));
-            kit_ok(PUPPET(&s, .verb = PUPPET_CLOSE));
+            kit_ok(closes(&s));
             break;
         case 2: /* it finishes it without a reply */
-            kit_gives(claims(&s, 0), 1001);
+            kit_gives(claims(&s), 1001);
             kit_until(puppet_waits(&p));
-            kit_ok(PUPPET(&s, .verb = PUPPET_DONE));
+            kit_ok(finishes(&s));
             break;
         default: /* it receives it by a call that tells of no request */
             kit_until(puppet_waits(&p));
-            kit_gives(PUPPET(&s, .verb = PUPPET_RECEIVE, .timeout_ns = KIT_PATIENCE), 1);
+            kit_gives(only_receives(&s), 1);
         }
         kit_gives(puppet_answer(&p), -EOWNERDEAD);
         kit_is_empty(box);
         puppet_end(&p);
-        puppet_end(&s);
+        server_ends(&s);
         kit_end(box, BOX);
     }
 }
@@ -111,18 +111,18 @@ static void a_request_that_is_thrown_away_is_told_at_once(void)
 static void one_given_back_is_handed_out_again(void)
 {
     tong_mailbox *box = kit_create(BOX, NULL);
-    struct puppet s = server_starts("s");
+    struct server s = server_starts("s");
     struct puppet p = caller_starts("p");
     asks(&p, 1, TONG_FOREVER);
     for (int i = 1; i <= 3; i++) {
-        kit_gives(claims(&s, 0), 1000 * i + 1);
-        kit_ok(PUPPET(&s, .verb = PUPPET_RETURN));
+        kit_gives(claims(&s), 1000 * i + 1);
+        kit_ok(gives_back(&s));
     }
-    kit_gives(takes(&s, 0), 4001);
-    kit_ok(replies(&s, 0, 5));
+    kit_gives(takes(&s), 4001);
+    kit_ok(replies(&s, 5));
     kit_gives(puppet_answer(&p), 5);
     puppet_end(&p);
-    puppet_end(&s);
+    server_ends(&s);
     kit_end(box, BOX);
 }
 
@@ -140,31 +140,30 @@ static void where_it_is_redelivered_another_server_answers(void)
     struct puppet p = caller_starts("p");
     asks(&p, 1, TONG_FOREVER);
     for (int i = 1; i <= 2; i++) {
-        struct puppet s = server_starts("s");
-        kit_gives(claims(&s, 0), 1000 * i + 1);
+        struct server s = server_starts("s");
+        kit_gives(claims(&s), 1000 * i + 1);
         kit_until(puppet_waits(&p));
-        puppet_kill(&s);
+        server_goes(&s);
     }
-    struct puppet s = server_starts("s");
-    kit_gives(takes(&s, 0), 3001);
-    kit_ok(replies(&s, 0, 5));
+    struct server s = server_starts("s");
+    kit_gives(takes(&s), 3001);
+    kit_ok(replies(&s, 5));
     kit_gives(puppet_answer(&p), 5);
     puppet_end(&p);
-    puppet_end(&s);
-    kit_ok(tong_close(box));
-    kit_ok(tong_remove(BOX));
+    server_ends(&s);
+    kit_end(box, BOX);
 }
 
 static void what_was_received_is_never_redelivered(void)
 {
     const tong_options options = redelivery(3);
     tong_mailbox *box = kit_create(BOX, &options);
-    struct puppet s = server_starts("s");
+    struct server s = server_starts("s");
     struct puppet p = caller_starts("p");
     asks(&p, 1, TONG_FOREVER);
-    kit_gives(takes(&s, 0), 1001);
+    kit_gives(takes(&s), 1001);
     kit_until(puppet_waits(&p));
-    puppet_kill(&s);
+    server_goes(&s);
     kit_gives(puppet_answer(&p), -EOWNERDEAD);
     kit_is_empty(box);
     puppet_end(&p);
@@ -178,15 +177,15 @@ static void handed_out_too_often_it_ends(void)
         tong_options options = redelivery(2);
         options.dead_letter = how == 0 ? "dead" : NULL;
         tong_mailbox *box = kit_create(BOX, &options);
-        struct puppet s = server_starts("s");
+        struct server s = server_starts("s");
         struct puppet p = caller_starts("p");
         asks(&p, 1, TONG_FOREVER);
         for (int i = 1; i <= 2; i++) {
-            kit_gives(claims(&s, 0), 1000 * i + 1);
-            kit_ok(PUPPET(&s, .verb = PUPPET_RETURN));
+            kit_gives(claims(&s), 1000 * i + 1);
+            kit_ok(gives_back(&s));
         }
         kit_until(puppet_waits(&p));
-        kit_gives(PUPPET(&s, .verb = PUPPET_CLAIM, .timeout_ns = 0), -EAGAIN);
+        kit_gives(server_takes(&s, true, 0), -EAGAIN);
         kit_gives(puppet_answer(&p), -EOWNERDEAD);
         /* Who has it from there answers in vain. */
         tong_message letter = TONG_MESSAGE_INIT;
@@ -195,9 +194,8 @@ static void handed_out_too_often_it_ends(void)
             kit_ok(tong_reply(dead, &letter, "x", 1, 0));
         }
         puppet_end(&p);
-        puppet_end(&s);
-        kit_ok(tong_close(box));
-        kit_ok(tong_remove(BOX));
+        server_ends(&s);
+        kit_end(box, BOX);
         kit_end(dead, kit_name("dead"));
     }
 }
@@ -223,20 +221,28 @@ static void the_end_of_the_mailbox_ends_the_call(void)
     kit_end(box, BOX);
 }
 
+/* Who has taken the request, or not; what it says is in its hands or on the way. */
 static void the_death_of_its_owner_ends_the_call(void)
 {
-    struct puppet owner = puppet_start("o");
-    tong_options options = kit_options();
-    options.owner = TONG_PROCESS;
-    kit_ok(PUPPET(&owner, .verb = PUPPET_OPEN, .name = "service",
-                  .flags = TONG_RECEIVE | TONG_CREATE, .has_options = true, .options = options));
-    struct puppet p = caller_starts("p");
-    asks(&p, 1, TONG_FOREVER);
-    kit_until(puppet_waits(&p));
-    puppet_kill(&owner);
-    kit_gives(puppet_answer(&p), -EOWNERDEAD);
-    kit_gives(PUPPET(&p, .verb = PUPPET_CALL, .timeout_ns = TONG_FOREVER), -EOWNERDEAD);
-    puppet_end(&p);
+    for (int how = 0; how < 3; how++) {
+        struct puppet owner = puppet_start("o");
+        tong_options options = kit_options();
+        options.owner = TONG_PROCESS;
+        kit_ok(PUPPET(&owner, .verb = PUPPET_OPEN, .name = "service",
+                      .flags = TONG_RECEIVE | TONG_CREATE, .has_options = true,
+                      .options = options));
+        struct puppet p = caller_starts("p");
+        asks(&p, 1, TONG_FOREVER);
+        if (how != 0) {
+            const enum puppet_verb verb = how == 1 ? PUPPET_CLAIM : PUPPET_TAKE;
+            kit_gives(PUPPET(&owner, .verb = verb, .timeout_ns = KIT_PATIENCE), 1001);
+        }
+        kit_until(puppet_waits(&p));
+        puppet_kill(&owner);
+        kit_gives(puppet_answer(&p), -EOWNERDEAD);
+        kit_gives(PUPPET(&p, .verb = PUPPET_CALL, .timeout_ns = TONG_FOREVER), -EOWNERDEAD);
+        puppet_end(&p);
+    }
 }
 
 static void a_process_is_called_by_its_mailbox(void)
@@ -264,15 +270,15 @@ static void a_caller_that_is_gone_is_told(void)
     for (int how = 0; how < 2; how++) {
         tong_mailbox *box = kit_create(BOX, NULL);
         struct puppet p = caller_starts("p");
-        struct puppet s = server_starts("s");
+        struct server s = server_starts("s");
         asks(&p, 1, TONG_FOREVER);
-        kit_gives(has(&s, how, 0), 1001);
+        kit_gives(has(&s, how), 1001);
         asks(&p, 2, TONG_FOREVER);
         puppet_kill(&p);
-        kit_gives(replies(&s, 0, 2), -ENOENT);
-        kit_gives(replies(&s, 0, 2), -EINVAL);
+        kit_gives(replies(&s, 2), -ENOENT);
+        kit_gives(replies(&s, 2), -EINVAL);
         kit_equal(kit_stat(BOX).claimed, 0);
-        puppet_end(&s);
+        server_ends(&s);
         kit_end(box, BOX);
     }
 }

@@ -115,7 +115,8 @@ static void a_request_says_what_it_is_and_the_reply_who_answered(void)
     service_starts(&s, server, 1, false);
     kit_gives(tong_call_with(box, &value, 8, &with, &reply, 8, KIT_PATIENCE, &info), 8);
     kit_true(reply == 8 && info.len == 8 && info.data == &reply && info.pid == getpid());
-    kit_true(info.uid == geteuid() && info.verified == kit_verified() && info.call != 0);
+    kit_true(info.uid == geteuid() && (info.verified & kit_verified()) == kit_verified() &&
+             info.call != 0);
     service_ends(&s);
     struct puppet p = caller_starts("p");
     asks(&p, 5, KIT_PATIENCE);
@@ -254,6 +255,32 @@ static void a_full_mailbox_that_drops_sends_nothing(void)
     kit_gives(call(box, 2, KIT_PATIENCE), -EAGAIN);
     kit_equal(kit_receive_u64(box), 1);
     kit_end(box, BOX);
+}
+
+static void *call_once(void *arg)
+{
+    kit_gives(call(arg, 2, KIT_PATIENCE), 4);
+    return NULL;
+}
+
+static void a_request_that_drops_an_older_message_is_one(void)
+{
+    tong_options options = kit_options();
+    options.full = TONG_DROP_OLDEST;
+    options.link_capacity = 1;
+    tong_mailbox *server = kit_create(BOX, &options);
+    tong_mailbox *box = kit_open(BOX, TONG_SEND, NULL);
+    tong_message request = TONG_MESSAGE_INIT;
+    const uint64_t value = 4;
+    pthread_t thread;
+    kit_ok(kit_send_u64(box, 1, 0));
+    kit_ok(pthread_create(&thread, NULL, call_once, box));
+    kit_until(kit_stat(BOX).dropped == 1);
+    kit_ok(tong_claim(server, KIT_PATIENCE, &request));
+    kit_ok(tong_reply(server, &request, &value, sizeof(value), KIT_PATIENCE));
+    kit_ok(pthread_join(thread, NULL));
+    kit_ok(tong_close(box));
+    kit_end(server, BOX);
 }
 
 static void only_a_request_can_be_answered(void)
@@ -453,6 +480,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_request_expires_with_its_call),
     KIT_TEST(a_late_reply_is_nobodys),
     KIT_TEST(a_full_mailbox_that_drops_sends_nothing),
+    KIT_TEST(a_request_that_drops_an_older_message_is_one),
     KIT_TEST(only_a_request_can_be_answered),
     KIT_TEST(an_interrupt_ends_all_calls_on_the_handle),
     KIT_TEST(a_handle_from_before_a_fork_calls_nobody),

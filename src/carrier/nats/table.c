@@ -166,9 +166,10 @@ static int reply_open(tg_handle h, tg_handle *ret_reply, char ret_name[TONG_NAME
     return r;
 }
 
-static int ask(tg_handle h, const void *data, size_t len, const tong_send_options *with,
-               int64_t timeout_ns, uint64_t ret_where[2])
+static int ask(tg_handle h, tg_handle reply, const void *data, size_t len,
+               const tong_send_options *with, int64_t timeout_ns, uint64_t ret_where[2])
 {
+    (void)reply;
     return tg_nats_ask(h, data, len, with, timeout_ns, ret_where);
 }
 
