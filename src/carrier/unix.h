@@ -473,7 +473,7 @@ int tg_unix_packet_read(struct tg_unix_box *box, struct tg_unix_channel *channel
 bool tg_unix_packet_may_come(const struct tg_unix_channel *channel);
 /* How long the next message of a channel is, without taking it; -EAGAIN. */
 /* The same, and what it says. */
-int tg_unix_packet_look(const struct tg_unix_channel *channel, uint32_t *ret_len,
+int tg_unix_packet_look(const struct tg_unix_channel *channel, struct tg_unix_packet *ret_packet,
                         struct tg_said *ret_said);
 int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len);
 /* Whether it says that it hears of ends. */
@@ -590,6 +590,9 @@ void tg_unix_match_wake(struct tg_unix_box *box, const struct tg_unix_waiter *bu
 /* The key of what it takes is its from now on. 0, -ENOMEM. Those that it has are nobody's. */
 int tg_unix_match_keep(const struct tg_unix_handle *h, const struct tg_unix_message *m);
 void tg_unix_match_leave(const struct tg_unix_handle *h);
+/* Whether one who waits takes what is offered at once, as far as is known. */
+bool tg_unix_match_takes(struct tg_unix_box *box, const struct tg_unix_link *link,
+                         const struct tg_said *said);
 /* There may be another offer of that link. */
 void tg_unix_match_again(struct tg_unix_box *box, struct tg_unix_link *link);
 void tg_unix_match_all_again(struct tg_unix_box *box);

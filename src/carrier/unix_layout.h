@@ -143,19 +143,21 @@ enum tg_unix_kind {
     TG_UNIX_HEARS =
         9, /* alone on a connection, before a request; payload: the mailbox for its reply */
     /* to the sender */
-    TG_UNIX_CREDIT = 16,  /* number: how many messages are finished; struct tg_unix_credit */
-    TG_UNIX_REFUSED = 17, /* number: the errno; the connection ends */
-    TG_UNIX_TAKEN = 18,   /* number: of the message that was received, at capacity 0 */
-    TG_UNIX_LATE = 19,    /* the same, of one that is not received: late, or to be offered again */
-    TG_UNIX_RENAMED = 20, /* the process has another name now */
-    TG_UNIX_ENDED = 21,   /* to who HEARS; number: the call's, which will have no reply */
+    TG_UNIX_CREDIT = 16,   /* number: how many messages are finished; struct tg_unix_credit */
+    TG_UNIX_REFUSED = 17,  /* number: the errno; the connection ends */
+    TG_UNIX_TAKEN = 18,    /* number: of the message that was received, at capacity 0 */
+    TG_UNIX_LATE = 19,     /* the same, of one that is not received: late, or to be offered again */
+    TG_UNIX_RENAMED = 20,  /* the process has another name now */
+    TG_UNIX_UNWANTED = 22, /* number: of an offer AT_ONCE; nobody who waits takes it */
+    TG_UNIX_ENDED = 21,    /* to who HEARS; number: the call's, which will have no reply */
 };
 
 /* Flags of a message: the payload is in a descriptor that comes with it; one for its receiver comes with it,
- * behind that; where its sender has no room, its oldest is dropped for it. */
+ * behind that; where its sender has no room, its oldest is dropped for it; at capacity 0, it is for who waits now. */
 #define TG_UNIX_MEMFD 0x1u
 #define TG_UNIX_FD 0x2u
 #define TG_UNIX_PUSH 0x4u
+#define TG_UNIX_AT_ONCE 0x8u
 
 struct tg_unix_packet {
     uint8_t kind;       /* enum tg_unix_kind */

@@ -149,6 +149,9 @@ int tg_unix_sender_read(struct tg_unix_sender *s)
             s->answered = packet.number + 1;
             s->answer = packet.kind;
         }
+        if (got.len >= sizeof packet && packet.kind == TG_UNIX_UNWANTED) {
+            s->unwanted = packet.number + 1;
+        }
     }
     return r == -EAGAIN ? s->end : -EPIPE;
 }

@@ -276,14 +276,30 @@ void tg_unix_match_all_again(struct tg_unix_box *box)
     }
 }
 
-/* Whose it is is known, and he may be told. */
+bool tg_unix_match_takes(struct tg_unix_box *box, const struct tg_unix_link *link,
+                         const struct tg_said *said)
+{
+    bool is_free;
+    return tg_load_relaxed(&box->head->armed) != 0 ||
+           target_of(box, link, said, &is_free) != NULL ||
+           (is_free && tg_unix_deliver_first(box) != NULL);
+}
+
+/* Whose it is is known, and he may be told; a sender that does not wait is told that it is nobody's. */
 static void pass_over(const struct tg_unix_look *l, struct tg_unix_channel *channel,
-                      const struct tg_said *said)
+                      const struct tg_unix_packet *packet, const struct tg_said *said)
 {
     struct tg_unix_box *box = l->h->box;
     bool is_free;
     struct tg_unix_waiter *target = target_of(box, channel->link, said, &is_free);
     want(box, channel, target != NULL || (is_free && tg_unix_deliver_first(box) != NULL));
+    if ((packet->flags & TG_UNIX_AT_ONCE) != 0 && channel->link->control.fd >= 0 &&
+        !tg_unix_match_takes(box, channel->link, said)) {
+        const struct tg_unix_packet unwanted = { .kind = TG_UNIX_UNWANTED,
+                                                 .number = packet->number };
+        const struct iovec part = { (void *)(uintptr_t)&unwanted, sizeof unwanted };
+        (void)tg_socket_send(channel->link->control.fd, &part, 1, NULL, 0);
+    }
     if (target != NULL && target != l->me) {
         tg_unix_deliver_wake_one(box, target);
     }
@@ -294,8 +310,8 @@ static int look_at_offer(struct tg_unix_look *l, struct tg_unix_channel *channel
 {
     struct tg_unix_box *box = l->h->box;
     struct tg_said said;
-    uint32_t len = 0;
-    if (tg_unix_packet_look(channel, &len, &said) < 0) {
+    struct tg_unix_packet packet = { .kind = 0 };
+    if (tg_unix_packet_look(channel, &packet, &said) < 0) {
         tg_unix_channel_rest(box, channel); /* it was taken back */
         want(box, channel, true);
         return 0;
@@ -306,14 +322,14 @@ static int look_at_offer(struct tg_unix_look *l, struct tg_unix_channel *channel
     const enum whose w = whose(l, channel->link, &said);
     l->n_free += w == FREE;
     if (w == OTHERS || (w == FREE && !has_enough(l))) {
-        pass_over(l, channel, &said);
+        pass_over(l, channel, &packet, &said);
         return 0;
     }
-    if (len <= l->want->size) {
+    if (packet.length <= l->want->size) {
         return 1;
     }
     if (l->want->info != NULL) {
-        l->want->info->len = len;
+        l->want->info->len = packet.length;
         l->want->info->data = NULL;
         tg_unix_message_tell_link(channel->link, l->want->info);
     }

@@ -296,7 +296,7 @@ static int offer(struct tg_unix_handle *h, struct tg_unix_message *m,
         own.deadline_ns = worth < own.deadline_ns ? worth : own.deadline_ns;
     }
     int r = -EAGAIN;
-    if (own.deadline_ns != 0 || is_expected(box)) {
+    if (own.deadline_ns != 0 || (is_expected(box) && tg_unix_match_takes(box, h->link, m->said))) {
         m->sequence = h->link->next_number++;
         tg_unix_message_arrive(box, h->link, m);
         tg_unix_deliver_wake(box);

@@ -151,7 +151,8 @@ static int read_message(struct tg_unix_box *box, struct tg_unix_link *link, stru
     const struct tg_unix_packet *p = &got->packet;
     const int fds =
         ((p->flags & TG_UNIX_MEMFD) != 0 ? 1 : 0) + ((p->flags & TG_UNIX_FD) != 0 ? 1 : 0);
-    if (!link->greeted || (p->flags & ~(TG_UNIX_MEMFD | TG_UNIX_FD | TG_UNIX_PUSH)) != 0 ||
+    if (!link->greeted ||
+        (p->flags & ~(TG_UNIX_MEMFD | TG_UNIX_FD | TG_UNIX_PUSH | TG_UNIX_AT_ONCE)) != 0 ||
         ((p->flags & TG_UNIX_PUSH) != 0 && box->full != TONG_DROP_OLDEST) ||
         got->socket.n_fds != fds || !has_right_length(got) || p->number < link->next_number ||
         (box->message_size != 0 && p->length != box->message_size)) {
@@ -406,7 +407,7 @@ int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len
     return 0;
 }
 
-int tg_unix_packet_look(const struct tg_unix_channel *channel, uint32_t *ret_len,
+int tg_unix_packet_look(const struct tg_unix_channel *channel, struct tg_unix_packet *ret_packet,
                         struct tg_said *ret_said)
 {
     struct tg_unix_packet packet = { .kind = 0 };
@@ -417,7 +418,7 @@ int tg_unix_packet_look(const struct tg_unix_channel *channel, uint32_t *ret_len
         return -EAGAIN;
     }
     *ret_said = (struct tg_said){ .has_attributes = false };
-    *ret_len = packet.length;
+    *ret_packet = packet;
     /* What is said otherwise is refused by who reads it. */
     if (packet.extension <= sizeof bytes && got.len >= sizeof packet + packet.extension &&
         packet.extension != 0 && tg_said_parse(bytes, packet.extension, ret_said) < 0) {

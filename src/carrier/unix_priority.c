@@ -57,8 +57,8 @@ void tg_unix_priority_remove(struct tg_unix_list *list, const struct tg_unix_mes
 static uint32_t priority_at(const struct tg_unix_channel *channel)
 {
     struct tg_said said;
-    uint32_t len;
-    return tg_unix_packet_look(channel, &len, &said) < 0 ? 0 : said.attributes.priority;
+    struct tg_unix_packet packet;
+    return tg_unix_packet_look(channel, &packet, &said) < 0 ? 0 : said.attributes.priority;
 }
 
 /* The highest of the lists, -1: they are empty. */

@@ -238,14 +238,14 @@ static int say_passes(struct tg_unix_sender *s)
 }
 
 static int transmit(struct tg_unix_sender *s, const struct tg_unix_parts *parts, int memfd,
-                    bool push)
+                    unsigned flags)
 {
     uint8_t extension[TG_EXTENSION_MOST];
     const size_t n = parts->said != NULL ? tg_said_write(parts->said, extension) : 0;
     const struct tg_unix_packet packet = { .kind = TG_UNIX_MESSAGE,
-                                           .flags = (uint8_t)((memfd >= 0 ? TG_UNIX_MEMFD : 0) |
-                                                              (parts->fd >= 0 ? TG_UNIX_FD : 0) |
-                                                              (push ? TG_UNIX_PUSH : 0)),
+                                           .flags =
+                                               (uint8_t)((memfd >= 0 ? TG_UNIX_MEMFD : 0) |
+                                                         (parts->fd >= 0 ? TG_UNIX_FD : 0) | flags),
                                            .extension = (uint16_t)n,
                                            .length = (uint32_t)parts->len,
                                            .number = s->number };
@@ -280,8 +280,11 @@ static int send_blocking(struct tg_unix_handle *h, const struct tg_unix_parts *p
                          const struct tg_unix_call *call, int *room)
 {
     struct tg_unix_sender *s = h->sender;
+    const bool at_once = s->place.head.capacity == 0 && call->deadline_ns == 0;
     for (;;) {
-        int r = transmit(s, parts, memfd, *room == ROOM_BY_PUSH);
+        int r = transmit(s, parts, memfd,
+                         (*room == ROOM_BY_PUSH ? TG_UNIX_PUSH : 0u) |
+                             (at_once ? TG_UNIX_AT_ONCE : 0u));
         const bool too_many = r == -ETOOMANYREFS;
         r = too_many ? -EAGAIN : r;
         if (r == -EAGAIN && s->place.head.full == TONG_DROP_OLDEST && take_back(h, room)) {
@@ -329,6 +332,9 @@ static int wait_for_answer(struct tg_unix_handle *h, const struct tg_unix_call *
         if (slept < 0 && r == 0) {
             const bool on = at_once && slept == -ETIMEDOUT && is_expected(s) && tg_now_ns() < until;
             r = on ? 0 : slept;
+        }
+        if (at_once && r == 0 && s->unwanted == s->number) {
+            r = -ETIMEDOUT;
         }
     }
     if (s->end == 0) {

@@ -25,6 +25,7 @@ struct tg_unix_sender {
     uint64_t next;     /* the same, without those that were taken back */
     uint64_t answered; /* at capacity 0: number of the offer answered last, + 1 */
     uint8_t answer;    /* enum tg_unix_kind */
+    uint64_t unwanted; /* of an offer that nobody takes who waits now, + 1 */
     uint64_t done;     /* finished, as last seen */
     uint64_t taken;    /* room of the mailbox: for numbers below that */
     uint64_t dropped;

@@ -363,6 +363,50 @@ static void who_asks_sleeps_while_the_memory_is_full_of_others(void)
     kit_ok(tong_close(box));
 }
 
+/* ------------------------------------------------------------------ time-out 0 where nobody waits for it */
+
+static void *ask_for_a_tag(void *arg)
+{
+    tong_receive_options asked = TONG_RECEIVE_OPTIONS_INIT;
+    uint64_t value = 0;
+    asked.tag = 7;
+    kit_gives(tong_receive_with(arg, &value, sizeof value, &asked, TONG_FOREVER, NULL),
+              sizeof value);
+    kit_equal(value, 77);
+    return NULL;
+}
+
+/* So many that the test does not end in time if one of them waits. */
+static int send_at_once(void *arg)
+{
+    (void)arg;
+    tong_mailbox *box = open_to(TONG_SEND);
+    for (uint64_t i = 0; i < 200; i++) {
+        kit_gives(send_with(box, i, 0, 8, 0), -EAGAIN);
+    }
+    kit_ok(send_with(box, 77, 0, 7, 0));
+    return tong_close(box);
+}
+
+static void who_asks_for_others_keeps_no_send_waiting_that_does_not_wait(void)
+{
+    for (int how = 0; how < 2; how++) {
+        const tong_options options = options_of(0, TONG_FIRST_COME);
+        tong_mailbox *box = make(&options);
+        pthread_t thread;
+        kit_ok(pthread_create(&thread, NULL, ask_for_a_tag, box));
+        kit_until_asleep(BOX, 1);
+        if (how == 0) {
+            struct kit_child child = kit_spawn(send_at_once, NULL);
+            kit_join(&child);
+        } else {
+            kit_ok(send_at_once(NULL));
+        }
+        kit_ok(pthread_join(thread, NULL));
+        kit_ok(tong_close(box));
+    }
+}
+
 static const struct kit_test tests[] = {
     KIT_TEST(no_key_is_with_two_receivers),
     KIT_TEST(no_key_is_with_two_receivers_at_capacity_0),
@@ -371,6 +415,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(the_next_offer_wakes_though_the_one_before_did_not),
     KIT_TEST(an_event_loop_hears_of_the_offer_that_has_its_key),
     KIT_TEST(who_asks_sleeps_while_the_memory_is_full_of_others),
+    KIT_TEST(who_asks_for_others_keeps_no_send_waiting_that_does_not_wait),
 };
 
 KIT_MAIN(tests)
