@@ -96,7 +96,7 @@ endfunction()
 function(tong_add_carrier_tests)
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/conformance/*_test.c")
     list(FILTER sources EXCLUDE REGEX "/region_test\\.c$")
-    set(unix_can attributes by_key call call_end capacity claim dead_letter descriptor direct drop_oldest end expiry fd look many message open parties priority
+    set(unix_can attributes by_key call call_end capacity claim dead_letter descriptor direct drop_oldest end everyone everyone_look expiry fd look many message open parties priority
         place process random rendezvous select set_aside thread wait watch) # what that carrier can by now
     set(nats_can attributes call call_end capacity claim direct end expiry fd fd_send give give_race look many message open place process random rendezvous
         thread wait watch)

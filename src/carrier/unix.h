@@ -25,6 +25,8 @@
 #include "region/region.h"
 
 #define TG_UNIX_CLAIMS 64u
+#define TG_UNIX_LEAST 2048u /* bytes of memory that any message takes */
+#define TG_UNIX_FEW 1024u   /* messages, for which there is some in any case */
 
 /* ---- places: unix_place.c */
 
@@ -92,6 +94,11 @@ struct tg_unix_message {
     uint32_t deliveries;
     bool is_roomless; /* its room was freed when it was handed out */
     uint64_t note;    /* a request: who answers it has noted it under that, see unix_call.h */
+    /* To everyone: unix_everyone.c. Deliveries are then those to the receiver whose call is at it. */
+    bool is_kept;                        /* for one that comes; nobody is there */
+    uint32_t users;                      /* receivers that have not finished it */
+    uint64_t arrival;                    /* counts messages */
+    uint64_t wanted[TG_UNIX_SLOTS / 64]; /* by slots: to whom it is to be handed out */
     size_t room_size;
     _Alignas(16) uint8_t room[];
 };
@@ -166,6 +173,7 @@ struct tg_unix_waiter {
     uint64_t ticket;
     int fd;          /* it sleeps on that, too; -1: it does not */
     int64_t look_ns; /* until the next look at another process's mailbox */
+    bool is_stuck;   /* the memory is taken by what others wait for: it sleeps on no socket */
     bool drives;     /* while it stands in the queue */
 };
 
@@ -190,8 +198,9 @@ struct tg_unix_box {
     char name[TONG_NAME_MAX];
     struct tg_unix_head *head; /* mapped; counts that are told are kept there alone */
     struct tg_unix_slot *told_slots;
-    struct tg_unix_told *told; /* of the rows */
-    uint32_t told_rows;        /* of these, there is memory for */
+    struct tg_unix_share *shares; /* to everyone: of the receivers */
+    struct tg_unix_told *told;    /* of the rows */
+    uint32_t told_rows;           /* of these, there is memory for */
     int epoll;
     int wake;             /* ends the sleep of the driver */
     pthread_mutex_t lock; /* guards what stands below; not held asleep */
@@ -200,6 +209,9 @@ struct tg_unix_box {
     bool is_process;
     bool is_driven;
     bool by_priority;
+    bool is_reading; /* a packet is being read: see unix_drive.c, I6 */
+    bool picks;      /* the driver sleeps on those of one sender alone: see unix_drive.c, I8 */
+    bool to_all;     /* to everyone */
     uint32_t full;
     uint32_t capacity;
     uint32_t link_capacity;
@@ -217,14 +229,12 @@ struct tg_unix_box {
     struct tg_unix_link *links;
     struct tg_unix_link **rows; /* those with a row, by it */
     uint32_t n_rows;
-    uint32_t reads;  /* since the sockets were asked who is ready */
-    bool is_reading; /* a packet is being read: see unix_drive.c, I6 */
+    uint32_t reads; /* since the sockets were asked who is ready */
     struct tg_unix_channel **by_fd;
     uint32_t n_by_fd;
     uint32_t n_channels;
-    uint32_t n_mute;      /* of these */
-    bool picks;           /* the driver sleeps on those of one sender alone: see unix_drive.c, I8 */
-    uint32_t own_blocked; /* senders of this process, asleep for want of room */
+    uint32_t n_mute;       /* of these */
+    uint32_t own_blocked;  /* senders of this process, asleep for want of room */
     int64_t deaf_until_ns; /* no descriptor was left to let one in; 0: nobody is kept waiting */
     struct tg_unix_channel *ready;
     struct tg_unix_channel **ready_end;
@@ -257,12 +267,20 @@ struct tg_unix_box {
     uint8_t *scratch;
 };
 
+/* To everyone empty messages take memory, too, while the slowest receiver has not had them: so many may wait. */
+static inline bool tg_unix_is_crowded(const struct tg_unix_box *box)
+{
+    const uint64_t most = box->max_bytes / TG_UNIX_LEAST;
+    return box->to_all && box->waiting.n >= (most > TG_UNIX_FEW ? most : TG_UNIX_FEW);
+}
+
 /* The memory of this process that may be taken is, or its descriptors: what comes stays in the sockets. */
 static inline bool tg_unix_is_full(const struct tg_unix_box *box)
 {
-    return (tg_load_relaxed(&box->head->bytes) >= box->max_bytes ||
-            box->n_held >= box->most_held) &&
-           box->waiting.n + box->returned.n != 0;
+    const bool some = box->to_all ? tg_load_relaxed(&box->head->waiting) != 0
+                                  : box->waiting.n + box->returned.n != 0;
+    return some && (tg_load_relaxed(&box->head->bytes) >= box->max_bytes ||
+                    box->n_held >= box->most_held || tg_unix_is_crowded(box));
 }
 
 /* What a receive call wants. */
@@ -276,6 +294,7 @@ struct tg_unix_want {
     size_t size;                       /* a longer one is -EMSGSIZE and stays */
     bool claim;                        /* it is to be finished later */
     bool may_answer;                   /* it is told what it needs to answer a request */
+    bool fd;                           /* its descriptor is wanted */
     bool skip;          /* it is to be thrown away: also one that was handed out too often */
     tong_message *info; /* told of one that stays; NULL: not wanted */
 };
@@ -333,6 +352,7 @@ struct tg_unix_handle {
     uint32_t slot;
     uint64_t came;
     uint32_t n_claims;
+    int copy; /* to everyone: of a descriptor, for its call, -1 none */
     struct tg_unix_message *claims[TG_UNIX_CLAIMS];
     uint32_t stamps[TG_UNIX_CLAIMS];
     bool has_turn;                    /* it was told that something is there for it */
@@ -341,10 +361,17 @@ struct tg_unix_handle {
     /* Request and reply: unix_call.h. */
     struct tg_unix_reply *_Atomic replies; /* of this handle */
     struct tg_unix_reply *reply;           /* whose mailbox this is, NULL: it is none for replies */
+    /* To everyone: unix_everyone.c. */
+    struct tg_unix_message *first;              /* to be handed to it, NULL none */
+    struct tg_unix_hand *returned;              /* what it gave back */
+    struct tg_unix_hand *hands[TG_UNIX_CLAIMS]; /* of its claims */
+    struct tg_unix_hand *found;                 /* by its call: of those it gave back; else NULL */
+    struct tg_unix_hand *hand;                  /* the message that its call is at; or NULL */
     /* In an event loop: the set, the level in it; -1 none. */
     int poll;
     int level;
     bool is_up;
+    bool is_deaf;  /* the sockets are not in its set: nothing of them is read */
     bool is_armed; /* it found nothing */
     bool watches;
     uint32_t deaths_seen;
@@ -504,6 +531,10 @@ void tg_unix_message_finish(struct tg_unix_box *box, struct tg_unix_message *m);
 void tg_unix_message_drop(struct tg_unix_box *box, struct tg_unix_message *m);
 /* It is anybody's again; counts: it was handed out. */
 void tg_unix_message_back(struct tg_unix_box *box, struct tg_unix_message *m, bool counts);
+/* It goes, counted by who ends it. */
+void tg_unix_message_end(struct tg_unix_box *box, struct tg_unix_message *m);
+/* Others of its sender have taken the place of one that was handed out without a room. */
+bool tg_unix_message_has_no_place(const struct tg_unix_box *box, const struct tg_unix_message *m);
 /* Of its sender alone. */
 void tg_unix_message_tell_link(const struct tg_unix_link *link, tong_message *ret_info);
 /* The oldest message of the link that nobody has in hand; false: there is none. */
@@ -580,6 +611,10 @@ static inline bool tg_unix_is_matched(const struct tg_unix_box *box,
 {
     return want->asked != NULL || box->n_asking != 0 || box->policy->by_key;
 }
+bool tg_unix_match_asks(const tong_receive_options *asked, const struct tg_unix_link *link,
+                        const struct tg_said *said);
+/* Of a look, once for each message: of that link so many were passed over that the rest of it waits. */
+bool tg_unix_match_is_behind_many(const struct tg_unix_box *box, struct tg_unix_link *link);
 /* What is there for the call; has: without taking it. */
 struct tg_unix_found tg_unix_match_turn(struct tg_unix_look *l);
 bool tg_unix_match_has(struct tg_unix_look *l);
@@ -596,16 +631,6 @@ bool tg_unix_match_takes(struct tg_unix_box *box, const struct tg_unix_link *lin
 /* There may be another offer of that link. */
 void tg_unix_match_again(struct tg_unix_box *box, struct tg_unix_link *link);
 void tg_unix_match_all_again(struct tg_unix_box *box);
-
-/* ---- unix_letter.c; lock held, given back in between */
-
-/* Whether it was handed out too often to be handed out again. */
-bool tg_unix_is_spent(const struct tg_unix_box *box, const struct tg_unix_message *m);
-/* Such a one, in no list: sent on, or set aside. */
-void tg_unix_letter(struct tg_unix_box *box, struct tg_unix_message *m);
-/* Now and then those set aside are tried again; the first of them is thrown away: its length, -EAGAIN. */
-void tg_unix_letter_again(struct tg_unix_box *box);
-ssize_t tg_unix_letter_skip(struct tg_unix_box *box);
 
 /* ---- unix_wait.c */
 

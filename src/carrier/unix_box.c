@@ -21,6 +21,7 @@
 #include "base/name.h"
 #include "carrier/unix.h"
 #include "carrier/unix_call.h"
+#include "carrier/unix_everyone.h"
 #include "carrier/unix_priority.h"
 #include "mailbox/mailbox.h"
 
@@ -159,6 +160,7 @@ static void read_options(struct tg_unix_box *box)
     box->most_held = tg_unix_most_held();
     box->is_process = head->process == TG_OF_PROCESS;
     box->by_priority = head->by_priority != 0;
+    box->to_all = head->delivery == TONG_EVERYONE;
     box->returned.by_priority = box->by_priority;
     box->waiting.by_priority = box->by_priority;
     box->policy = tg_policy_of(head->delivery);
@@ -195,6 +197,7 @@ static int map_box(struct tg_unix_box *box)
     if (r == 0) {
         box->head = p;
         box->told_slots = (struct tg_unix_slot *)(void *)((uint8_t *)p + TG_UNIX_SLOTS_OFF);
+        box->shares = (struct tg_unix_share *)(void *)((uint8_t *)p + TG_UNIX_SHARES_OFF);
         box->told = (struct tg_unix_told *)(void *)((uint8_t *)p + TG_UNIX_TOLD_OFF);
         box->told_rows = TG_PAGE / sizeof(struct tg_unix_told);
         read_options(box);
@@ -273,9 +276,12 @@ static int take_slot(struct tg_unix_handle *h)
     if (box->policy->delivery == TONG_OWN && box->own.choose == NULL) {
         return -ENOSYS;
     }
+    h->slot = i;
+    if (box->to_all) { /* before it has its slot: what is read then is not for it */
+        tg_unix_everyone_join(h, (h->flags & TONG_FROM_OLDEST) != 0);
+    }
     box->slots[i] = h;
     tg_store_relaxed(&box->told_slots[i].open, UINT32_C(1));
-    h->slot = i;
     h->came = ++box->came;
     h->receives = true;
     tg_unix_count_small(&box->head->receivers, 1);
@@ -288,12 +294,18 @@ static void leave_box(struct tg_unix_handle *h)
     struct tg_unix_box *box = h->box;
     if (h->receives) {
         tg_unix_match_leave(h);
-        tg_unix_return_all(h);
+        if (!box->to_all) {
+            tg_unix_return_all(h);
+        }
         tg_unix_call_leave(h);
         box->slots[h->slot] = NULL;
         tg_store_relaxed(&box->told_slots[h->slot].open, UINT32_C(0));
         h->receives = false;
         tg_unix_count_small(&box->head->receivers, -1);
+        if (box->to_all) {
+            tg_unix_return_all(h);
+            tg_unix_everyone_leave(h);
+        }
         tg_unix_deliver_wake(box); /* what was its by a key is anybody's */
     }
     box->n_levels -= h->poll >= 0;
@@ -314,6 +326,7 @@ static struct tg_unix_handle *new_handle(unsigned flags)
         h->interrupts = &h->own_interrupts;
         h->poll = -1;
         h->level = -1;
+        h->copy = -1;
     }
     return h;
 }
@@ -360,6 +373,7 @@ int tg_unix_close(tg_handle handle)
         tg_kept_close((int)tg_load_relaxed(&h->own_interrupts.fd) - 1);
     }
     tg_unix_call_close(h, forked);
+    tg_unix_everyone_free(h);
     free(h->reserved);
     free(h);
     return forked ? -ECHILD : 0;
@@ -468,7 +482,8 @@ static int make(const struct opening *o, struct tg_unix_handle *h)
     tong_options options = TONG_OPTIONS_INIT;
     if (o->options != NULL) {
         options = *o->options;
-        if (options.owner != TONG_PROCESS || options.delivery == TONG_EVERYONE) {
+        const bool to_all = options.delivery == TONG_EVERYONE && options.policy == NULL;
+        if (options.owner != TONG_PROCESS || (to_all && options.max_deliveries != 0)) {
             return -EOPNOTSUPP;
         }
     }

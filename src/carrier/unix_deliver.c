@@ -23,6 +23,8 @@
 #include "base/kept.h"
 #include "carrier/unix.h"
 #include "carrier/unix_call.h"
+#include "carrier/unix_everyone.h"
+#include "carrier/unix_letter.h"
 #include "carrier/unix_priority.h"
 
 /* Between looks at what nobody tells of, at most, and the first time. */
@@ -143,6 +145,10 @@ static void wake_others(struct tg_unix_box *box, const struct tg_unix_waiter *me
     if (box->waiters == NULL) {
         return;
     }
+    if (box->to_all) {
+        tg_unix_everyone_wake(box, me);
+        return;
+    }
     if (!box->is_process && (box->n_asking != 0 || box->policy->by_key)) {
         tg_unix_match_wake(box, me);
         return;
@@ -171,6 +177,10 @@ void tg_unix_deliver_wake(struct tg_unix_box *box)
 {
     tg_unix_level_update_all(box);
     if (box->waiters == NULL || (box->waiting.n + box->returned.n == 0 && box->offers == NULL)) {
+        return;
+    }
+    if (box->to_all) {
+        tg_unix_everyone_wake(box, NULL);
         return;
     }
     if (box->is_process) {
@@ -351,6 +361,9 @@ static struct tg_unix_found turn(struct tg_unix_handle *h, struct tg_unix_waiter
                                  const struct tg_unix_want *want, bool may_ask)
 {
     struct tg_unix_box *box = h->box;
+    if (box->to_all) {
+        return tg_unix_everyone_turn(h, want, may_ask);
+    }
     const uint64_t need = me != NULL || want->from != NULL ? 1 : needed(box, h);
     if (want->from == NULL && tg_unix_is_matched(box, want)) {
         struct tg_unix_look look = { .h = h, .me = me, .want = want, .need = need };
@@ -383,12 +396,22 @@ static struct tg_unix_found turn(struct tg_unix_handle *h, struct tg_unix_waiter
     }
 }
 
-static void take(struct tg_unix_handle *h, const struct tg_unix_found *found, bool claim)
+/* 0, -ENOMEM, -EMFILE: it stays. */
+static int take(struct tg_unix_handle *h, const struct tg_unix_found *found,
+                const struct tg_unix_want *want)
 {
     struct tg_unix_box *box = h->box;
-    tg_unix_list_remove(found->list, found->m);
-    box->served = h->slot + 1;
-    tg_unix_message_take(box, found->m, claim);
+    if (box->to_all) {
+        return tg_unix_everyone_take(h, found->m, want);
+    }
+    int r = want->skip ? 0 : tg_unix_match_keep(h, found->m);
+    r = r == 0 && want->may_answer ? tg_unix_call_note(h, found->m) : r;
+    if (r == 0) {
+        tg_unix_list_remove(found->list, found->m);
+        box->served = h->slot + 1;
+        tg_unix_message_take(box, found->m, want->claim);
+    }
+    return r;
 }
 
 /* ---- waiting */
@@ -400,6 +423,7 @@ static void enter_queue(struct tg_unix_box *box, struct tg_unix_waiter *me)
         at = &(*at)->next;
     }
     *at = me;
+    me->next = NULL; /* it may have stood here before */
     me->ticket = ++box->tickets;
     box->n_asking += me->asked != NULL;
     tg_a32 *asleep = &box->told_slots[me->handle->slot].asleep;
@@ -496,7 +520,7 @@ static int sleep_(struct tg_unix_handle *h, struct tg_unix_waiter *me,
                                          .from = want->from,
                                          .others = { watch, me->fd },
                                          .n_others = 2,
-                                         .passes = tg_unix_is_matched(box, want),
+                                         .passes = box->to_all || tg_unix_is_matched(box, want),
                                          .driver = me };
         r = tg_unix_drive_sleep_with(box, &s);
         if (me->fd >= 0) {
@@ -596,14 +620,8 @@ struct tg_unix_message *tg_unix_deliver_next(struct tg_unix_handle *h,
         }
         m = NULL;
     } else if (m != NULL) {
-        int r = want->skip ? 0 : tg_unix_match_keep(h, m);
-        r = r == 0 && want->may_answer ? tg_unix_call_note(h, m) : r;
-        if (r == 0) {
-            take(h, &found, want->claim);
-        } else {
-            *ret_error = r;
-            m = NULL;
-        }
+        *ret_error = take(h, &found, want);
+        m = *ret_error == 0 ? m : NULL;
     }
     h->has_turn = false;
     if (me.ticket != 0) {
@@ -623,6 +641,9 @@ bool tg_unix_deliver_has(struct tg_unix_handle *h, const struct tg_unix_waiter *
     const struct tg_unix_want *want = &any;
     if (refusal(h) < 0 || box->n_mute != 0) {
         return true;
+    }
+    if (box->to_all) {
+        return tg_unix_everyone_turn(h, want, true).m != NULL;
     }
     const uint64_t need = me != NULL ? 1 : needed(box, h);
     if (tg_unix_is_matched(box, want)) {
@@ -661,7 +682,7 @@ void tg_unix_deliver_enter(struct tg_unix_box *box, struct tg_unix_waiter *me)
 
 void tg_unix_deliver_leave(struct tg_unix_box *box, struct tg_unix_waiter *me)
 {
-    if (tg_unix_deliver_has(me->handle, me)) {
+    if (!box->to_all && tg_unix_deliver_has(me->handle, me)) {
         me->handle->has_turn = true;
     }
     if (me->drives) {

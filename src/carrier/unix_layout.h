@@ -92,13 +92,22 @@ struct tg_unix_told {
     tg_a64 done;     /* messages of its senders, ever, that are finished: their room is free */
     tg_a64 received; /* messages of its senders, ever, that came */
     tg_a64 in_hand;  /* of these, handed out and not finished */
+    tg_a64 waiting;  /* to everyone: of these, to be handed out, once for each receiver */
+};
+
+/* To everyone: what the owner tells of a receiver, behind that, since it came. */
+struct tg_unix_share {
+    tg_a64 waiting; /* messages to be handed out to it */
+    tg_a64 done;    /* those it has finished */
+    tg_a64 dropped; /* those it has missed */
     tg_a64 reserved;
 };
 
 #define TG_UNIX_SLOTS_OFF 4096u
 #define TG_UNIX_TOLD_OFF (TG_UNIX_SLOTS_OFF + 16u * TG_UNIX_SLOTS)
 #define TG_UNIX_DONE_OF(row) (TG_UNIX_TOLD_OFF + 32u * (row))
-#define TG_UNIX_BOX_SIZE (TG_UNIX_TOLD_OFF + 32u * TG_UNIX_ROWS)
+#define TG_UNIX_SHARES_OFF (TG_UNIX_TOLD_OFF + 32u * TG_UNIX_ROWS)
+#define TG_UNIX_BOX_SIZE (TG_UNIX_SHARES_OFF + 32u * TG_UNIX_SLOTS)
 
 /*
  * A row of the room file. FREE; TAKEN by a sender that sends no HELLO yet; LINKED from before its HELLO
@@ -191,6 +200,7 @@ struct tg_unix_credit {
 _Static_assert(sizeof(struct tg_unix_head) == 392, "format: head");
 _Static_assert(sizeof(struct tg_unix_slot) == 16, "format: slot");
 _Static_assert(sizeof(struct tg_unix_told) == 32, "format: told");
+_Static_assert(sizeof(struct tg_unix_share) == 32, "format: share");
 _Static_assert(sizeof(struct tg_unix_row) == 128, "format: row");
 _Static_assert(sizeof(struct tg_unix_packet) == 16, "format: packet");
 _Static_assert(sizeof(struct tg_unix_hello) == 152, "format: hello");

@@ -129,6 +129,13 @@ static struct tg_about about_of(const struct tg_said *said)
     return said != NULL ? tg_said_about(said) : (struct tg_about){ .tag = 0 };
 }
 
+bool tg_unix_match_asks(const tong_receive_options *asked, const struct tg_unix_link *link,
+                        const struct tg_said *said)
+{
+    const struct tg_about about = about_of(said);
+    return asks_for(asked, link, &about);
+}
+
 enum whose {
     OTHERS,
     FREE,
@@ -176,7 +183,7 @@ static struct tg_unix_waiter *target_of(const struct tg_unix_box *box,
 /* ---- looking for one */
 
 /* I2 */
-static bool is_behind_many(const struct tg_unix_box *box, struct tg_unix_link *link)
+bool tg_unix_match_is_behind_many(const struct tg_unix_box *box, struct tg_unix_link *link)
 {
     if (link->looked != box->looks) {
         link->looked = box->looks;
@@ -224,7 +231,7 @@ static bool look_in_both(struct tg_unix_look *l, bool *ret_found)
         if (tg_unix_deliver_tidy(box, list, m, l->want->skip)) {
             return false;
         }
-        if ((!is_new || !is_behind_many(box, m->link)) && note(l, list, m)) {
+        if ((!is_new || !tg_unix_match_is_behind_many(box, m->link)) && note(l, list, m)) {
             *ret_found = true;
             return true;
         }

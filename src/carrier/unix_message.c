@@ -15,9 +15,8 @@
 #include "base/event.h"
 #include "carrier/unix.h"
 #include "carrier/unix_call.h"
+#include "carrier/unix_everyone.h"
 #include "carrier/unix_priority.h"
-
-#define SPARE_SIZE 2048u
 
 struct tg_unix_message *tg_unix_message_new(struct tg_unix_box *box, size_t len)
 {
@@ -25,7 +24,7 @@ struct tg_unix_message *tg_unix_message_new(struct tg_unix_box *box, size_t len)
     if (m != NULL && len <= m->room_size) {
         box->spare = m->next;
     } else {
-        const size_t size = len > SPARE_SIZE ? len : SPARE_SIZE;
+        const size_t size = len > TG_UNIX_LEAST ? len : TG_UNIX_LEAST;
         m = malloc(sizeof *m + size);
         if (m == NULL) {
             return NULL;
@@ -42,6 +41,9 @@ struct tg_unix_message *tg_unix_message_new(struct tg_unix_box *box, size_t len)
     m->deliveries = 0;
     m->is_roomless = false;
     m->note = 0;
+    m->is_kept = false;
+    m->users = 0;
+    memset(m->wanted, 0, sizeof m->wanted);
     return m;
 }
 
@@ -64,7 +66,7 @@ void tg_unix_message_free(struct tg_unix_box *box, struct tg_unix_message *m)
     }
     tg_sys_close(tg_unix_message_take_fd(box, m));
     free(m->said);
-    if (box->spare == NULL && m->room_size == SPARE_SIZE) {
+    if (box->spare == NULL && m->room_size == TG_UNIX_LEAST) {
         m->next = NULL;
         box->spare = m;
     } else {
@@ -127,11 +129,15 @@ void tg_unix_message_arrive(struct tg_unix_box *box, struct tg_unix_link *link,
     link->bytes += m->len;
     tg_unix_list_add(&box->waiting, m);
     box->newest = m;
+    tg_unix_count(&head->bytes, (int64_t)m->len);
+    if (box->to_all) {
+        tg_unix_everyone_arrive(box, m);
+        return;
+    }
     if (box->capacity != 0) { /* else it is an offer, and was sent once it is taken */
         tg_unix_count(&head->sent, 1);
     }
     tg_unix_count_waiting(box, m, 1);
-    tg_unix_count(&head->bytes, (int64_t)m->len);
 }
 
 void tg_unix_message_withdraw(struct tg_unix_box *box, struct tg_unix_message *m)
@@ -169,13 +175,12 @@ void tg_unix_message_take(struct tg_unix_box *box, struct tg_unix_message *m, bo
     }
 }
 
-static void end_message(struct tg_unix_box *box, struct tg_unix_message *m, tg_a64 *count)
+void tg_unix_message_end(struct tg_unix_box *box, struct tg_unix_message *m)
 {
     struct tg_unix_link *link = m->link;
     const bool roomless = m->is_roomless;
     const uint32_t uid = link->peer.uid;
     struct tg_said *unanswered = tg_unix_call_unanswered(m);
-    tg_unix_count(count, 1);
     tg_unix_count(&box->head->bytes, -(int64_t)m->len);
     link->bytes -= m->len;
     tg_unix_message_free(box, m);
@@ -195,16 +200,17 @@ static void end_message(struct tg_unix_box *box, struct tg_unix_message *m, tg_a
 
 void tg_unix_message_finish(struct tg_unix_box *box, struct tg_unix_message *m)
 {
-    end_message(box, m, &box->head->done);
+    tg_unix_count(&box->head->done, 1);
+    tg_unix_message_end(box, m);
 }
 
 void tg_unix_message_drop(struct tg_unix_box *box, struct tg_unix_message *m)
 {
-    end_message(box, m, &box->head->dropped);
+    tg_unix_count(&box->head->dropped, 1);
+    tg_unix_message_end(box, m);
 }
 
-/* Others of its sender have taken the place of one that was handed out without a room. */
-static bool has_no_place(const struct tg_unix_box *box, const struct tg_unix_message *m)
+bool tg_unix_message_has_no_place(const struct tg_unix_box *box, const struct tg_unix_message *m)
 {
     const struct tg_unix_link *link = m->link;
     return m->is_roomless &&
@@ -214,7 +220,7 @@ static bool has_no_place(const struct tg_unix_box *box, const struct tg_unix_mes
 
 void tg_unix_message_back(struct tg_unix_box *box, struct tg_unix_message *m, bool counts)
 {
-    if (has_no_place(box, m)) {
+    if (tg_unix_message_has_no_place(box, m)) {
         tg_unix_message_drop(box, m);
         return;
     }
@@ -247,6 +253,9 @@ static struct tg_unix_message *find_oldest(const struct tg_unix_list *list,
 bool tg_unix_drop_oldest(struct tg_unix_box *box, const struct tg_unix_link *link)
 {
     struct tg_unix_list *const lists[] = { &box->returned, &box->waiting };
+    if (box->to_all) {
+        return tg_unix_everyone_drop_oldest(box, link);
+    }
     for (size_t i = 0; i < 2; i++) {
         struct tg_unix_message *m = find_oldest(lists[i], link);
         if (m != NULL) {

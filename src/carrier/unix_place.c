@@ -229,6 +229,9 @@ static int make_box(struct tg_unix_made *made, const tong_options *o, uint32_t p
     if (r >= 0) {
         r = tg_sys_allocate(made->box, 0, TG_UNIX_TOLD_OFF + TG_PAGE);
     }
+    if (r >= 0 && head.delivery == TONG_EVERYONE) {
+        r = tg_sys_allocate(made->box, TG_UNIX_SHARES_OFF, TG_UNIX_BOX_SIZE - TG_UNIX_SHARES_OFF);
+    }
     return r < 0 ? r : tg_sys_lock(made->box, false);
 }
 

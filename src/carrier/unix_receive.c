@@ -6,6 +6,8 @@
 #include "base/name.h"
 #include "carrier/unix.h"
 #include "carrier/unix_call.h"
+#include "carrier/unix_everyone.h"
+#include "carrier/unix_letter.h"
 
 /* ---- beginning */
 
@@ -40,14 +42,32 @@ static struct tg_unix_want want_of(const struct tg_unix_handle *h, int64_t timeo
 
 /* ---- copies */
 
-/* Lock held. */
-static ssize_t copy_and_finish(struct tg_unix_box *box, struct tg_unix_message *m, void *buf)
+/* Lock held: of this receiver. */
+static void finish(struct tg_unix_handle *h, struct tg_unix_message *m)
+{
+    if (h->box->to_all) {
+        tg_unix_everyone_finish(h, m);
+    } else {
+        tg_unix_message_finish(h->box, m);
+    }
+}
+
+static void give_back(struct tg_unix_handle *h, struct tg_unix_message *m, bool counts)
+{
+    if (h->box->to_all) {
+        tg_unix_everyone_back(h, m, counts);
+    } else {
+        tg_unix_message_back(h->box, m, counts);
+    }
+}
+
+static ssize_t copy_and_finish(struct tg_unix_handle *h, struct tg_unix_message *m, void *buf)
 {
     const size_t len = m->len;
     if (len != 0) {
         memcpy(buf, m->data, len);
     }
-    tg_unix_message_finish(box, m);
+    finish(h, m);
     return (ssize_t)len;
 }
 
@@ -66,6 +86,7 @@ ssize_t tg_unix_receive_as(tg_handle handle, void *buf, size_t size, int64_t tim
     want.asked = how->asked;
     want.named = how->from != NULL || how->sender != NULL;
     want.peer = how->peer;
+    want.fd = how->fd != NULL;
     struct tg_unix_message *m = tg_unix_deliver_next(h, &want, &r);
     ssize_t n = r;
     if (m != NULL) {
@@ -79,9 +100,10 @@ ssize_t tg_unix_receive_as(tg_handle handle, void *buf, size_t size, int64_t tim
             memcpy(how->sender, m->link->name, TONG_NAME_MAX);
         }
         if (how->fd != NULL) {
-            *how->fd = tg_unix_message_take_fd(h->box, m);
+            *how->fd =
+                h->box->to_all ? tg_unix_everyone_fd(h, m) : tg_unix_message_take_fd(h->box, m);
         }
-        n = copy_and_finish(h->box, m, buf);
+        n = copy_and_finish(h, m, buf);
     }
     leave(h);
     return n;
@@ -141,7 +163,7 @@ ssize_t tg_unix_receive_many(tg_handle handle, const struct iovec *buffers, size
         if (m == NULL) {
             break;
         }
-        ret_lens[i] = (size_t)copy_and_finish(h->box, m, buffers[i].iov_base);
+        ret_lens[i] = (size_t)copy_and_finish(h, m, buffers[i].iov_base);
         want.deadline_ns = 0;
     }
     leave(h);
@@ -161,7 +183,7 @@ ssize_t tg_unix_skip(tg_handle handle)
     ssize_t n = r;
     if (m != NULL) {
         n = (ssize_t)m->len;
-        tg_unix_message_finish(h->box, m);
+        finish(h, m);
     } else if (r == -EAGAIN) {
         n = tg_unix_letter_skip(h->box);
     }
@@ -208,12 +230,13 @@ static int claim(tg_handle handle, const tong_receive_options *asked, int64_t ti
         m = tg_unix_deliver_next(h, &want, &r);
     }
     if (m != NULL && h->n_claims == TG_UNIX_CLAIMS) { /* another thread was faster */
-        tg_unix_message_back(h->box, m, false);
+        give_back(h, m, false);
         r = -ENOBUFS;
     } else if (m != NULL) {
         const uint32_t i = free_slot(h);
         h->claims[i] = m;
         h->n_claims++;
+        tg_unix_everyone_keep(h, i);
         count_claim(h, m, 1);
         tg_unix_message_tell(m, ret_message);
         ret_message->data = m->data;
@@ -247,6 +270,7 @@ static struct tg_unix_message *end_claim(struct tg_unix_handle *h, const tong_me
     struct tg_unix_message *m = h->claims[i];
     h->claims[i] = NULL;
     h->n_claims--;
+    tg_unix_everyone_unkeep(h, (uint32_t)i);
     count_claim(h, m, -1);
     return m;
 }
@@ -268,10 +292,10 @@ static int finish_claim(struct tg_unix_handle *h, tong_message *message, enum en
     (void)pthread_mutex_lock(&h->box->lock);
     struct tg_unix_message *m = end_claim(h, message);
     if (m != NULL && end == GIVEN_BACK) {
-        tg_unix_message_back(h->box, m, true);
+        give_back(h, m, true);
     } else if (m != NULL) {
         m->note = end == ANSWERED ? TG_UNIX_ANSWERED : m->note;
-        tg_unix_message_finish(h->box, m);
+        finish(h, m);
     }
     if (m != NULL && h->box->policy->by_claims) {
         tg_unix_deliver_wake(h->box); /* another one may be the least loaded now */
@@ -313,7 +337,10 @@ void tg_unix_return_all(struct tg_unix_handle *h)
             h->claims[i] = NULL;
             h->n_claims--;
             count_claim(h, m, -1);
-            if (h->box->max_deliveries == 0 && tg_unix_is_request(m)) {
+            if (h->box->to_all) {
+                tg_unix_everyone_unkeep(h, i);
+                tg_unix_everyone_let_go(h, m);
+            } else if (h->box->max_deliveries == 0 && tg_unix_is_request(m)) {
                 tg_unix_message_finish(h->box, m); /* it is handed out once */
             } else {
                 tg_unix_message_back(h->box, m, true);

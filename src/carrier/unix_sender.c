@@ -184,11 +184,12 @@ static bool take_back(struct tg_unix_handle *h, int *room)
 
 /* ---- room for one message */
 
+/* To everyone it is the owner that drops: what is read is the oldest, but some may have it. */
 static int drop_oldest(struct tg_unix_handle *h)
 {
     struct tg_unix_sender *s = h->sender;
     int room = ROOM;
-    if (take_back(h, &room)) {
+    if (s->place.head.delivery != TONG_EVERYONE && take_back(h, &room)) {
         count_dropped(s);
         return room;
     }

@@ -55,7 +55,8 @@ static void count_senders(tong_status *s, const struct tg_unix_place *place)
     s->senders += tally.senders;
     s->senders_blocked += tally.blocked;
     s->dropped += tally.dropped;
-    s->waiting += s->capacity == 0 ? tally.blocked : tally.unread;
+    const uint64_t each = s->delivery == TONG_EVERYONE && s->receivers != 0 ? s->receivers : 1;
+    s->waiting += s->capacity == 0 ? tally.blocked : tally.unread * each;
 }
 
 /* What was sent to this process's own and is not read yet counts, too. */
@@ -130,6 +131,10 @@ static int tell_link(const struct tg_unix_row_look *look, void *arg)
     party.alive = look->alive;
     party.asleep = look->alive && look->r->blocked != 0;
     party.waiting = received > ended ? received - ended : offers;
+    if (t->place->head.delivery == TONG_EVERYONE) {
+        const uint64_t each = t->place->head.receivers != 0 ? t->place->head.receivers : 1;
+        party.waiting = look->told->waiting + tg_unix_unread(look) * each;
+    }
     party.sent = received;
     party.done = look->told->done;
     party.dropped = look->r->dropped;
@@ -139,7 +144,11 @@ static int tell_link(const struct tg_unix_row_look *look, void *arg)
 static int tell_receivers(const struct telling *t)
 {
     struct tg_unix_slot slots[TG_UNIX_SLOTS];
+    struct tg_unix_share shares[TG_UNIX_SLOTS];
     int r = tg_sys_pread(t->place->box, slots, sizeof slots, TG_UNIX_SLOTS_OFF);
+    if (r == 0) {
+        r = tg_sys_pread(t->place->box, shares, sizeof shares, TG_UNIX_SHARES_OFF);
+    }
     for (uint32_t i = 0; i < TG_UNIX_SLOTS && r == 0; i++) {
         tong_party party = TONG_PARTY_INIT;
         party.role = TONG_RECEIVE;
@@ -150,6 +159,9 @@ static int tell_receivers(const struct telling *t)
         party.alive = 1;
         party.asleep = slots[i].asleep != 0;
         party.claimed = slots[i].claimed;
+        party.waiting = shares[i].waiting;
+        party.done = shares[i].done;
+        party.dropped = shares[i].dropped;
         r = slots[i].open != 0 ? t->each(&party, t->arg) : 0;
     }
     return r;

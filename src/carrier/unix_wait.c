@@ -17,6 +17,7 @@
 #include "base/event.h"
 #include "base/kept.h"
 #include "carrier/unix.h"
+#include "carrier/unix_everyone.h"
 #include "mailbox/mailbox.h"
 
 #define WAITS_MOST 64u
@@ -51,6 +52,7 @@ static void stand_in_queues(struct waits *w, size_t *n)
         const bool there = tg_unix_deliver_has(me->handle, NULL);
         if (!there) {
             tg_unix_deliver_enter(box, me);
+            me->is_stuck = box->to_all && tg_unix_is_full(box);
         }
         tg_unix_box_unlock(box);
         if (there) {
@@ -84,7 +86,7 @@ static int sleep_for_any(struct waits *w, int64_t deadline)
         tg_event_calm(interrupt);
         r = r == 0 && tg_unix_is_interrupted(h, w->seen[i]) ? -ECANCELED : r;
         fds[n_fds++] = interrupt;
-        if (w->waiter[i].drives) {
+        if (w->waiter[i].drives && !w->waiter[i].is_stuck) {
             fds[n_fds++] = h->box->epoll;
         }
     }
@@ -161,11 +163,17 @@ int tg_unix_wait_any(tg_handle const handles[], size_t n, int64_t timeout_ns)
 void tg_unix_level_update(struct tg_unix_handle *h)
 {
     struct tg_unix_box *box = h->box;
-    const bool some =
-        box->policy->by_key ? tg_unix_match_is_up(h) : box->waiting.n + box->returned.n != 0;
+    const bool some = box->to_all           ? tg_unix_everyone_has(h)
+                      : box->policy->by_key ? tg_unix_match_is_up(h)
+                                            : box->waiting.n + box->returned.n != 0;
     const bool up = box->ended != 0 || some || box->n_mute != 0;
     if (h->poll < 0) {
         return;
+    }
+    const bool deaf = box->to_all && !up && tg_unix_is_full(box);
+    if (deaf != h->is_deaf) {
+        h->is_deaf = deaf;
+        (void)tg_event_change(h->poll, box->epoll, 1, !deaf);
     }
     if (up != h->is_up) {
         h->is_up = up;
@@ -211,6 +219,7 @@ void tg_unix_level_close(struct tg_unix_handle *h)
     }
     tg_kept_close(h->poll);
     tg_kept_close(h->level);
+    h->is_deaf = false;
     h->is_armed = false;
     h->poll = -1;
     h->level = -1;
@@ -352,7 +361,7 @@ int tg_unix_set(tg_handle handle, const tong_options *options, unsigned what)
         return r;
     }
     r = tg_unix_check(h, h->box == NULL ? -EPERM : 0);
-    if (r == 0 && delivery == TONG_EVERYONE) {
+    if (r == 0 && (delivery == TONG_EVERYONE || h->box->to_all)) {
         r = -EOPNOTSUPP;
     }
     if (r == 0 && h->box->is_process) {

@@ -82,6 +82,7 @@ static int is_in_a_loop(void *arg)
 /* The same where the one before was killed. */
 static void who_comes_into_a_dead_ones_place_is_told(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = to_all(TONG_DEFAULT);
     tong_mailbox *box = sender_of("news", &options);
     struct pair *p = kit_shared(sizeof(*p));
@@ -142,6 +143,7 @@ static void its_end_is_told_to_all(void)
 
 static void a_receivers_death_is_told(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = to_all(TONG_DEFAULT);
     tong_mailbox *box = sender_of("news", &options);
     tong_death death = TONG_DEATH_INIT;
@@ -212,6 +214,7 @@ static void each_receiver_has_its_own_backlog(void)
 
 static void an_observer_sees_what_is_kept(void)
 {
+    kit_only("shm", "observers");
     const tong_options options = to_all(TONG_DEFAULT);
     tong_mailbox *box = sender_of("news", &options);
     tong_mailbox *one = receiver_of("news");
@@ -249,6 +252,7 @@ static void an_observer_sees_what_is_kept(void)
 
 static void its_files_go_with_its_receivers(void)
 {
+    kit_only("shm", "its files are as they were");
     const tong_options options = to_all(TONG_DEFAULT);
     tong_mailbox *box = sender_of("news", &options);
     for (int i = 0; i < 5; i++) {
@@ -272,7 +276,7 @@ static void its_files_go_with_its_receivers(void)
 
 static void what_it_cannot_is_refused(void)
 {
-    kit_only("shm", "the others' tables say what they cannot");
+    kit_needs(KIT_EVERYONE);
     tong_options options = to_all(TONG_DEFAULT);
     tong_mailbox *box;
     options.capacity = 0;

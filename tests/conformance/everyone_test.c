@@ -151,7 +151,8 @@ static void what_nobody_has_is_kept(void)
 static void a_later_sender_goes_on(void)
 {
     const tong_options options = to_all(8);
-    tong_mailbox *box = sender_of("news", &options);
+    tong_mailbox *maker = sender_of("news", &options);
+    tong_mailbox *box = kit_open(kit_name("news"), TONG_SEND, NULL);
     send_some(box, 0, 5);
     kit_ok(tong_close(box));
     box = kit_open(kit_name("news"), TONG_SEND, NULL);
@@ -161,7 +162,8 @@ static void a_later_sender_goes_on(void)
     get_some(late, 0, 8);
     kit_is_empty(late);
     kit_ok(tong_close(late));
-    kit_end(box, kit_name("news"));
+    kit_ok(tong_close(box));
+    kit_end(maker, kit_name("news"));
 }
 
 static void the_slowest_holds_the_sender(void)
@@ -198,6 +200,7 @@ static int receives_all(void *arg)
 
 static void all_that_sleep_are_woken(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = to_all(TONG_DEFAULT);
     tong_mailbox *box = sender_of("news", &options);
     struct pair *p = kit_shared(sizeof(*p) * ALL);
@@ -220,6 +223,7 @@ static void all_that_sleep_are_woken(void)
 /* The sender knows who was there at its first message; this one comes behind it. */
 static void who_comes_later_is_woken_too(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = to_all(TONG_DEFAULT);
     tong_mailbox *box = sender_of("news", &options);
     struct pair *p = kit_shared(sizeof(*p) * ALL);
@@ -316,6 +320,7 @@ static void a_blocked_sender_goes_on_when_one_comes(void)
 
 static void a_dead_receiver_holds_nobody(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     const tong_options options = to_all(4);
     tong_mailbox *box = sender_of("news", &options);
     tong_mailbox *other = receiver_of("news");
@@ -436,7 +441,12 @@ static void what_the_last_had_not_finished_is_kept(void)
     get_some(one, 3, 4);
     kit_ok(tong_close(one));
     one = late_receiver_of("news");
-    get_some(one, 2, 5);
+    get_some(one, 2, 3);
+    uint64_t next = kit_receive_u64(one);
+    if (next == 3) { /* where what is kept has no holes */
+        next = kit_receive_u64(one);
+    }
+    kit_equal(next, 4);
     kit_is_empty(one);
     kit_ok(tong_close(one));
     kit_end(box, kit_name("news"));
@@ -532,6 +542,7 @@ static void the_oldest_is_dropped_for_the_slow_ones(void)
 /* One that is dead makes nobody drop what all the living were handed. */
 static void the_oldest_is_not_dropped_for_a_dead_one(void)
 {
+    kit_needs(KIT_OTHERS_RECEIVE);
     tong_options options = to_all(8);
     options.full = TONG_DROP_OLDEST;
     tong_mailbox *box = sender_of("news", &options);
