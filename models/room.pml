@@ -8,6 +8,7 @@
  *        -DM_TAIL_ONLY (a reclaimer trusts the dead link's tail)  -DM_NO_DONE (it trusts the record behind tail
  *        alone)  -DM_DONE_FIRST (it reads done before that record);   -DRKILL=1 -DKILL=0 with -DM_NORING -DM_NOSUM
  *        -DS=3 -DKILL=0 -DM_NONUDGE;   -DMSG=2 -DKILL=0 with -DM_NOFENCE_Q -DM_NOFENCE_E
+ *        -DMSG=2 -DMSG1=1 -DM_SHORT_ANY (the short way is taken whoever took last)
  *        -DM_NOREVAL is not seen to fail with two senders.
  *
  * Memory: TSO. Plain stores pass through a two-entry FIFO per process; locked operations, fences and system calls need it empty.
@@ -144,7 +145,23 @@ inline unused(x) {
 /* res: 1 took a room, 0 full at the instant done_total was read. busy: links of living senders with unused rooms. */
 inline take(me) {
   do
-  :: read_C(); help();
+  :: res=2;
+     /* The short way: the word names my own count, which it goes on to carry. */
+     if :: read_C();
+#ifdef M_SHORT_ANY
+           d=LD(me,TOTAL);
+           if :: ct-d<CAP -> mine=got[me]+1;
+#else
+           if :: cl==me && ck==0 -> d=LD(me,TOTAL); mine=cn+1 :: else -> d=0; ct=CAP fi;
+           if :: ct-d<CAP ->
+#endif
+                 atomic { FENCED(me) -> if :: SAME -> Ct++; Cn=mine; Cl=me; Ck=0; res=1 :: else fi }
+              :: else
+           fi
+        :: true
+     fi;
+     if :: res==1 -> break :: else fi;
+     read_C(); help();
      atomic { d = LD(me,TOTAL); full_then = (SUM(OCC)-mem[TOTAL] >= CAP) }
      if
      :: ct-d<CAP ->

@@ -34,7 +34,8 @@ struct tg_sender {
     struct tg_gate gate;
     struct tg_writer writer;
     bool has_link;
-    bool is_plain; /* has_link, and its own room is all that a message needs */
+    bool is_plain;   /* has_link, and its own room is all that a message needs, ... */
+    bool is_bounded; /* ... or beside it one of the mailbox's rooms */
     uint32_t plain_room;
     bool row_known;  /* the box's row is about this link */
     bool holds_room; /* taken from the room word, not used yet */
@@ -451,6 +452,8 @@ bool tg_link_look(struct tg_root *root, const struct tg_box_view *view, int fd, 
 
 /* Take one room: 0, -EAGAIN full; watch (may be NULL) gets the lives that hold unused room. */
 int tg_room_take(struct tg_box *box, struct tg_waitset *watch);
+/* The same in short, for who took the last one, too; tx.holds_room is set. False: nothing was done, go the long way. */
+bool tg_room_take_again(struct tg_box *box);
 /* For a receiver: how many are free; whether the front of the queue shall be woken for them. */
 int64_t tg_room_left(const struct tg_box *box);
 bool tg_room_is_enough(const struct tg_box *box);

@@ -412,7 +412,7 @@ static int make(struct tg_box *box)
     }
     tx->poll = p;
     /* Every send goes the long way from now on, and so comes to tg_poll_settle_sender(). */
-    tx->is_plain = false;
+    tx->is_plain = tx->is_bounded = false;
     tg_poll_next_timer(p);
     tg_poll_settle_sender(box, 0);
     return 0;

@@ -7,8 +7,9 @@
  *
  *   word: total:24 | n:24 | link:15 | kind:1     kind 0: got[link] is n; kind 1: back[link] is n
  *
- * I1  Before the word is changed, the count it names is raised to n: so whoever dies behind its
- *     compare-and-swap has left nothing undone.
+ * I1  Before the word is changed to name another count, the one it names is raised to n: so whoever dies behind
+ *     its compare-and-swap has left nothing undone. A sender that finds its own `got` named needs not: the word
+ *     goes on to carry that count.
  * I2  Counts only rise. Counts and total are compared modulo 2^24; capacity is below 2^23.
  * I3  done_total is read after the word: an old one is too small, so the error is to refuse.
  * I4  A sender that finds the mailbox full gives the unused rooms of the dead back, and refuses only
@@ -201,6 +202,21 @@ int tg_room_take(struct tg_box *box, struct tg_waitset *watch)
             return 1;
         }
     }
+}
+
+bool tg_room_take_again(struct tg_box *box)
+{
+    struct tg_sender *tx = &box->tx;
+    if (!tx->is_bounded || tx->holds_room) {
+        return false;
+    }
+    uint64_t seen = tg_load_acquire(&box->room->word);
+    const struct word w = unpack(seen);
+    const uint32_t me = tx->writer.row;
+    tx->holds_room = w.link == me && w.kind == GOT && tg_load_relaxed(&box->room->queued) == 0 &&
+                     difference(w.total, tx->done_total_seen) < (int32_t)box->capacity &&
+                     tg_cas(&box->room->word, &seen, pack(w.total + 1, w.n + 1, me, GOT));
+    return tx->holds_room;
 }
 
 bool tg_room_is_free(struct tg_box *box)

@@ -423,6 +423,8 @@ int tg_sender_get_link(struct tg_box *box)
     tx->was_alone = search.n_used == (new_one ? 0 : 1);
     tg_from_linked(box);
     tx->is_plain = box->capacity == TONG_UNBOUNDED && box->way == NULL && tx->poll == NULL;
+    tx->is_bounded = box->capacity != TONG_UNBOUNDED && box->capacity != 0 && box->way == NULL &&
+                     tx->poll == NULL && !box->lossy && !box->everyone;
     tx->plain_room = box->link_capacity;
     tx->row_known = false;
     tx->note = 0;
@@ -460,7 +462,7 @@ void tg_sender_put_link(struct tg_box *box)
     }
     tg_room_exit(box);
     tx->has_link = false;
-    tx->is_plain = false;
+    tx->is_plain = tx->is_bounded = false;
     tg_from_unlinked(box);
     tg_poll_clear_sender(box->dir, w->head, w->row);
     tg_fd fd = tg_sys_open(box->dir, name, O_RDWR, 0);
