@@ -39,17 +39,20 @@ static void is_up(int fd)
 }
 
 /*
- * There the word of room that has been used since may come late, and a look at what nobody tells of be due, once in a second:
- * who looks then finds none.
+ * There the word of room that has been used since may come late, and a look at what nobody tells of be due, once in a second
+ * at each descriptor: who looks then finds none.
  */
 static void is_down(tong_mailbox *box, int fd)
 {
-    static int64_t began;
-    static int64_t looks;
-    began = began == 0 ? kit_now_ns() : began;
+    static struct {
+        int64_t began;
+        int64_t looks;
+    } of[64];
+    kit_true(fd < 64);
+    of[fd].began = of[fd].began == 0 ? kit_now_ns() : of[fd].began;
     while (is_told() && is_readable(fd)) {
         kit_gives(kit_send_u64(box, 0, 0), -EAGAIN);
-        kit_true(++looks <= 3 + (kit_now_ns() - began) / TONG_MS(1000));
+        kit_true(++of[fd].looks <= 3 + (kit_now_ns() - of[fd].began) / TONG_MS(1000));
     }
     kit_true(!is_readable(fd));
 }

@@ -54,15 +54,19 @@ static int receive_woken(tong_mailbox *box, int fd)
     return got;
 }
 
-/* A look at what nobody tells of is due once in a second at most; where a call takes longer than elsewhere that comes about. */
+/* A look at what nobody tells of is due once in a second at most, at each descriptor; where a call takes longer than
+ * elsewhere that comes about. And who came, or went, may be told of at any time. */
 static void is_down(tong_mailbox *box, int fd)
 {
-    static int64_t began;
-    static int64_t looks;
-    began = began == 0 ? kit_now_ns() : began;
+    static struct {
+        int64_t began;
+        int64_t looks;
+    } of[64];
+    kit_true(fd < 64);
+    of[fd].began = of[fd].began == 0 ? kit_now_ns() : of[fd].began;
     if (is_told() && is_readable(fd)) {
         kit_gives(try_receive(box), -EAGAIN);
-        kit_true(++looks <= 1 + (kit_now_ns() - began) / TONG_MS(1000));
+        kit_true(++of[fd].looks <= 2 + (kit_now_ns() - of[fd].began) / TONG_MS(1000));
     }
     kit_true(!is_readable(fd));
 }
