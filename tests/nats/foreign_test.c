@@ -105,11 +105,13 @@ static void a_consumer_that_was_taken_away_is_made_again(void)
     tong_mailbox *box = kit_create(kit_name("box"), NULL);
     kit_ok(kit_send_u64(box, 1, KIT_PATIENCE));
     kit_equal(kit_receive_u64(box), 1);
+    kit_until(kit_stat(kit_name("box")).done == 1); /* the server has been told */
     hex_id(kit_name("box"), id);
     snprintf(lines, sizeof(lines), "PUB $JS.API.CONSUMER.DELETE.%s_%s.r 0\r\n\r\n", space(), id);
     link_say(link_server_port(), lines);
     kit_ok(kit_send_u64(box, 2, KIT_PATIENCE));
     kit_equal(kit_receive_u64(box), 2);
+    kit_until(kit_stat(kit_name("box")).done == 2);
     /* Who does not wait finds it out, too. */
     link_say(link_server_port(), lines);
     kit_ok(kit_send_u64(box, 3, KIT_PATIENCE));

@@ -148,7 +148,8 @@ void tg_nats_note(void *arg, const struct tg_nats_msg *msg)
     side->must_look = side->must_look || (side->end_sid != 0 && msg->sid == side->end_sid);
     side->is_rung = side->is_rung || (side->room_sid != 0 && msg->sid == side->room_sid);
     if (side->told != 0 && tg_nats_reply_of(side->conn, msg) == side->told) {
-        side->told_token = tg_json_u64((struct tg_json){ msg->data, msg->len });
+        const struct tg_js_answer answer = tg_js_read(msg);
+        side->told_token = answer.error == 0 ? answer.seq : 0;
     }
     tg_nats_loop_note(side->loop, msg);
 }

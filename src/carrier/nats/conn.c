@@ -170,7 +170,7 @@ size_t tg_nats_unsent(const struct tg_nats_conn *conn)
 /* ---- what is sent */
 
 /* Of a subject that somebody else has written nothing becomes a line of its own, or an answer of JSON. */
-static bool is_subject(const char *subject)
+bool tg_nats_is_subject(const char *subject)
 {
     for (const char *at = subject; *at != '\0'; at++) {
         const unsigned char c = (unsigned char)*at;
@@ -228,7 +228,8 @@ int tg_nats_publish(struct tg_nats_conn *conn, const char *subject, const char *
     if (conn->is_lost) {
         return -ENOTCONN;
     }
-    if (!is_subject(subject) || (reply != NULL && reply[0] != '\0' && !is_subject(reply))) {
+    if (!tg_nats_is_subject(subject) ||
+        (reply != NULL && reply[0] != '\0' && !tg_nats_is_subject(reply))) {
         return -EPROTO;
     }
     int r = publish(conn, subject, reply, head, parts, n_parts);

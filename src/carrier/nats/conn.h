@@ -85,6 +85,8 @@ int tg_nats_publish(struct tg_nats_conn *conn, const char *subject, const char *
                     const char *head, const struct iovec *parts, size_t n_parts);
 int tg_nats_publish_text(struct tg_nats_conn *conn, const char *subject, const char *reply,
                          const char *text);
+/* Whether it may be written to a line: no wildcards, spaces, or ends of lines. */
+bool tg_nats_is_subject(const char *subject);
 int tg_nats_subscribe(struct tg_nats_conn *conn, const char *subject, const char *group,
                       uint64_t *ret_sid);
 int tg_nats_unsubscribe(struct tg_nats_conn *conn, uint64_t sid);

@@ -525,7 +525,7 @@ int tg_nats_set_aside(struct tg_nats_box *box, const struct tg_nats_taken *taken
 /* Where a mailbox can be full the server's word is awaited: the room is there when the call returns. */
 static bool can_be_full(const struct tg_nats_box *box)
 {
-    return box->record.options.capacity != TONG_UNBOUNDED;
+    return box->record.options.capacity != TONG_UNBOUNDED && box->record.options.capacity != 0;
 }
 
 static int put_ack(struct tg_nats_box *box, const char *ack)
@@ -538,7 +538,9 @@ int tg_nats_tell_of_room(struct tg_nats_box *box)
     char subject_at[TG_NATS_SUBJECT_SIZE];
     struct tg_text subject = TG_TEXT(subject_at);
     tg_nats_subject(&subject, box->server, 'r', box->name, box->record.id);
-    return can_be_full(box) ? tg_nats_publish_text(box->rx.conn, subject.at, NULL, "") : 0;
+    return box->record.options.capacity != TONG_UNBOUNDED
+               ? tg_nats_publish_text(box->rx.conn, subject.at, NULL, "")
+               : 0;
 }
 
 int tg_nats_acknowledge(struct tg_nats_box *box, const char *ack)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "carrier/nats/login.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/owner.h"
 
@@ -63,17 +64,17 @@ static void add_verdict(struct tg_text *text, char verdict, uint64_t number)
     tg_text_add_u64(text, number);
 }
 
-/* Write the verdict over a token: 0, -ESTALE: the other side has. */
-static int decide(struct tg_nats_box *box, const struct tg_js *js, const char *owner, char verdict,
-                  uint64_t number, uint64_t token, uint64_t *ret_token)
+/* Write over the token that it is taken back: 0, -ESTALE: the other side has written. */
+static int decide(struct tg_nats_box *box, const struct tg_js *js, const char *owner,
+                  uint64_t number, uint64_t *ret_token)
 {
     char subject_at[TG_NATS_SUBJECT_SIZE];
     char text_at[32];
     struct tg_text subject = TG_TEXT(subject_at);
     struct tg_text text = TG_TEXT(text_at);
     add_line(&subject, box->server, box, owner);
-    add_verdict(&text, verdict, number);
-    return tg_book_put(box->server, js, subject.at, text.at, token, ret_token);
+    add_verdict(&text, 'W', number);
+    return tg_book_put(box->server, js, subject.at, text.at, box->token, ret_token);
 }
 
 static int read_line(struct tg_nats_box *box, const struct tg_js *js, const char *owner,
@@ -97,7 +98,7 @@ static int withdraw(struct tg_nats_box *box, uint64_t number, uint64_t seq, int 
         box->token = 0; /* the next line has another version: nobody can take it any more then */
         return -ENOTCONN;
     }
-    r = decide(box, &js, owner.at, 'W', number, box->token, &box->token);
+    r = decide(box, &js, owner.at, number, &box->token);
     if (r == 0) {
         r = tg_nats_delete_message(box->server, &js, box->record.id, seq);
         r = r < 0 && r != -ENOENT ? r : reason;
@@ -249,6 +250,59 @@ static void add_handle(struct tg_text *owner, const struct tg_nats_taken *taken)
     tg_text_add_bytes(owner, taken->owner + len, strcspn(taken->owner + len, "."));
 }
 
+/* Put it into the buffer: the verdict, whose answer is for the two of us. */
+static int post_aloud(struct tg_nats_box *box, const struct tg_js *js, const char *owner,
+                      const struct tg_nats_taken *taken, uint64_t *ret_sid)
+{
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    char head_at[96];
+    char text_at[32];
+    char once_at[64];
+    struct tg_text subject = TG_TEXT(subject_at);
+    struct tg_text head = TG_TEXT(head_at);
+    struct tg_text text = TG_TEXT(text_at);
+    struct tg_text once = TG_TEXT(once_at);
+    add_line(&subject, box->server, box, owner);
+    tg_text_add(&head, "Nats-Expected-Last-Subject-Sequence: ");
+    tg_text_add_u64(&head, taken->token);
+    tg_text_add(&head, "\r\n");
+    add_verdict(&text, 'T', taken->number);
+    const struct iovec part = { text.at, text.len };
+    int r = tg_nats_is_subject(taken->tell)
+                ? tg_nats_subscribe(js->conn, taken->tell, NULL, ret_sid)
+                : -EPROTO;
+    r = r < 0 ? r : tg_nats_publish(js->conn, subject.at, taken->tell, head.at, &part, 1);
+    tg_text_add(&once, "UNSUB ");
+    tg_text_add_u64(&once, *ret_sid);
+    tg_text_add(&once, " 1\r\n");
+    return r < 0 ? r : tg_nats_put(js->conn, &once);
+}
+
+/* As decide() by the receiver; the sender is told by the same answer of the server. */
+static int decide_aloud(struct tg_nats_box *box, const struct tg_js *js, const char *owner,
+                        const struct tg_nats_taken *taken)
+{
+    const struct tg_nats_wait wait = { .deadline = tg_now_ns() + TG_NATS_PATIENCE_NS,
+                                       .cancel_fd = -1 };
+    struct tg_nats_msg msg = { .sid = 0 };
+    uint64_t sid = 0;
+    int r = post_aloud(box, js, owner, taken, &sid);
+    while (r == 0 && msg.sid != sid) {
+        const uint64_t pongs = js->conn->pongs;
+        r = tg_nats_next(js->conn, &wait, &msg);
+        if (r == -ETIMEDOUT && js->conn->pongs == pongs) {
+            js->conn->is_lost = true;
+            return -ENOTCONN;
+        }
+        r = r == -ETIMEDOUT ? 0 : r;
+    }
+    if (r < 0) {
+        return r == -EACCES ? -ESTALE : r; /* it may not hear the answer, and looks for it */
+    }
+    const struct tg_js_answer answer = tg_js_read(&msg);
+    return answer.error == TG_JS_WRONG_LAST ? -ESTALE : tg_js_errno(&answer);
+}
+
 int tg_nats_accept(struct tg_nats_box *box, const struct tg_nats_taken *taken)
 {
     char owner_at[64];
@@ -262,17 +316,9 @@ int tg_nats_accept(struct tg_nats_box *box, const struct tg_nats_taken *taken)
     if (r < 0) {
         return r == -EHOSTUNREACH ? -ENOTCONN : r;
     }
-    uint64_t token = 0;
-    r = decide(box, &js, owner.at, 'T', taken->number, taken->token, &token);
+    r = decide_aloud(box, &js, owner.at, taken);
     if (r == -ESTALE) {
         r = judge(box, &js, owner.at, taken);
-    } else if (r == 0) {
-        char text_at[24];
-        struct tg_text text = TG_TEXT(text_at);
-        tg_text_add_u64(&text, token);
-        r = tg_nats_publish_text(js.conn, taken->tell, NULL, text.at);
-        r = r < 0 ? r : tg_nats_flush(js.conn, tg_now_ns() + TG_NATS_PATIENCE_NS);
-        r = r == -ETIMEDOUT ? -ENOTCONN : r;
     }
     tg_nats_leave(box->server);
     return r;

@@ -11,8 +11,8 @@
  *     taken back is never delivered, and one that was taken is not taken back, whoever is slow, cut off or dead.
  * I2  What was taken back is deleted from the stream before the next offer. So what is still there when the line has moved
  *     on was taken, by a receiver that died with it in hand.
- * I3  The receiver tells the sender directly; the version that T became is the next offer's token. A tell that is lost is
- *     found in the book, tick by tick.
+ * I3  The server's answer to T goes to a subject to which both listen: the version that T became is the next offer's token.
+ *     An answer that is lost the sender finds in the book, tick by tick.
  */
 #ifndef TG_CARRIER_NATS_RENDEZVOUS_H
 #define TG_CARRIER_NATS_RENDEZVOUS_H

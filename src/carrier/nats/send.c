@@ -26,9 +26,9 @@
 #include "carrier/nats/rendezvous.h"
 
 #define SAID_MOST 192u               /* bytes that what is said with a message may take */
-#define WINDOW 256u                  /* messages under way in a row */
+#define WINDOW 2048u                 /* messages under way in a row */
 #define MOMENT_NS INT64_C(100000000) /* an offer of who must not wait */
-#define WINDOW_BYTES (1u << 20)      /* and their bytes */
+#define WINDOW_BYTES (4u << 20)      /* and their bytes */
 
 struct message {
     struct tg_nats_box *box;
