@@ -280,7 +280,7 @@ function(tong_add_cluster_tests)
     find_program(TONG_PYTHON python3)
     if(TONG_PYTHON)
         tong_register(cluster.one_server LABELS process TIMEOUT 300 COMMAND ${TONG_PYTHON} "${folder}/run.py"
-            --build "${PROJECT_BINARY_DIR}" --alone --only sizes,holder)
+            --build "${PROJECT_BINARY_DIR}" --alone --only sizes,holder,owner)
         set_property(TEST cluster.one_server APPEND PROPERTY
             ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:tong_nats>") # see tong_add_carrier_tests
     endif()

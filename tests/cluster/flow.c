@@ -7,6 +7,10 @@
  *       TAG NUMBER DELIVERIES TIME-MS LEN     or "error NAME TIME-MS"
  *   flow hold NAME
  *       the same, of a message that it keeps in hand
+ *   flow own NAME
+ *       the same, of the first one in a mailbox of its own for one message
+ *   flow call NAME
+ *       CALL RESULT FROM-MS TO-MS      a request, and what became of it
  *
  * They end with their standard input; of a count the sender ends behind it. What a message says of itself is
  * held against its bytes: "damaged" is said if they differ.
@@ -54,19 +58,20 @@ static const char *result_name(long long r)
     return text;
 }
 
-/* Servers that have just found together may need some tries. */
-static tong_mailbox *open_box(const char *name, unsigned flags)
+static tong_mailbox *open_with(const char *name, unsigned flags, const tong_options *options)
 {
     tong_mailbox *box = NULL;
-    int r = -ENOTCONN;
-    for (int tries = 0; (r == -ENOTCONN || r == -EHOSTUNREACH) && tries < 20; tries++) {
-        r = tong_open(name, flags | TONG_CREATE, NULL, &box);
-    }
+    const int r = tong_open(name, flags | TONG_CREATE, options, &box);
     if (r < 0) {
         printf("error %s %lld\n", result_name(r), wall_ms());
         exit(1);
     }
     return box;
+}
+
+static tong_mailbox *open_box(const char *name, unsigned flags)
+{
+    return open_with(name, flags, NULL);
 }
 
 /* ------------------------------------------------------------------ what is in a message */
@@ -162,6 +167,42 @@ static int hold_one(const struct asked *asked)
     return 0;
 }
 
+static int own_one(const struct asked *asked)
+{
+    char data[1024];
+    tong_options options = TONG_OPTIONS_INIT;
+    options.owner = TONG_PROCESS;
+    options.capacity = 1;
+    tong_mailbox *const box = open_with(asked->name, TONG_RECEIVE, &options);
+    tong_message info = TONG_MESSAGE_INIT;
+    printf("owner\n");
+    const ssize_t n = tong_receive_with(box, data, sizeof(data), NULL, TONG_FOREVER, &info);
+    if (n >= 0) {
+        show(data, (size_t)n, &info);
+    }
+    while (!is_over(-1)) {
+    }
+    tong_close(box);
+    return 0;
+}
+
+static int call_one(const struct asked *asked)
+{
+    char data[64];
+    tong_mailbox *box = NULL;
+    fill(data, sizeof(data), "c", 0);
+    int r = tong_open(asked->name, TONG_SEND, NULL, &box);
+    const long long from = wall_ms();
+    if (r == 0) {
+        r = (int)tong_call(box, data, sizeof(data), data, sizeof(data), TONG_MS(asked->timeout_ms));
+    }
+    printf("CALL %s %lld %lld\n", result_name(r), from, wall_ms());
+    if (box != NULL) {
+        tong_close(box);
+    }
+    return 0;
+}
+
 static int read_options(int argc, char **argv, struct asked *asked)
 {
     for (int i = 0; i + 1 < argc; i += 2) {
@@ -197,6 +238,13 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "hold") == 0) {
         return hold_one(&asked);
     }
-    fprintf(stderr, "flow: flow send NAME TAG [OPTION...] | receive NAME | hold NAME\n");
+    if (argc == 3 && strcmp(argv[1], "own") == 0) {
+        return own_one(&asked);
+    }
+    if (argc == 3 && strcmp(argv[1], "call") == 0) {
+        return call_one(&asked);
+    }
+    fprintf(stderr, "flow: flow send NAME TAG [OPTION...] | "
+                    "receive|hold|own|call NAME\n");
     return 2;
 }

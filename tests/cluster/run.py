@@ -8,8 +8,10 @@
     minority  two of three are stopped: nothing is promised, and nothing is delivered late
     cut       two sites, 65 ms apart: the link is cut for 10 s and restored
     holder    a receiver is killed with a message in hand: when another one has it
+    owner     the process whose mailbox it is is killed: when a sender that is blocked there, and who waits for a reply, know
+    forming   a mailbox is made, with three copies, while the servers are starting
     sizes     0 B to 20 MiB, whole and in order; TONG_TEST_GIB=1: 1 GiB, too
-    --alone   one server instead of three, for holder and sizes; nothing is timed
+    --alone   one server instead of three, for holder, owner and sizes; nothing is timed
 
 Numbered messages flow meanwhile. Of each part there is one line, "ok - ..." or "not ok - ...", and what was seen:
 messages acknowledged, lost of these, delivered again without saying so (deliveries 1), delivered although their
@@ -396,6 +398,59 @@ def part_holder(folder, cluster):
     return ARGS.alone or max(times) < 1000, "in the hands of another receiver after " + ", ".join(f"{t} ms" for t in times)
 
 
+def part_owner(folder, cluster):
+    times = {"send": [], "call": []}
+    for i in range(5):
+        for kind in times:
+            name = f"nats:owner{kind}{i}"
+            owner = Flow(folder, cluster.environment, "own", name)
+            wait_for("an owner", owner.lines)
+            if kind == "call":
+                waits = Flow(folder, cluster.environment, "call", name)
+                wait_for("a request in its hands", lambda: len(owner.lines()) > 1)
+            else:
+                waits = Flow(folder, cluster.environment, "send", name, "s", "--count", "3")
+                wait_for("a sender that is blocked", lambda: blocked_at(name, cluster) == 1)
+            seen = now_ms()
+            owner.kill()
+            waits.process.wait(PATIENCE)
+            line = waits.lines()[-1]
+            if line[1] != "EOWNERDEAD":
+                return False, f"{kind}: {waits.lines()}"
+            times[kind].append(int(line[3]) - seen)
+    said = "; ".join(f"{'a blocked sender' if kind == 'send' else 'who waits for a reply'} knew after "
+                     + ", ".join(f"{t} ms" for t in all_of_it) for kind, all_of_it in times.items())
+    return ARGS.alone or max(times["send"] + times["call"]) < 1000, said
+
+
+def part_forming(folder, _):
+    cluster = Cluster(folder)
+    begun = now_ms()
+    try:
+        for server in cluster.servers:
+            server.start()
+        # Nobody listens yet: that is another matter.
+        wait_for("a server that listens", lambda: all(listens(server.port) for server in cluster.servers))
+        made = subprocess.run([os.path.join(ARGS.build, "bin", "tong"), "create", "nats:forming"], capture_output=True,
+                              text=True, env={**os.environ, **cluster.environment})
+    finally:
+        cluster.end()
+    return made.returncode == 0, f"made {now_ms() - begun} ms after three servers were started {made.stderr.strip()}".strip()
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def blocked_at(name, cluster):
+    out = run_tong(cluster.environment, "stat", name, "--json")
+    return json.loads(out)["senders_blocked"] if out else 0
+
+
 def receivers_of(name, cluster):
     out = run_tong(cluster.environment, "stat", name, "--json")
     return json.loads(out)["receivers"] if out else 0
@@ -428,22 +483,23 @@ def part_sizes(folder, cluster):
     return True, "whole, and in the order of their sender: " + ", ".join(said) + " bytes"
 
 
-PARTS = {"sizes": part_sizes, "holder": part_holder, "kills": part_kills, "frozen": part_frozen,
+PARTS = {"sizes": part_sizes, "holder": part_holder, "owner": part_owner, "forming": part_forming,
+         "kills": part_kills, "frozen": part_frozen,
          "minority": part_minority, "cut": part_cut}
 
 
 def run_part(name, folder):
     home = os.path.join(folder, name)
     os.makedirs(home)
-    cluster = Cluster(home)
-    if name != "cut":
+    cluster = None if name in ("cut", "forming") else Cluster(home)
+    if name not in ("cut", "forming"):
         cluster.start()
     try:
         return PARTS[name](home, cluster)
     except TimeoutError as error:
         return False, f"{error}: not within {PATIENCE} s"
     finally:
-        if name != "cut":
+        if name not in ("cut", "forming"):
             cluster.end()
 
 

@@ -14,6 +14,8 @@
 #include "carrier/nats/net.h"
 #include "carrier/nats/owner.h"
 
+#define ELECTION_NS INT64_C(10000000000) /* servers need 4 to 9 s for one */
+
 /* ---- arguments */
 
 static int check_arguments(const char *name, unsigned flags, const tong_options *o)
@@ -138,6 +140,24 @@ static int find_or_make(struct tg_nats_box *box, const struct tg_js *js,
     return r == -ESTALE ? -EBUSY : r;
 }
 
+/* A cluster that is just forming, or has lost a leader, is waited for. */
+static int find_or_make_soon(struct tg_nats_box *box, const tong_options *options)
+{
+    const int64_t end = tg_now_ns() + ELECTION_NS;
+    struct tg_js js;
+    int r;
+    do {
+        r = tg_nats_enter(box->server, &js);
+        if (r == 0) {
+            box->handle = box->handle != 0 ? box->handle : ++box->server->next_handle;
+            r = find_or_make(box, &js, options);
+            tg_nats_leave(box->server);
+        }
+    } while (r == -ENOTCONN && tg_nats_is_clustered(box->server) && tg_now_ns() < end &&
+             tg_net_wait(-1, 0, -1, tg_now_ns() + ELECTION_NS / 50) == -ETIMEDOUT);
+    return r;
+}
+
 /* ---- open, close, remove */
 
 static int open_side(struct tg_nats_side *side)
@@ -159,19 +179,12 @@ static int open_bells(struct tg_nats_box *box)
 
 static int open_parts(struct tg_nats_box *box, const tong_options *options)
 {
-    struct tg_js js;
     int r = open_bells(box);
     /* Others must know an owner before they hear of what it owns. */
     if (r == 0 && options != NULL && options->owner == TONG_PROCESS) {
         r = tg_nats_keep(box->server);
     }
-    r = r < 0 ? r : tg_nats_enter(box->server, &js);
-    if (r < 0) {
-        return r;
-    }
-    box->handle = ++box->server->next_handle;
-    r = find_or_make(box, &js, options);
-    tg_nats_leave(box->server);
+    r = r < 0 ? r : find_or_make_soon(box, options);
     r = r < 0 ? r : tg_nats_be_known(box->server);
     if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {
         r = tg_nats_be_receiver(box);

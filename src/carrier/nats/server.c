@@ -180,6 +180,14 @@ void tg_nats_leave(struct tg_nats_server *server)
     tg_gate_leave(&server->gate);
 }
 
+bool tg_nats_is_clustered(struct tg_nats_server *server)
+{
+    enter(&server->gate);
+    const bool is_clustered = server->conn != NULL && server->conn->is_clustered;
+    tg_gate_leave(&server->gate);
+    return is_clustered;
+}
+
 void tg_nats_add_name(struct tg_text *text, const char *name)
 {
     for (; *name != '\0'; name++) {

@@ -53,6 +53,9 @@ void tg_nats_server_put(struct tg_nats_server *server);
 int tg_nats_enter(struct tg_nats_server *server, struct tg_js *ret_js);
 void tg_nats_leave(struct tg_nats_server *server);
 
+/* Whether it is one of several that must agree. */
+bool tg_nats_is_clustered(struct tg_nats_server *server);
+
 /* How many copies a stream has: TONG_NATS_REPLICAS. */
 unsigned tg_nats_replicas(void);
 
