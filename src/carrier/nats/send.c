@@ -39,6 +39,7 @@ struct message {
     int64_t expiry_ns; /* in the server's time */
     uint64_t sent_ns;
     uint64_t number;
+    int64_t ends_ns;   /* the call's time, if it has one; else TG_NEVER */
     bool is_open;      /* published, and no answer came: it may be stored */
     int64_t posted_ns; /* when it was published first, of those that are open */
     bool is_long;      /* its pieces are written */
@@ -242,7 +243,9 @@ static int try_once(struct message *m)
         r = r < 0 ? r : write_pieces(m);
         r = r == 0 ? post_and_await(m) : r;
     }
-    return tg_nats_why_lost(m->box, r == -EAGAIN ? -ENOTCONN : r);
+    r = r == -EAGAIN || r == -EHOSTUNREACH ? -ENOTCONN : r;
+    /* A stream that says nothing (its disk is full) says nothing of itself either: that is not waited for, too. */
+    return r == -ENOTCONN && tg_is_over(m->ends_ns) ? r : tg_nats_why_lost(m->box, r);
 }
 
 /* The connection was lost: have it again, and time left. */
@@ -488,6 +491,7 @@ static int send_whole(struct message *m, struct tg_nats_call *call)
 {
     struct tg_nats_box *box = m->box;
     m->number = box->n_sent;
+    m->ends_ns = call->timeout_ns > 0 ? call->deadline : TG_NEVER;
     int r = check_length(box, m->len, m->with);
     r = r < 0 ? r : send_one(m, call);
     if (m->is_long) {
