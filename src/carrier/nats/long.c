@@ -124,10 +124,21 @@ static int post_piece(struct pieces *pieces)
     return r;
 }
 
+/* A server takes who does not answer its pings for dead; and others take a dead one's pieces away. */
+static void show_life(const struct tg_nats_box *box, int64_t *shown_ns)
+{
+    const int64_t now = tg_now_ns();
+    if (now - *shown_ns >= TG_NATS_TICK_NS) {
+        *shown_ns = now;
+        (void)tg_nats_be_known(box->server);
+    }
+}
+
 /* -EAGAIN: there is no stream for them yet. */
 static int write_all(struct pieces *pieces, uint64_t *ret_first_seq)
 {
     const struct tg_js js = tg_nats_js(&pieces->box->tx);
+    int64_t shown_ns = tg_now_ns();
     int r = 0;
     int refused = 0;
     while (r == 0 &&
@@ -136,6 +147,7 @@ static int write_all(struct pieces *pieces, uint64_t *ret_first_seq)
                pieces->posted - pieces->answered < WINDOW) {
             r = post_piece(pieces);
         }
+        show_life(pieces->box, &shown_ns);
         struct tg_js_answer answer;
         r = r < 0 ? r : tg_js_await(&js, pieces->first_reply + pieces->answered, &answer);
         if (r == 0) {
@@ -186,23 +198,29 @@ int tg_nats_write_long(struct tg_nats_box *box, uint64_t number, const void *dat
     r = r < 0 ? r : tg_nats_connect_side(box, &box->tx);
     r = r < 0 ? r : write_pieces(box, owner.at, data, len, ret_long);
     if (r < 0) {
-        tg_nats_end_long(box, number, ret_long, false);
+        (void)tg_nats_end_long(box, number, ret_long, false);
     }
     return r;
 }
 
-void tg_nats_end_long(struct tg_nats_box *box, uint64_t number, struct tg_nats_long *its,
-                      bool is_sent)
+int tg_nats_end_long(struct tg_nats_box *box, uint64_t number, struct tg_nats_long *its,
+                     bool is_sent)
 {
     struct tg_js js;
-    if (!is_sent && tg_nats_enter(box->server, &js) == 0) {
+    int r = 0;
+    if (its->line == 0 || tg_nats_enter(box->server, &js) < 0) {
+        return 0;
+    }
+    if (!is_sent) {
         char owner_at[96];
         struct tg_text owner = TG_TEXT(owner_at);
         add_owner(&owner, box, number);
         (void)clear(box->server, &js, box->name, box->record.id, owner.at);
-        tg_nats_leave(box->server);
     }
-    tg_nats_delete_line(box, &its->line);
+    r = tg_book_delete(box->server, &js, its->line);
+    its->line = 0;
+    tg_nats_leave(box->server);
+    return r == -ESTALE ? r : 0;
 }
 
 /* ---- reading */
@@ -269,6 +287,7 @@ static int beat(struct reading *reading)
         return 0;
     }
     reading->beat_ns = now + BEAT_NS;
+    (void)tg_nats_be_known(reading->box->server);
     return tg_nats_publish_text(reading->box->rx.conn, reading->ack, NULL, "+WPI");
 }
 

@@ -24,9 +24,10 @@ struct tg_nats_long {
 /* Write the pieces. -ENOSPC, -ENOTCONN, ...: then none of them is left. */
 int tg_nats_write_long(struct tg_nats_box *box, uint64_t number, const void *data, size_t len,
                        struct tg_nats_long *ret_long);
-/* The message is in the mailbox: what is left to do. Or it is not, and the pieces go. */
-void tg_nats_end_long(struct tg_nats_box *box, uint64_t number, struct tg_nats_long *its,
-                      bool is_sent);
+/* The message is in the mailbox: what is left to do. Or it is not, and the pieces go. -ESTALE: this process was taken for
+ * dead, and they may be gone (who takes a dead one's away takes its line first). */
+int tg_nats_end_long(struct tg_nats_box *box, uint64_t number, struct tg_nats_long *its,
+                     bool is_sent);
 /* Read them. ack: what keeps the message in hand meanwhile. -ENODATA: they are not there any more. */
 int tg_nats_read_long(struct tg_nats_box *box, const char *owner, const struct tg_nats_long *its,
                       const char *ack, void *ret_data);

@@ -495,7 +495,9 @@ static int send_whole(struct message *m, struct tg_nats_call *call)
     int r = check_length(box, m->len, m->with);
     r = r < 0 ? r : send_one(m, call);
     if (m->is_long) {
-        tg_nats_end_long(box, m->number, &m->pieces, r == 0);
+        const int ended = tg_nats_end_long(box, m->number, &m->pieces, r == 0);
+        m->is_open = m->is_open || (r == 0 && ended < 0);
+        r = r == 0 && ended < 0 ? -ENOTCONN : r;
     }
     if (box->record.options.capacity != 0 && (r == 0 || m->is_open)) {
         box->n_sent++;
