@@ -71,6 +71,8 @@ void tg_unix_made_close(struct tg_unix_made *made);
 /* Take the name away, if it is still that mailbox's (id NULL: any) and, unless it may be alive, it is
  * dead. 0, -ENOENT, -EEXIST: it lives. */
 int tg_unix_place_take_away(struct tg_root *root, const char *name, const uint8_t *id, bool alive);
+/* What was just made under that name goes, also where no descriptor is left. */
+void tg_unix_place_unmake(struct tg_root *root, const char *name, const struct tg_unix_made *made);
 /* Whether a name is that user's, or nobody's. */
 bool tg_unix_place_is_of(struct tg_root *root, const char *name, uint32_t uid);
 uint32_t tg_unix_link_capacity(const tong_options *options);

@@ -233,7 +233,7 @@ static int make_box(const char *name, struct tg_root *root, const tong_options *
             const uint32_t gone = TG_UNIX_GONE;
             (void)tg_sys_pwrite(box->made.box, &gone, sizeof gone,
                                 offsetof(struct tg_unix_head, state));
-            (void)tg_unix_place_take_away(root, name, box->made.id, false);
+            tg_unix_place_unmake(root, name, &box->made);
         }
         free_box(box);
         return r;

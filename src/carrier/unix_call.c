@@ -36,6 +36,8 @@
 
 #define LOOK_NS TONG_SEC(1)
 #define FIRST_LOOK_NS TONG_MS(10)
+#define REPLY "reply-"
+#define LOOKED_AT 32    /* names */
 #define THROWN_MOST 256 /* replies of others, between two looks at the time */
 
 /* ---- the caller's side: its mailbox */
@@ -91,6 +93,28 @@ static int options_of(const struct tg_unix_handle *h, tong_options *ret_options)
     return 0;
 }
 
+/* Those of dead callers, whose names nobody will use again: some are looked at, from anywhere on. */
+static void tidy(const struct tg_unix_handle *h, uint64_t random)
+{
+    struct tg_root *root = h->box != NULL ? h->box->root : tg_unix_sender_place(h->sender)->root;
+    struct tg_names names = { 0 };
+    if (tg_names_read_of(root, '@', &names) == 0) {
+        for (size_t i = 0; i < names.n && i < LOOKED_AT; i++) {
+            const char *name = names.name[(random + i) % names.n];
+            struct tg_unix_place place;
+            if (strncmp(name, REPLY, strlen(REPLY)) != 0 ||
+                tg_unix_place_open(root, name, false, &place) < 0) {
+                continue;
+            }
+            if (place.head.process == TG_FOR_REPLIES && !tg_unix_place_is_alive(&place)) {
+                (void)tg_unix_place_take_away(root, name, place.head.id, false);
+            }
+            tg_unix_place_close(&place);
+        }
+    }
+    tg_names_free(&names);
+}
+
 int tg_unix_reply_open(tg_handle handle, tg_handle *ret_reply, char ret_name[TONG_NAME_MAX],
                        uint64_t *ret_number)
 {
@@ -105,7 +129,8 @@ int tg_unix_reply_open(tg_handle handle, tg_handle *ret_reply, char ret_name[TON
     if (r != 0) {
         return r;
     }
-    (void)snprintf(name, sizeof name, "reply-%016llx", (unsigned long long)drawn[0]); /* I6 */
+    tidy(h, drawn[1]);
+    (void)snprintf(name, sizeof name, REPLY "%016llx", (unsigned long long)drawn[0]); /* I6 */
     r = tg_unix_open(name, TONG_RECEIVE | TONG_CREATE | TONG_EXCL, &own, TG_FOR_REPLIES, &opened);
     if (r < 0) {
         return r;

@@ -458,8 +458,8 @@ int tg_unix_packet_read(struct tg_unix_box *box, struct tg_unix_channel *channel
     if (box->scratch == NULL) {
         box->scratch = malloc(SCRATCH_SIZE); /* what is not touched costs nothing */
     }
-    struct got got = { .m = tg_unix_message_new(box, 0) };
-    if (box->scratch == NULL || got.m == NULL) {
+    struct got got = { .m = box->scratch != NULL ? tg_unix_message_new(box, 0) : NULL };
+    if (got.m == NULL) {
         return -EAGAIN; /* it stays there */
     }
     const struct iovec parts[] = { { &got.packet, sizeof got.packet },

@@ -125,7 +125,8 @@ void tg_unix_place_close(struct tg_unix_place *place)
 
 bool tg_unix_place_is_alive(const struct tg_unix_place *place)
 {
-    return place->head.state == TG_UNIX_ALIVE && tg_sys_locked(place->box) == 1;
+    /* Dead is said only of who certainly is. */
+    return place->head.state == TG_UNIX_ALIVE && tg_sys_locked(place->box) != 0;
 }
 
 int tg_unix_place_probe(const struct tg_unix_place *place, uint32_t *ret_renames)
@@ -369,7 +370,7 @@ static int end_place(struct tg_root *root, struct tg_unix_place *place, bool ali
 static int take_away(struct tg_root *root, const char *name, const uint8_t *id, bool alive)
 {
     tg_fd lock = -1;
-    struct tg_unix_place place;
+    struct tg_unix_place place = { .dir = -1, .box = -1 };
     int r = tg_root_lock(root, true, &lock);
     if (r == 0) {
         r = tg_unix_place_open(root, name, true, &place);
@@ -391,6 +392,22 @@ int tg_unix_place_take_away(struct tg_root *root, const char *name, const uint8_
         tg_life_leave(root);
     }
     return r;
+}
+
+void tg_unix_place_unmake(struct tg_root *root, const char *name, const struct tg_unix_made *made)
+{
+    char file[FILE_MAX];
+    struct stat own;
+    struct stat now;
+    if (tg_unix_place_take_away(root, name, made->id, false) == 0) {
+        return;
+    }
+    /* Without the lock: who is as fast as to take it away and make another one is not hit, but in this moment. */
+    file_name(name, file);
+    if (tg_sys_fstat(made->dir, &own) == 0 && tg_sys_stat(tg_root_fd(root), file, &now) == 0 &&
+        own.st_ino == now.st_ino && own.st_dev == now.st_dev) {
+        (void)move_away(root, file);
+    }
 }
 
 int tg_unix_remove(const char *name)

@@ -1,6 +1,7 @@
 /* Request and reply over a socket: what its connections say, and who drops or removes what. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kit.h"
@@ -129,6 +130,48 @@ static void a_mailbox_that_a_third_one_removed_ends_the_call(void)
     kit_join(&owner);
 }
 
+/* ------------------------------------------------------------------ what a dead caller leaves */
+
+static int call_for_ever(void *arg)
+{
+    tong_mailbox *box = NULL;
+    char reply;
+    (void)arg;
+    kit_ok(tong_open(BOX, TONG_SEND, NULL, &box));
+    return (int)tong_call(box, "request", 7, &reply, 1, TONG_FOREVER);
+}
+
+static unsigned mailboxes_for_replies(void)
+{
+    unsigned n = 0;
+    const char *at = kit_entries(getenv("TONG_DIR"));
+    while ((at = strstr(at, "@reply-")) != NULL) {
+        n++;
+        at++;
+    }
+    return n;
+}
+
+static void what_dead_callers_leave_is_taken_away_by_the_next(void)
+{
+    tong_mailbox *box = make(TONG_BLOCK, TONG_DEFAULT);
+    tong_mailbox *caller = NULL;
+    tong_message request = TONG_MESSAGE_INIT;
+    char data[8];
+    for (int i = 0; i < 3; i++) {
+        struct kit_child child = kit_spawn(call_for_ever, NULL);
+        kit_gives(tong_receive_with(box, data, sizeof data, NULL, KIT_PATIENCE, &request), 7);
+        kit_kill(&child);
+        kit_gives(tong_reply(box, &request, "x", 1, 0), -ENOENT);
+    }
+    kit_ok(tong_open(BOX, TONG_SEND, NULL, &caller));
+    kit_gives(tong_call(caller, "request", 7, data, sizeof data, 1), -ETIMEDOUT);
+    kit_equal(mailboxes_for_replies(), 1);
+    kit_ok(tong_close(caller));
+    kit_equal(mailboxes_for_replies(), 0);
+    kit_ok(tong_close(box));
+}
+
 /* ------------------------------------------------------------------ who hears of ends */
 
 static void is_refused(int client)
@@ -199,6 +242,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(a_request_that_is_taken_back_ends_its_call),
     KIT_TEST(a_request_that_its_owner_drops_ends_its_call),
     KIT_TEST(a_mailbox_that_a_third_one_removed_ends_the_call),
+    KIT_TEST(what_dead_callers_leave_is_taken_away_by_the_next),
     KIT_TEST(who_hears_says_one_name_and_nothing_else),
     KIT_TEST(what_another_says_meanwhile_keeps_no_end_from_its_caller),
 };
