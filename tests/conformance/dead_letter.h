@@ -25,7 +25,7 @@ static inline tong_options jobs_options(uint32_t max_deliveries)
 
 static inline tong_mailbox *create_jobs(uint32_t max_deliveries)
 {
-    kit_needs(KIT_IN_PLACE);
+    kit_needs(KIT_DEAD_LETTER);
     const tong_options options = jobs_options(max_deliveries);
     return kit_create(JOBS, &options);
 }

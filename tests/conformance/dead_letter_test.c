@@ -173,8 +173,9 @@ static void deaths_and_closed_handles_count_as_returns(void)
         kit_equal(deliveries, i);
         kit_kill(&child);
     }
-    kit_is_empty(box);
-    kit_equal(kit_stat(JOBS).dead_letters, 1);
+    /* A death is seen by who waits for a while. */
+    kit_until((kit_gives(tong_receive(box, NULL, 0, TONG_MS(100)), -ETIMEDOUT),
+               kit_stat(JOBS).dead_letters == 1));
     expect_counts(JOBS, 1, 0, 0, 0);
     expect_letter(dead, 7, 0, 4);
     kit_end(box, JOBS);
@@ -334,6 +335,9 @@ static void a_copying_receive_counts_no_delivery(void)
 
 static void the_largest_limit_is_exact_and_without_one_nothing_ends(void)
 {
+    if (kit_fewer(100) < 100) {
+        kit_skip("%s: 130,000 claims take too long", kit_carrier());
+    }
     enum {
         LARGEST = 65534
     };
@@ -500,7 +504,7 @@ static void poison_ends_up_as_dead_letters_whatever_dies(void)
 {
     kit_needs(KIT_OTHERS_RECEIVE);
     struct ledger *ledger = kit_shared(sizeof(*ledger));
-    const uint64_t jobs = kit_room(MESSAGES);
+    const uint64_t jobs = kit_room(kit_fewer(MESSAGES));
     tong_mailbox *dead = kit_create(DEAD, NULL);
     tong_mailbox *box = create_jobs(MAX);
     struct worker workers[WORKERS];
@@ -530,9 +534,13 @@ static void poison_ends_up_as_dead_letters_whatever_dies(void)
         kit_true(value < jobs && value % 3 == 0);
         seen[value]++;
     }
+    const bool is_far =
+        strcmp(kit_carrier(), "nats") == 0; /* at least once: one may be in two hands */
     for (uint64_t i = 0; i < jobs; i++) {
-        kit_equal(atomic_load(&ledger->tried[i]), i % 3 == 0 ? MAX : 1);
-        kit_equal(atomic_load(&ledger->done[i]), i % 3 != 0);
+        const uint32_t tried = atomic_load(&ledger->tried[i]);
+        const uint32_t done = atomic_load(&ledger->done[i]);
+        kit_true(i % 3 != 0 ? tried >= 1 && done == tried : done == 0 && tried <= MAX);
+        kit_true(is_far || tried == (i % 3 == 0 ? MAX : 1));
         kit_equal(seen[i], i % 3 == 0);
     }
     kit_equal(kit_stat(JOBS).dead_letters, letters);

@@ -235,6 +235,30 @@ static void a_connection_that_ended_between_two_calls_fails_none(void)
 }
 
 /* It takes connections, for the kernel does, and says nothing. */
+static void a_dead_letter_whose_answer_is_lost_is_stored_once(void)
+{
+    tong_options options = kit_options();
+    options.max_deliveries = 1;
+    options.dead_letter = "dead";
+    tong_mailbox *box = begin(&options);
+    tong_mailbox *dead = kit_create(kit_name("dead"), NULL);
+    tong_message message = TONG_MESSAGE_INIT;
+    kit_ok(kit_send_u64(box, 7, 0));
+    kit_ok(tong_claim(box, KIT_PATIENCE, &message));
+    kit_ok(tong_return(box, &message));
+    lose_answers(0); /* the first message on a connection that is made for it */
+    kit_is_empty(box);
+    kit_equal(orders->swallowed, 1);
+    kit_equal(kit_stat(kit_name("box")).set_aside, 1);
+    kit_until((tong_receive(box, NULL, 0, 0), kit_stat(kit_name("box")).dead_letters == 1));
+    kit_equal(kit_stat(kit_name("box")).set_aside, 0);
+    kit_equal(kit_stat(kit_name("dead")).sent, 1);
+    kit_equal(kit_receive_u64(dead), 7);
+    kit_is_empty(dead);
+    kit_end(dead, kit_name("dead"));
+    finish(box);
+}
+
 /* Readable so long: receive what is there, 0 or what receiving says. */
 static int receive_when_readable(tong_mailbox *box, int fd, int milliseconds, uint64_t *ret_value)
 {
@@ -303,6 +327,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(who_is_not_told_that_it_is_gone_from_replicas_marks_it),
     KIT_TEST(one_whose_bytes_did_not_come_is_not_acknowledged),
     KIT_TEST(a_connection_that_ended_between_two_calls_fails_none),
+    KIT_TEST(a_dead_letter_whose_answer_is_lost_is_stored_once),
     KIT_TEST(a_descriptor_without_a_server_is_calm_and_comes_back),
     KIT_TEST(a_server_that_hangs_leaves_the_others_their_time),
 };

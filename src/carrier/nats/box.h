@@ -87,6 +87,8 @@ struct tg_nats_claim {
     uint64_t number; /* 0: free */
     uint64_t line;   /* seq of c.… */
     uint64_t asked;  /* as of tg_nats_taken */
+    uint64_t counted;
+    struct tg_nats_origin *origin; /* NULL: it is no dead letter */
     bool is_request;
     void *data;
 };
@@ -148,6 +150,7 @@ struct tg_nats_call {
     uint32_t ticks;           /* that it has slept through */
     const char *from;         /* of this process alone; NULL whoever */
     bool tells;               /* what it receives can be answered */
+    bool skips;               /* what it receives is thrown away */
     struct tg_nats_box *peer; /* the process of that name; NULL none */
     /* What may end it besides: looked at tick by tick. 0, or how it ends, behind what is there. NULL: nothing. */
     int (*look)(const struct tg_nats_call *call);
@@ -201,6 +204,7 @@ enum tg_nats_count {
     TG_NATS_DEATHS,
     TG_NATS_DROPPED,
     TG_NATS_EXPIRED,
+    TG_NATS_DEAD_LETTERS,
     TG_NATS_COUNTS
 };
 /* Add to a count of the mailbox. */
@@ -215,6 +219,9 @@ size_t tg_nats_split(char *subject, char *ret_words[], size_t n);
 
 int tg_nats_open(const char *rest, unsigned flags, const tong_options *options,
                  struct tg_nats_box **ret_box);
+/* Another one on the same server. */
+int tg_nats_open_beside(const struct tg_nats_box *box, const char *name, unsigned flags,
+                        struct tg_nats_box **ret_box);
 int tg_nats_close(struct tg_nats_box *box);
 int tg_nats_remove(const char *rest);
 int tg_nats_interrupt(struct tg_nats_box *box);
@@ -247,8 +254,23 @@ void tg_nats_delete_line(struct tg_nats_box *box, uint64_t *line);
 
 int tg_nats_send(struct tg_nats_box *box, const void *data, size_t len,
                  const tong_send_options *with, int64_t timeout_ns);
+/* A dead letter, at once: its origin, and when it expires in the server's time. */
+int tg_nats_send_on(struct tg_nats_box *box, const void *data, size_t len,
+                    const tong_send_options *with, const struct tg_nats_origin *origin,
+                    int64_t expiry_ns);
 ssize_t tg_nats_send_many(struct tg_nats_box *box, const struct iovec *messages, size_t n,
                           int64_t timeout_ns);
+
+/* Where a dead letter comes from. */
+struct tg_nats_origin {
+    char id[TG_NATS_ID_SIZE]; /* of the mailbox; "" it is none */
+    char name[TONG_NAME_MAX];
+    uint64_t seq; /* in its stream; not known any more to who receives it */
+    uint64_t sequence;
+    uint32_t deliveries;
+    uint32_t uid;
+    int32_t pid;
+};
 
 /* A message that was fetched, and what is known of it. */
 struct tg_nats_taken {
@@ -271,12 +293,15 @@ struct tg_nats_taken {
     bool is_long;     /* it is in pieces: */
     uint64_t n_pieces;
     uint64_t first_seq;
-    uint64_t token; /* of an offer (rendezvous.h), and whom to tell */
+    uint32_t claims;  /* how often it was claimed before, where that is counted (dead_letter.h) */
+    uint64_t counted; /* the line that says so; 0 none */
+    uint64_t token;   /* of an offer (rendezvous.h), and whom to tell */
     char tell[96];
     uint64_t asked; /* it is a request, and this its holder's line (call.h); 0 none */
     char owner[96]; /* "PROC.HANDLE", and ".NUMBER" of a long one: its sender */
     char from_id[TG_NATS_ID_SIZE]; /* of the process that sent it, "" none */
     char from_name[TONG_NAME_MAX]; /* what that is called, or was */
+    struct tg_nats_origin origin;
 };
 /* The bytes of a message that was taken: len of them. -ENODATA: they are gone, as it is. */
 int tg_nats_copy(struct tg_nats_box *box, const struct tg_nats_taken *taken, void *ret_data);
@@ -317,6 +342,8 @@ int tg_nats_relieve(struct tg_nats_box *box, bool only_claims);
 /* A receiver comes: its line in the book; the lines of the dead go. -EUSERS. */
 int tg_nats_come(struct tg_nats_box *box);
 
+/* An id out of its hex digits. */
+void tg_nats_id_bytes(const char *id, uint8_t ret_bytes[16]);
 int tg_nats_stat(const char *rest, tong_status *ret_status);
 int tg_nats_list(tong_list_fn *each, void *arg);
 

@@ -13,6 +13,7 @@
 
 #include "carrier/nats/box.h"
 #include "carrier/nats/call.h"
+#include "carrier/nats/dead_letter.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/rendezvous.h"
@@ -41,6 +42,23 @@ static struct tg_nats_claim *find(struct tg_nats_box *box, const tong_message *m
                : NULL;
 }
 
+static int keep_origin(const struct tg_nats_taken *taken, struct tg_nats_claim *claim)
+{
+    claim->origin = taken->origin.id[0] != '\0' ? malloc(sizeof *claim->origin) : NULL;
+    if (claim->origin != NULL) {
+        *claim->origin = taken->origin;
+    }
+    return taken->origin.id[0] != '\0' && claim->origin == NULL ? -ENOMEM : 0;
+}
+
+static void free_claim(struct tg_nats_claim *claim)
+{
+    free(claim->data);
+    free(claim->origin);
+    claim->data = NULL;
+    claim->origin = NULL;
+}
+
 static int keep(struct tg_nats_box *box, struct tg_nats_taken *taken, struct tg_nats_claim *claim)
 {
     char more_at[32];
@@ -58,14 +76,17 @@ static int keep(struct tg_nats_box *box, struct tg_nats_taken *taken, struct tg_
     int r = tg_nats_take_over(box, taken, true);
     r = r < 0 ? r : tg_nats_copy(box, taken, data);
     r = r < 0 ? r : tg_nats_keep(box->server);
+    r = r < 0 ? r : keep_origin(taken, claim);
+    r = r < 0 ? r : tg_nats_count_claim(box, taken);
     r = r < 0 ? r : tg_nats_write_line(box, 'c', more.at, claim->kept.ack, &claim->line);
+    claim->data = data;
     if (r < 0) {
-        free(data);
+        free_claim(claim);
         return r;
     }
     enter(box);
     claim->number = ++box->last_claim;
-    claim->data = data;
+    claim->counted = taken->counted;
     claim->asked = taken->asked;
     claim->is_request = taken->said.call != 0;
     tg_nats_keep_claim(box->server->keeper, &claim->kept);
@@ -86,7 +107,7 @@ static int take_one(struct tg_nats_box *box, struct tg_nats_call *call, struct t
         r = keep(box, taken, claim);
         if (r < 0) {
             const int refused = tg_nats_refuse(box, taken, r);
-            r = refused < 0 ? refused : r;
+            r = r == -ESTALE ? -ENODATA : refused < 0 ? refused : r;
         }
     }
     return r;
@@ -132,6 +153,9 @@ static int say(struct tg_nats_box *box, struct tg_nats_claim *claim, bool is_don
     }
     r = tg_nats_say_of(&js, claim->kept.ack, is_done ? "+ACK" : "-NAK");
     const int deleted = tg_book_delete(box->server, &js, claim->line);
+    if (is_done && claim->counted != 0) {
+        (void)tg_book_delete(box->server, &js, claim->counted);
+    }
     if (is_done) {
         char subject_at[TG_NATS_SUBJECT_SIZE];
         struct tg_text subject = TG_TEXT(subject_at);
@@ -151,8 +175,7 @@ static void end_claim(struct tg_nats_box *box, struct tg_nats_claim *claim, bool
 {
     tg_nats_forget_claim(box->server->keeper, &claim->kept);
     (void)say(box, claim, is_done);
-    free(claim->data);
-    claim->data = NULL;
+    free_claim(claim);
     claim->number = 0;
     box->n_claims--;
 }
@@ -173,6 +196,28 @@ static int finish(struct tg_nats_box *box, tong_message *message, bool is_done)
         (void)tg_nats_count(box, TG_NATS_REDELIVERED, 1);
     }
     return claim != NULL ? 0 : -EINVAL;
+}
+
+int tg_nats_origin(struct tg_nats_box *box, const tong_message *message, tong_origin *ret_origin)
+{
+    if (box->forks != tg_nats_forks()) {
+        return -ECHILD;
+    }
+    enter(box);
+    const struct tg_nats_claim *claim = find(box, message);
+    const bool is_letter = claim != NULL && claim->origin != NULL;
+    const struct tg_nats_origin origin = is_letter ? *claim->origin : (struct tg_nats_origin){ 0 };
+    tg_gate_leave(&box->claims_gate);
+    if (!is_letter) {
+        return claim == NULL ? -EINVAL : 0;
+    }
+    ret_origin->deliveries = origin.deliveries;
+    ret_origin->sequence = origin.sequence;
+    ret_origin->uid = origin.uid;
+    ret_origin->pid = origin.pid;
+    tg_nats_id_bytes(origin.id, ret_origin->id);
+    memcpy(ret_origin->name, origin.name, sizeof ret_origin->name);
+    return 1;
 }
 
 int tg_nats_done(struct tg_nats_box *box, tong_message *message)

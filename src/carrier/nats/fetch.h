@@ -29,6 +29,8 @@ int tg_nats_await_batch(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
 int tg_nats_await_now(struct tg_nats_box *box, struct tg_nats_msg *ret_msg);
 /* head.c: what it says, out of taken->msg. -EPROTO: it is no message that was handed out. */
 int tg_nats_read_head(struct tg_nats_box *box, struct tg_nats_taken *taken);
+/* The same of its head and its subject alone. */
+void tg_nats_read_said(struct tg_nats_box *box, struct tg_nats_taken *taken);
 /* Read what a message says: 1, or 0: it was not sent in time or has expired, and is acknowledged. */
 int tg_nats_read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken);
 /* The same, while a request is open: nothing is waited for. */

@@ -105,8 +105,23 @@ static void read_offer(struct tg_nats_box *box, struct tg_nats_taken *taken, con
     tg_text_add(&tell, at);
 }
 
+/* "SEQUENCE DELIVERIES UID PID ID NAME" */
+static void read_origin(struct tg_nats_taken *taken, const char *at)
+{
+    struct tg_nats_origin *origin = &taken->origin;
+    origin->sequence = number_at(&at);
+    origin->deliveries = (uint32_t)number_at(&at);
+    origin->uid = (uint32_t)number_at(&at);
+    origin->pid = (int32_t)number_at(&at);
+    const size_t len = strspn(at, "0123456789abcdef");
+    if (len == TG_NATS_ID_SIZE - 1 && at[len] == ' ' && tg_name_check(at + len + 1) == 0) {
+        memcpy(origin->id, at, len);
+        memcpy(origin->name, at + len + 1, strlen(at + len + 1) + 1);
+    }
+}
+
 /* Of a message that no tong has sent nothing is known. */
-static void read_head(struct tg_nats_box *box, struct tg_nats_taken *taken)
+void tg_nats_read_said(struct tg_nats_box *box, struct tg_nats_taken *taken)
 {
     char text[512];
     taken->len = taken->msg.len;
@@ -129,6 +144,9 @@ static void read_head(struct tg_nats_box *box, struct tg_nats_taken *taken)
     (void)find_header(&taken->msg, "\nTong-Reply-To: ", taken->reply_to, sizeof taken->reply_to);
     if (find_header(&taken->msg, "\nTong-Long: ", text, sizeof text)) {
         read_long(taken, text);
+    }
+    if (find_header(&taken->msg, "\nTong-Origin: ", text, sizeof text)) {
+        read_origin(taken, text);
     }
     if (find_header(&taken->msg, "\nTong-Offer: ", text, sizeof text)) {
         read_offer(box, taken, text);
@@ -167,6 +185,6 @@ int tg_nats_read_head(struct tg_nats_box *box, struct tg_nats_taken *taken)
     }
     struct tg_text ack = TG_TEXT(taken->ack);
     tg_text_add(&ack, taken->msg.reply);
-    read_head(box, taken);
+    tg_nats_read_said(box, taken);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "carrier/nats/box.h"
+#include "carrier/nats/dead_letter.h"
 #include "carrier/nats/direct.h"
 #include "carrier/nats/owner.h"
 #include "carrier/nats/party.h"
@@ -136,10 +137,10 @@ static int count_links(struct tg_nats_server *server, const struct tg_js *js,
     return r;
 }
 
-static void hex_to_bytes(const char *hex, uint8_t *ret_bytes, size_t n)
+void tg_nats_id_bytes(const char *id, uint8_t ret_bytes[16])
 {
-    for (size_t i = 0; i < 2 * n; i++) {
-        const char c = hex[i];
+    for (size_t i = 0; i < TG_NATS_ID_SIZE - 1; i++) {
+        const char c = id[i];
         const uint8_t four = (uint8_t)(c >= 'a' ? c - 'a' + 10 : c - '0');
         ret_bytes[i / 2] = (uint8_t)(i % 2 == 0 ? four << 4 : ret_bytes[i / 2] | four);
     }
@@ -160,7 +161,7 @@ static void copy_options(const struct tg_nats_record *record, tong_status *statu
     memcpy(status->dead_letter, record->dead_letter, sizeof status->dead_letter);
     memcpy(status->policy, record->policy, sizeof status->policy);
     memcpy(status->carrier, "nats", 5);
-    hex_to_bytes(record->id, status->id, sizeof status->id);
+    tg_nats_id_bytes(record->id, status->id);
     status->owner_uid = record->uid;
     status->owner_pid = o->owner == TONG_PROCESS ? record->pid : 0;
 }
@@ -187,6 +188,11 @@ static int fill(struct tg_nats_server *server, const struct tg_js *js, const cha
     status->deaths = counts[TG_NATS_DEATHS];
     status->dropped = counts[TG_NATS_DROPPED];
     status->expired = counts[TG_NATS_EXPIRED];
+    status->dead_letters = counts[TG_NATS_DEAD_LETTERS];
+    r = tg_nats_count_set_aside(server, js, record, &status->set_aside);
+    if (r < 0) {
+        return r;
+    }
     r = tg_nats_consumer_info(server, js, record->id, &answer);
     if (r == 0) {
         /* Who gave up may have left a request (ask.c). */
@@ -202,7 +208,8 @@ static int fill(struct tg_nats_server *server, const struct tg_js *js, const cha
     const uint64_t there = tg_json_u64(tg_json_get(state, "messages"));
     status->sent = tg_json_u64(tg_json_get(state, "last_seq"));
     status->bytes = tg_json_u64(tg_json_get(state, "bytes"));
-    status->waiting = there > status->claimed ? there - status->claimed : 0;
+    const uint64_t held = status->claimed + status->set_aside;
+    status->waiting = there > held ? there - held : 0;
     status->done = status->sent - there;
     return r;
 }

@@ -5,6 +5,7 @@
 
 #include "carrier/nats/box.h"
 #include "carrier/nats/call.h"
+#include "carrier/nats/dead_letter.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/give.h"
 #include "carrier/nats/long.h"
@@ -68,6 +69,7 @@ static int keep_one(struct row *row, struct tg_nats_taken *taken)
     }
     row->lens[row->got++] = taken->len;
     row->seqs[row->n_seqs++] = taken->seq;
+    tg_nats_delete_line(row->box, &taken->counted);
     return put_word(row, taken->ack, "+ACK");
 }
 
@@ -168,6 +170,7 @@ static int receive_row(struct row *row, struct tg_nats_call *call)
     if (first.is_long) {
         (void)tg_nats_drop_long(box, first.owner);
     }
+    tg_nats_delete_line(box, &first.counted);
     return r;
 }
 
@@ -288,6 +291,9 @@ static int look_at(struct tg_nats_box *box, int64_t for_ns)
     r = r == TG_NATS_NOTHING ? 0 : r;
     if (r == 1) {
         r = tg_nats_read_taken(box, &taken);
+        if (r == 1 && tg_nats_is_too_often(box, &taken)) {
+            r = tg_nats_dead_letter(box, &taken);
+        }
         if (r == 1) {
             r = tg_nats_give_back(box, taken.ack);
             r = r < 0 ? r : tg_nats_settle(side);

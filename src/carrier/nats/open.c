@@ -31,8 +31,7 @@ static int check_abilities(const tong_options *o)
     const bool limits_links =
         o->link_capacity != TONG_DEFAULT && o->link_capacity != TONG_UNBOUNDED;
     return limits_links || o->policy != NULL || o->delivery == TONG_OWN ||
-                   o->delivery > TONG_RANDOM || o->full == TONG_DROP_OLDEST ||
-                   o->max_deliveries != 0 || o->by_priority != 0
+                   o->delivery > TONG_RANDOM || o->full == TONG_DROP_OLDEST || o->by_priority != 0
                ? -EOPNOTSUPP
                : 0;
 }
@@ -245,6 +244,13 @@ int tg_nats_open(const char *rest, unsigned flags, const tong_options *options,
     return r < 0 ? r : open_at(&url, name, flags, options, &kind, ret_box);
 }
 
+int tg_nats_open_beside(const struct tg_nats_box *box, const char *name, unsigned flags,
+                        struct tg_nats_box **ret_box)
+{
+    const struct kind kind = { .as = NULL };
+    return open_at(&box->server->url, name, flags, NULL, &kind, ret_box);
+}
+
 int tg_nats_process_open(const char *rest, const tong_options *options, struct tg_nats_box **ret_me)
 {
     struct tg_nats_url url;
@@ -324,6 +330,7 @@ int tg_nats_close(struct tg_nats_box *box)
     free(box->pocket_bytes);
     for (size_t i = 0; i < TG_NATS_CLAIMS; i++) {
         free(box->claims[i].data);
+        free(box->claims[i].origin);
     }
     close_side(&box->tx, box->shares == NULL);
     close_side(&box->rx, box->shares == NULL);

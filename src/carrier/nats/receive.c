@@ -15,6 +15,7 @@
 
 #include "carrier/nats/box.h"
 #include "carrier/nats/call.h"
+#include "carrier/nats/dead_letter.h"
 #include "carrier/nats/direct.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/give.h"
@@ -390,7 +391,11 @@ static int read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken)
         return r;
     }
     mark_seen(box, taken);
-    return is_good(box, taken);
+    if (!is_good(box, taken)) {
+        return 0;
+    }
+    const int counted = tg_nats_look_up_claims(box, taken);
+    return counted < 0 ? counted : 1;
 }
 
 int tg_nats_read_taken(struct tg_nats_box *box, struct tg_nats_taken *taken)
@@ -411,6 +416,9 @@ int tg_nats_read_batched(struct tg_nats_box *box, struct tg_nats_taken *taken)
         r = put_ack(box, taken->ack);
         r = r == 0 && !is_late(taken) ? tg_nats_count(box, TG_NATS_EXPIRED, 1) : r;
         r = r == 0 && taken->is_long ? tg_nats_drop_long(box, taken->owner) : r;
+    } else if (r == 1 && tg_nats_is_too_often(
+                             box, taken)) { /* the next request gets it, and can send it on */
+        r = tg_nats_publish_text(box->rx.conn, taken->ack, NULL, TG_NATS_NAK_SOON);
     }
     return r;
 }
@@ -472,6 +480,9 @@ static int take_next(struct tg_nats_box *box, struct tg_nats_call *call, int *en
         r = taken->is_pocketed ? 1 : fetch_or_end(box, call, ended, &taken->msg);
     }
     r = r == 1 ? tg_nats_read_taken(box, taken) : r;
+    if (r == 1 && tg_nats_is_too_often(box, taken)) {
+        r = call->skips ? tg_nats_pass_over(box, taken) : tg_nats_dead_letter(box, taken);
+    }
     return r == 1 && box->is_process && !is_stashed ? sort_out(box, call, taken) : r;
 }
 
@@ -582,6 +593,7 @@ int tg_nats_acknowledge_taken(struct tg_nats_box *box, struct tg_nats_taken *tak
     const int forgotten = tg_nats_has_replicas(box) ? tg_nats_forget(box, &taken->seq, 1) : 0;
     taken->deliveries += forgotten < 0 && taken->deliveries == 1;
     const int r = tg_nats_acknowledge(box, taken->ack);
+    tg_nats_delete_line(box, &taken->counted);
     return r == 0 && taken->is_long ? tg_nats_drop_long(box, taken->owner) : r;
 }
 
@@ -699,6 +711,7 @@ ssize_t tg_nats_skip(struct tg_nats_box *box)
     struct tg_nats_taken taken;
     ssize_t r = tg_nats_begin(box, &box->rx, TONG_RECEIVE, 0, &call);
     if (r == 0) {
+        call.skips = true;
         do {
             r = tg_nats_take(box, &call, &taken);
             const int accepted = r < 0 ? 0 : tg_nats_take_over(box, &taken, false);
@@ -709,9 +722,7 @@ ssize_t tg_nats_skip(struct tg_nats_box *box)
                 r = r == 0 ? -ENODATA : r;
             }
         } while (r == -ENODATA);
-        if (r == 0) {
-            r = (ssize_t)taken.len;
-        }
+        r = r == 0 ? (ssize_t)taken.len : r == -EAGAIN ? tg_nats_skip_set_aside(box) : r;
         tg_nats_finish(&box->rx);
     }
     return r;

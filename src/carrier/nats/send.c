@@ -44,8 +44,9 @@ struct message {
     int64_t posted_ns; /* when it was published first, of those that are open */
     bool is_long;      /* its pieces are written */
     struct tg_nats_long pieces;
-    const char *tell; /* of an offer; NULL none */
-    uint64_t seq;     /* in the stream */
+    const char *tell;                    /* of an offer; NULL none */
+    const struct tg_nats_origin *origin; /* of a dead letter; NULL none */
+    uint64_t seq;                        /* in the stream */
 };
 
 /* ---- the header */
@@ -72,16 +73,42 @@ static void add_numbers(struct tg_text *head, const struct message *m)
     tg_text_add(head, "\r\n");
 }
 
-static void make_head(struct tg_text *head, const struct message *m)
+/* A dead letter is known by where it comes from: two receivers may send it on, and one copy is stored. */
+static void add_id(struct tg_text *head, const struct message *m)
 {
     tg_text_add(head, "Nats-Msg-Id: ");
-    tg_text_add(head, m->box->server->proc);
+    tg_text_add(head, m->origin != NULL ? m->origin->id : m->box->server->proc);
     tg_text_add(head, ".");
-    tg_text_add_u64(head, m->box->handle);
-    tg_text_add(head, ".");
-    tg_text_add_u64(head, m->number);
+    if (m->origin == NULL) {
+        tg_text_add_u64(head, m->box->handle);
+        tg_text_add(head, ".");
+    }
+    tg_text_add_u64(head, m->origin != NULL ? m->origin->seq : m->number);
     tg_text_add(head, "\r\n");
+}
+
+static void add_origin(struct tg_text *head, const struct tg_nats_origin *origin)
+{
+    const uint64_t numbers[] = { origin->sequence, origin->deliveries, origin->uid,
+                                 (uint64_t)origin->pid };
+    tg_text_add(head, "Tong-Origin: ");
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        tg_text_add_u64(head, numbers[i]);
+        tg_text_add(head, " ");
+    }
+    tg_text_add(head, origin->id);
+    tg_text_add(head, " ");
+    tg_text_add(head, origin->name);
+    tg_text_add(head, "\r\n");
+}
+
+static void make_head(struct tg_text *head, const struct message *m)
+{
+    add_id(head, m);
     add_numbers(head, m);
+    if (m->origin != NULL) {
+        add_origin(head, m->origin);
+    }
     if (m->with != NULL && m->with->reply_to != NULL) {
         tg_text_add(head, "Tong-Reply-To: ");
         tg_text_add(head, m->with->reply_to);
@@ -480,7 +507,7 @@ static int send_one(struct message *m, struct tg_nats_call *call)
     if (r != FULL) {
         return r;
     }
-    if (box->record.options.full == TONG_DROP_NEWEST) {
+    if (box->record.options.full == TONG_DROP_NEWEST && m->origin == NULL) {
         return drop(box);
     }
     return call->timeout_ns == 0 ? -EAGAIN : send_when_there_is_room(m, call);
@@ -524,23 +551,40 @@ static int look_for_owner(struct tg_nats_box *box)
     return tg_nats_look_after_owner(box);
 }
 
+static int send_message(struct message *m, int64_t timeout_ns)
+{
+    struct tg_nats_box *box = m->box;
+    struct tg_nats_call call;
+    int r = tg_nats_begin(box, &box->tx, TONG_SEND, timeout_ns, &call);
+    if (r < 0) {
+        return r;
+    }
+    r = look_for_owner(box);
+    r = r < 0 ? r : send_whole(m, &call);
+    tg_nats_finish(&box->tx);
+    return r;
+}
+
+int tg_nats_send_on(struct tg_nats_box *box, const void *data, size_t len,
+                    const tong_send_options *with, const struct tg_nats_origin *origin,
+                    int64_t expiry_ns)
+{
+    struct message m = {
+        .box = box, .data = data, .len = len, .with = with, .origin = origin, .expiry_ns = expiry_ns
+    };
+    return send_message(&m, 0);
+}
+
 /* *ret_seq: where it is. */
 static int send_to(struct tg_nats_box *box, const void *data, size_t len,
                    const tong_send_options *with, int64_t timeout_ns, uint64_t *ret_seq)
 {
-    struct tg_nats_call call;
     if (with != NULL && (with->priority > TONG_PRIORITY_MAX || with->expiry_ns < 0)) {
         return -EINVAL;
     }
     int r = with != NULL && with->reply_to != NULL ? tg_name_check(with->reply_to) : 0;
-    r = r < 0 ? r : tg_nats_begin(box, &box->tx, TONG_SEND, timeout_ns, &call);
-    if (r < 0) {
-        return r;
-    }
     struct message m = { .box = box, .data = data, .len = len, .with = with };
-    r = look_for_owner(box);
-    r = r < 0 ? r : send_whole(&m, &call);
-    tg_nats_finish(&box->tx);
+    r = r < 0 ? r : send_message(&m, timeout_ns);
     *ret_seq = m.seq;
     return r;
 }

@@ -6,6 +6,7 @@
 
 #include "carrier/nats/box.h"
 #include "carrier/nats/call.h"
+#include "carrier/nats/dead_letter.h"
 #include "carrier/nats/direct.h"
 #include "carrier/nats/give.h"
 #include "carrier/nats/loop.h"
@@ -79,6 +80,11 @@ static int done(tg_handle h, tong_message *message)
 static int give_back(tg_handle h, tong_message *message)
 {
     return tg_nats_return(h, message);
+}
+
+static int origin(tg_handle h, const tong_message *message, tong_origin *ret_origin)
+{
+    return tg_nats_origin(h, message, ret_origin);
 }
 
 static ssize_t skip(tg_handle h)
@@ -228,6 +234,7 @@ static const struct tg_carrier table = {
     .done = done,
     .give_back = give_back,
     .skip = skip,
+    .origin = origin,
     .interrupt = interrupt,
     .process_open = process_open,
     .process_rename = process_rename,
