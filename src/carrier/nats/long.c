@@ -283,7 +283,7 @@ static int keep_piece(struct reading *reading, uint64_t i, const struct tg_nats_
 static int beat(struct reading *reading)
 {
     const int64_t now = tg_now_ns();
-    if (now < reading->beat_ns) {
+    if (now < reading->beat_ns || reading->ack[0] == '\0') { /* who only looks has it not in hand */
         return 0;
     }
     reading->beat_ns = now + BEAT_NS;

@@ -10,6 +10,7 @@
 #include "carrier/nats/direct.h"
 #include "carrier/nats/give.h"
 #include "carrier/nats/loop.h"
+#include "carrier/nats/peek.h"
 #include "carrier/nats/watch.h"
 #include "carrier/nats_library.h"
 
@@ -200,6 +201,27 @@ static int answered(tg_handle h, tong_message *request)
     return tg_nats_answered(h, request);
 }
 
+static int observer_open(const char *rest, tg_handle *ret_observer)
+{
+    struct tg_nats_observer *observer;
+    const int r = tg_nats_observer_open(rest, &observer);
+    if (r == 0) {
+        *ret_observer = observer;
+    }
+    return r;
+}
+
+static int observer_close(tg_handle observer)
+{
+    return tg_nats_observer_close(observer);
+}
+
+static ssize_t peek(tg_handle observer, void *buf, size_t size, int64_t timeout_ns,
+                    tong_message *ret_info, uint64_t *ret_missed)
+{
+    return tg_nats_peek(observer, buf, size, timeout_ns, ret_info, ret_missed);
+}
+
 static int give(tg_handle h, const char *process)
 {
     return tg_nats_give(h, process);
@@ -246,6 +268,9 @@ static const struct tg_carrier table = {
     .peer_look_up = peer_look_up,
     .peer_is_same = peer_is_same,
     .peer_rename = peer_rename,
+    .observer_open = observer_open,
+    .observer_close = observer_close,
+    .peek = peek,
     .links = tg_nats_links,
     .reply_open = reply_open,
     .ask = ask,
