@@ -337,8 +337,8 @@ int tg_nats_close(struct tg_nats_box *box)
     tg_nats_free_stash(box);
     tg_nats_free_requests(box);
     free(box->seen);
-    if (box->server != NULL && !forked) {
-        tg_nats_server_put(box->server);
+    if (box->server != NULL) {
+        tg_nats_server_put(box->server); /* in a child memory alone: no connection is open there */
     }
     free(box);
     return forked ? -ECHILD : 0;
