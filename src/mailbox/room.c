@@ -207,7 +207,7 @@ int tg_room_take(struct tg_box *box, struct tg_waitset *watch)
 bool tg_room_take_again(struct tg_box *box)
 {
     struct tg_sender *tx = &box->tx;
-    if (!tx->is_bounded || tx->holds_room) {
+    if (tx->holds_room) {
         return false;
     }
     uint64_t seen = tg_load_acquire(&box->room->word);

@@ -444,15 +444,15 @@ static void leave(struct tg_box *box, int r)
     tg_gate_leave(&box->tx.gate);
 }
 
-/* The common case in one piece: room as last seen, a place in the present segment; in a bounded mailbox, who took the last
- * room takes one more. False: nothing was done, go the long way, which does the same and whatever else is needed.
- * is_first: of those of one call. */
+/* The common case in one piece: room as last seen, a place in the segment; in a bounded mailbox, who took the last room takes
+ * one more. False: nothing was done, go the long way, which does whatever is needed. is_first: of those of one call. */
 TG_INLINE bool send_short(struct tg_box *box, const void *data, size_t len, bool is_first)
 {
     struct tg_sender *tx = &box->tx;
     struct tg_writer *w = &tx->writer;
     const uint64_t end = w->pos + tg_record_size(len) + TG_RECORD_HEAD;
-    if (w->sequence - tx->done_seen >= tx->plain_room || end > w->ready) {
+    if ((!tx->is_plain && !tx->is_bounded) || w->sequence - tx->done_seen >= tx->plain_room ||
+        end > w->ready) {
         return false;
     }
     if (!tx->is_plain && !tg_room_take_again(box)) {
