@@ -521,6 +521,7 @@ TONG_API int tong_watch(tong_mailbox *box, int64_t timeout_ns, tong_death *ret_d
  *            -EINTR         a signal handler ran while waiting; -ECANCELED: tong_interrupt
  *            -EPROTO        its files were damaged
  *            -EUSERS        4096 senders have links already
+ *            -EBUSY         over unix:, somebody keeps the lock of the mailbox's room, for 2 s now
  *            -ENOMEM, -EMFILE, -ENFILE, -EACCES   a new link or segment could not be made
  *            -ECHILD        the handle is from before fork
  * Threads  any number at once on one handle; another thread's reservation is waited for.
