@@ -98,7 +98,7 @@ function(tong_add_carrier_tests)
     list(FILTER sources EXCLUDE REGEX "/region_test\\.c$")
     set(unix_can attributes by_key call call_end capacity claim dead_letter descriptor direct drop_oldest end everyone everyone_look expiry fd look many message open parties priority
         place process random rendezvous select set_aside thread wait watch) # what that carrier can by now
-    set(nats_can attributes call call_end capacity claim dead_letter direct end expiry fd fd_send give give_race look many message open place process random rendezvous
+    set(nats_can attributes call call_end capacity claim dead_letter direct end everyone everyone_leave expiry fd fd_send give give_race look many message open place process random rendezvous
         set_aside thread wait watch)
     foreach(carrier IN ITEMS unix mq nats)
         if(NOT EXISTS "${PROJECT_SOURCE_DIR}/src/carrier/${carrier}.c")

@@ -19,7 +19,8 @@ static void each_gets_every_message(void)
         each[i] = receiver_of("news");
     }
     uint64_t sent = 0;
-    for (uint64_t round = 0; round < 60; round++) {
+    const uint64_t rounds = kit_fewer(60);
+    for (uint64_t round = 0; round < rounds; round++) {
         const uint64_t first = sent;
         for (uint64_t i = 0; i < round * 7 % 100; i++) {
             kit_ok(kit_send_u64(box, sent++, 0));
@@ -47,7 +48,8 @@ static void each_at_its_own_pace(void)
     }
     struct kit_random random = kit_random_stream(1);
     uint64_t sent = 0;
-    while (sent < 3000) {
+    const uint64_t n = kit_fewer(3000);
+    while (sent < n) {
         const size_t len = lens[sent % 6];
         kit_payload_write(buffer, len, 1, sent);
         const int r = tong_send(box, buffer, len, 0);
@@ -150,6 +152,9 @@ static void what_nobody_has_is_kept(void)
 
 static void a_later_sender_goes_on(void)
 {
+    if (strcmp(kit_carrier(), "nats") == 0) {
+        kit_skip("nats counts for each handle that sends");
+    }
     const tong_options options = to_all(8);
     tong_mailbox *maker = sender_of("news", &options);
     tong_mailbox *box = kit_open(kit_name("news"), TONG_SEND, NULL);
@@ -346,6 +351,7 @@ static void a_dead_receiver_holds_nobody(void)
 
 static void a_claim_is_the_senders_bytes(void)
 {
+    kit_needs(KIT_IN_PLACE);
     const tong_options options = to_all(TONG_DEFAULT);
     tong_mailbox *box = sender_of("news", &options);
     tong_mailbox *each[ALL];
@@ -428,6 +434,12 @@ static void what_is_returned_comes_again_to_the_same(void)
     kit_end(box, kit_name("news"));
 }
 
+/* Whether what all had finished is kept for the next one behind what they had not: docs/carriers.md. */
+static bool keeps_what_is_behind(void)
+{
+    return strcmp(kit_carrier(), "nats") != 0;
+}
+
 /* What one had in hand when it went is kept for the next, if nobody else is there. */
 static void what_the_last_had_not_finished_is_kept(void)
 {
@@ -438,7 +450,9 @@ static void what_the_last_had_not_finished_is_kept(void)
     send_some(box, 0, 5);
     get_some(one, 0, 2);
     kit_ok(tong_claim(one, 0, &message));
-    get_some(one, 3, 4);
+    if (keeps_what_is_behind()) {
+        get_some(one, 3, 4);
+    }
     kit_ok(tong_close(one));
     one = late_receiver_of("news");
     get_some(one, 2, 3);
@@ -487,6 +501,72 @@ static void one_handle_may_send_and_receive(void)
     }
     kit_ok(tong_close(two));
     kit_end(one, kit_name("news"));
+}
+
+/* ---- long ones, and what it refuses */
+
+static void a_long_one_comes_whole_to_each(void)
+{
+    enum {
+        SIZE = 3 << 20
+    };
+    const tong_options options = to_all(TONG_DEFAULT);
+    tong_mailbox *box = sender_of("news", &options);
+    tong_mailbox *each[3] = { receiver_of("news"), receiver_of("news") };
+    uint8_t *buffer = malloc(SIZE);
+    kit_true(buffer != NULL);
+    kit_payload_write(buffer, SIZE, 1, 7);
+    kit_ok(tong_send(box, buffer, SIZE, KIT_PATIENCE));
+    for (int i = 0; i < 3; i++) {
+        memset(buffer, 0, SIZE);
+        kit_gives(tong_receive(each[i], buffer, SIZE, KIT_PATIENCE), SIZE);
+        kit_true(kit_payload_is(buffer, SIZE, 1, 7));
+        if (i == 0) {
+            each[2] = late_receiver_of("news");
+        }
+    }
+    free(buffer);
+    close_all(each, 3);
+    kit_end(box, kit_name("news"));
+}
+
+static void long_ones_take_room_too(void)
+{
+    enum {
+        SIZE = 3 << 20
+    };
+    const tong_options options = to_all(3);
+    tong_mailbox *box = sender_of("news", &options);
+    tong_mailbox *one = receiver_of("news");
+    uint8_t *buffer = calloc(1, SIZE);
+    kit_true(buffer != NULL);
+    for (uint64_t i = 0; i < 2; i++) {
+        kit_ok(tong_send(box, buffer, SIZE, 0));
+        kit_ok(kit_send_u64(box, i, 0));
+        kit_ok(tong_send(box, buffer, SIZE, 0));
+        kit_gives(kit_send_u64(box, 2, 0), -EAGAIN);
+        kit_gives(tong_send(box, buffer, SIZE, 0), -EAGAIN);
+        kit_gives(tong_receive(one, buffer, SIZE, 0), SIZE);
+        kit_ok(kit_send_u64(box, 3, 0));
+        kit_gives(tong_send(box, buffer, SIZE, 0), -EAGAIN);
+        kit_equal(kit_receive_u64(one), i);
+        kit_gives(tong_receive(one, buffer, SIZE, 0), SIZE);
+        kit_equal(kit_receive_u64(one), 3);
+        kit_is_empty(one);
+    }
+    free(buffer);
+    kit_ok(tong_close(one));
+    kit_end(box, kit_name("news"));
+}
+
+static void nobody_is_given_it_or_answers(void)
+{
+    const tong_options options = to_all(TONG_DEFAULT);
+    tong_mailbox *box = kit_create(kit_name("news"), &options);
+    char reply;
+    kit_gives(tong_give(box, NULL), -EOPNOTSUPP);
+    kit_gives(tong_call(box, "?", 1, &reply, 1, KIT_PATIENCE), -EOPNOTSUPP);
+    kit_end(box, kit_name("news"));
 }
 
 /* ---- when full */
@@ -593,6 +673,9 @@ static const struct kit_test tests[] = {
     KIT_TEST(what_the_last_had_not_finished_is_kept),
     KIT_TEST(each_skips_for_itself),
     KIT_TEST(one_handle_may_send_and_receive),
+    KIT_TEST(a_long_one_comes_whole_to_each),
+    KIT_TEST(long_ones_take_room_too),
+    KIT_TEST(nobody_is_given_it_or_answers),
     KIT_TEST(the_newest_is_dropped),
     KIT_TEST(the_oldest_is_dropped_for_the_slow_ones),
     KIT_TEST(the_oldest_is_not_dropped_for_a_dead_one),

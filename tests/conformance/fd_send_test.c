@@ -343,7 +343,7 @@ static void one_that_blocks_and_one_in_a_loop_both_get_on(void)
 static void to_everyone_the_slowest_makes_room(void)
 {
     needs_it();
-    kit_needs(KIT_EVERYONE | KIT_LINK_CAPACITY);
+    kit_needs(KIT_EVERYONE);
     tong_options options = kit_options();
     options.delivery = TONG_EVERYONE;
     options.link_capacity = 2;

@@ -38,13 +38,13 @@ static int join(struct tg_nats_side *side, const char *subject)
 static int request(struct tg_nats_box *box, const char *answer_to, unsigned n, int64_t for_ns)
 {
     char stream_at[96];
-    char subject_at[192];
+    char subject_at[256];
     char body_at[96];
     struct tg_text stream = TG_TEXT(stream_at);
     struct tg_text subject = TG_TEXT(subject_at);
     struct tg_text body = TG_TEXT(body_at);
     tg_nats_stream(&stream, box->server, box->record.id);
-    tg_js_subject(&subject, "CONSUMER.MSG.NEXT", stream.at, "r");
+    tg_js_subject(&subject, "CONSUMER.MSG.NEXT", stream.at, box->consumer);
     tg_text_add(&body, "{\"batch\":");
     tg_text_add_u64(&body, n);
     if (for_ns == 0) {

@@ -5,6 +5,7 @@
 
 #include "base/name.h"
 #include "carrier/nats/box.h"
+#include "carrier/nats/everyone.h"
 
 void tg_nats_subject(struct tg_text *text, const struct tg_nats_server *server, char kind,
                      const char *name, const char *id)
@@ -172,9 +173,15 @@ static void add_stream_config(struct tg_text *body, const struct tg_nats_server 
     tg_text_add(body, name);
     tg_text_add(body, "\",\"subjects\":[\"");
     tg_nats_subject(body, server, 'q', name, record->id);
-    tg_text_add(body, ".>\"],\"retention\":\"workqueue\",\"discard\":\"new\",\"max_msgs\":");
+    tg_text_add(body, ".>\"],\"retention\":\"");
+    tg_text_add(body, o->delivery == TONG_EVERYONE ? "interest" : "workqueue");
+    tg_text_add(body, "\",\"discard\":\"new\",\"max_msgs\":");
     tg_text_add_i64(body,
                     o->capacity == TONG_UNBOUNDED || o->capacity == 0 ? -1 : (int64_t)o->capacity);
+    if (tg_nats_bounds_links(o)) {
+        tg_text_add(body, ",\"discard_new_per_subject\":true,\"max_msgs_per_subject\":");
+        tg_text_add_u64(body, o->link_capacity);
+    }
     tg_text_add(body, ",\"max_bytes\":");
     /* The default is no limit here: a server keeps room for what is named. */
     const tong_options standard = TONG_OPTIONS_INIT;
@@ -191,8 +198,8 @@ static void add_stream_config(struct tg_text *body, const struct tg_nats_server 
     tg_text_add(body, "}");
 }
 
-static int make_consumer(struct tg_nats_server *server, const struct tg_js *js,
-                         const struct tg_nats_record *record)
+int tg_nats_make_consumer(struct tg_nats_server *server, const struct tg_js *js,
+                          const struct tg_nats_record *record, const char *consumer, uint64_t start)
 {
     char stream_at[96];
     char api_at[192];
@@ -201,11 +208,19 @@ static int make_consumer(struct tg_nats_server *server, const struct tg_js *js,
     struct tg_text api = TG_TEXT(api_at);
     struct tg_text body = TG_TEXT(body_at);
     tg_nats_stream(&stream, server, record->id);
-    tg_js_subject(&api, "CONSUMER.DURABLE.CREATE", stream.at, "r");
+    tg_js_subject(&api, "CONSUMER.DURABLE.CREATE", stream.at, consumer);
     tg_text_add(&body, "{\"stream_name\":\"");
     tg_text_add(&body, stream.at);
-    tg_text_add(&body, "\",\"config\":{\"durable_name\":\"r\",\"ack_policy\":\"explicit\","
-                       "\"deliver_policy\":\"all\",\"replay_policy\":\"instant\",\"ack_wait\":");
+    tg_text_add(&body, "\",\"config\":{\"durable_name\":\"");
+    tg_text_add(&body, consumer);
+    tg_text_add(&body, "\",\"ack_policy\":\"explicit\",\"deliver_policy\":");
+    if (start > 0) {
+        tg_text_add(&body, "\"by_start_sequence\",\"opt_start_seq\":");
+        tg_text_add_u64(&body, start);
+    } else {
+        tg_text_add(&body, "\"all\"");
+    }
+    tg_text_add(&body, ",\"replay_policy\":\"instant\",\"ack_wait\":");
     tg_text_add_i64(&body, TG_NATS_ACK_WAIT_NS);
     tg_text_add(&body, ",\"max_deliver\":-1,\"max_ack_pending\":-1,\"max_waiting\":4096}}");
     struct tg_js_answer answer;
@@ -231,7 +246,7 @@ int tg_nats_make_stream(struct tg_nats_server *server, const struct tg_js *js, c
     if (r == 0 && answer.error != TG_JS_NAME_TAKEN) {
         r = tg_js_errno(&answer);
     }
-    return r < 0 ? r : make_consumer(server, js, record);
+    return r < 0 ? r : tg_nats_make_consumer(server, js, record, TG_NATS_FIRST_CONSUMER, 0);
 }
 
 int tg_nats_stream_info(struct tg_nats_server *server, const struct tg_js *js, const char *id,
@@ -248,15 +263,15 @@ int tg_nats_stream_info(struct tg_nats_server *server, const struct tg_js *js, c
 }
 
 int tg_nats_consumer_info(struct tg_nats_server *server, const struct tg_js *js, const char *id,
-                          struct tg_js_answer *ret_answer)
+                          const char *consumer, struct tg_js_answer *ret_answer)
 {
     char stream_at[96];
     char api_at[192];
     struct tg_text stream = TG_TEXT(stream_at);
     struct tg_text api = TG_TEXT(api_at);
     tg_nats_stream(&stream, server, id);
-    const int r =
-        tg_js_request(js, tg_js_subject(&api, "CONSUMER.INFO", stream.at, "r"), "", ret_answer);
+    const int r = tg_js_request(js, tg_js_subject(&api, "CONSUMER.INFO", stream.at, consumer), "",
+                                ret_answer);
     return r < 0 ? r : tg_js_errno(ret_answer);
 }
 
@@ -351,7 +366,7 @@ int tg_nats_end(struct tg_nats_server *server, const struct tg_js *js,
     return tg_nats_clear(server, js, record->home, record->id);
 }
 
-/* ---- counts: five numbers on a line */
+/* ---- counts: numbers on a line */
 
 static int read_counts(struct tg_nats_server *server, const struct tg_js *js, const char *name,
                        const char *id, uint64_t *ret_seq, uint64_t ret_counts[TG_NATS_COUNTS])
@@ -382,8 +397,8 @@ int tg_nats_read_counts(struct tg_nats_server *server, const struct tg_js *js, c
     return read_counts(server, js, name, id, &seq, ret_counts);
 }
 
-static int add_count(struct tg_nats_box *box, const struct tg_js *js, enum tg_nats_count what,
-                     uint64_t n)
+int tg_nats_add_count(struct tg_nats_box *box, const struct tg_js *js, enum tg_nats_count what,
+                      uint64_t n)
 {
     char subject_at[TG_NATS_SUBJECT_SIZE];
     struct tg_text subject = TG_TEXT(subject_at);
@@ -414,7 +429,7 @@ int tg_nats_count(struct tg_nats_box *box, enum tg_nats_count what, uint64_t n)
     struct tg_js js;
     int r = tg_nats_enter(box->server, &js);
     if (r == 0) {
-        r = add_count(box, &js, what, n);
+        r = tg_nats_add_count(box, &js, what, n);
         tg_nats_leave(box->server);
     }
     return r;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "carrier/nats/direct.h"
+#include "carrier/nats/everyone.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/give.h"
 #include "carrier/nats/loop.h"
@@ -15,21 +16,28 @@
 
 /* ---- lines of this handle in the book */
 
-int tg_nats_write_line(struct tg_nats_box *box, char kind, const char *more, const char *text,
-                       uint64_t *ret_line)
+int tg_nats_put_line(struct tg_nats_box *box, const struct tg_js *js, char kind, const char *more,
+                     const char *text, uint64_t *ret_line)
 {
     char subject_at[TG_NATS_SUBJECT_SIZE];
     struct tg_text subject = TG_TEXT(subject_at);
-    struct tg_js js;
     tg_nats_subject(&subject, box->server, kind, box->name, box->record.id);
     tg_text_add(&subject, ".");
     tg_text_add(&subject, box->server->proc);
     tg_text_add(&subject, ".");
     tg_text_add_u64(&subject, box->handle);
     tg_text_add(&subject, more);
-    int r = subject.is_over ? -ENAMETOOLONG : tg_nats_enter(box->server, &js);
+    return subject.is_over ? -ENAMETOOLONG
+                           : tg_book_put(box->server, js, subject.at, text, TG_BOOK_ANY, ret_line);
+}
+
+int tg_nats_write_line(struct tg_nats_box *box, char kind, const char *more, const char *text,
+                       uint64_t *ret_line)
+{
+    struct tg_js js;
+    int r = tg_nats_enter(box->server, &js);
     if (r == 0) {
-        r = tg_book_put(box->server, &js, subject.at, text, TG_BOOK_ANY, ret_line);
+        r = tg_nats_put_line(box, &js, kind, more, text, ret_line);
         tg_nats_leave(box->server);
     }
     return r;
@@ -244,7 +252,11 @@ static int mend(struct tg_nats_box *box, const struct tg_js *js,
 {
     struct tg_js_answer answer;
     int r = tg_nats_stream_info(box->server, js, record->id, &answer);
-    r = r < 0 ? r : tg_nats_consumer_info(box->server, js, record->id, &answer);
+    /* To everyone who only sends has none. */
+    const bool has_one = !tg_nats_is_to_everyone(box) || (box->flags & TONG_RECEIVE) != 0;
+    if (r == 0 && has_one) {
+        r = tg_nats_consumer_info(box->server, js, record->id, box->consumer, &answer);
+    }
     if (r != -ENOENT) {
         return r;
     }
@@ -268,6 +280,7 @@ static int mend(struct tg_nats_box *box, const struct tg_js *js,
         return r == -ESTALE ? 0 : r;
     }
     r = tg_nats_make_stream(box->server, js, box->name, record);
+    r = r == 0 && tg_nats_is_to_everyone(box) && has_one ? tg_nats_come_again(box, js) : r;
     (void)tg_book_delete(box->server, js, seq);
     return r;
 }

@@ -4,7 +4,7 @@
  *   the book's line d.NAME           what it is: id, options, owner. NAME here is what it is called now; in all that
  *                                    follows it is the name it was made with (direct.h)
  *   the stream SPACE_ID              its messages: a work queue; what is acknowledged is gone
- *   the consumer "r" of that stream  what is handed out and not acknowledged
+ *   the consumer "r" of that stream  what is handed out and not acknowledged; to everyone each has one (everyone.h)
  *
  *   SPACE.q.NAME.ID.FROM.PROC.HANDLE     a message, from the process whose mailbox's id is FROM ("-": one without a name)
  *   SPACE.r.NAME.ID                      a message was acknowledged: there is room
@@ -29,6 +29,7 @@
 #include "carrier/nats/server.h"
 
 #define TG_NATS_CLAIMS 64
+#define TG_NATS_FIRST_CONSUMER "r" /* which is made with the stream */
 #define TG_NATS_RECEIVERS 256
 #define TG_NATS_TICK_NS INT64_C(250000000)
 #define TG_NATS_TURMOIL_NS INT64_C(3000000000) /* after a loss nobody is declared dead */
@@ -115,6 +116,8 @@ struct tg_nats_box {
     uint64_t token; /* of the next offer; 0 none */
     uint64_t place; /* of the one receiver of an exclusive mailbox: seq of its line */
     uint64_t n_sent;
+    char consumer[48]; /* of its stream, from which it receives */
+    bool has_sent_long;
     struct tg_nats_record record;
     struct tg_nats_side tx;
     struct tg_nats_side rx;
@@ -173,13 +176,17 @@ int tg_nats_read_record(struct tg_nats_server *server, const struct tg_js *js, c
                         struct tg_nats_record *ret_record);
 int tg_nats_write_record(struct tg_nats_server *server, const struct tg_js *js, const char *name,
                          struct tg_nats_record *record, uint64_t seen);
-/* Make the stream and its consumer if they are not there. */
+/* Make the stream and its first consumer if they are not there. */
 int tg_nats_make_stream(struct tg_nats_server *server, const struct tg_js *js, const char *name,
                         const struct tg_nats_record *record);
 int tg_nats_stream_info(struct tg_nats_server *server, const struct tg_js *js, const char *id,
                         struct tg_js_answer *ret_answer);
+/* start: the number of the first message for it, 0 all that are there. */
+int tg_nats_make_consumer(struct tg_nats_server *server, const struct tg_js *js,
+                          const struct tg_nats_record *record, const char *consumer,
+                          uint64_t start);
 int tg_nats_consumer_info(struct tg_nats_server *server, const struct tg_js *js, const char *id,
-                          struct tg_js_answer *ret_answer);
+                          const char *consumer, struct tg_js_answer *ret_answer);
 /* A message of its stream, by its number. -ENOENT: it is not there. */
 int tg_nats_delete_message(struct tg_nats_server *server, const struct tg_js *js, const char *id,
                            uint64_t seq);
@@ -205,10 +212,14 @@ enum tg_nats_count {
     TG_NATS_DROPPED,
     TG_NATS_EXPIRED,
     TG_NATS_DEAD_LETTERS,
+    TG_NATS_DONE_BEFORE, /* to everyone: by those who are gone */
     TG_NATS_COUNTS
 };
 /* Add to a count of the mailbox. */
 int tg_nats_count(struct tg_nats_box *box, enum tg_nats_count what, uint64_t n);
+/* The same between enter and leave. */
+int tg_nats_add_count(struct tg_nats_box *box, const struct tg_js *js, enum tg_nats_count what,
+                      uint64_t n);
 int tg_nats_read_counts(struct tg_nats_server *server, const struct tg_js *js, const char *name,
                         const char *id, uint64_t ret_counts[TG_NATS_COUNTS]);
 
@@ -248,6 +259,9 @@ bool tg_nats_is_interrupted(struct tg_nats_box *box, uint32_t seen);
 /* Write a line of the book about this handle: h for a role, b, c. */
 int tg_nats_write_line(struct tg_nats_box *box, char kind, const char *more, const char *text,
                        uint64_t *ret_line);
+/* The same between enter and leave. */
+int tg_nats_put_line(struct tg_nats_box *box, const struct tg_js *js, char kind, const char *more,
+                     const char *text, uint64_t *ret_line);
 void tg_nats_delete_line(struct tg_nats_box *box, uint64_t *line);
 
 /* ---- send.c, receive.c, claim.c */
@@ -341,6 +355,8 @@ int tg_nats_relieve(struct tg_nats_box *box, bool only_claims);
 
 /* A receiver comes: its line in the book; the lines of the dead go. -EUSERS. */
 int tg_nats_come(struct tg_nats_box *box);
+/* Between enter and leave: the line alone. */
+int tg_nats_write_receiver(struct tg_nats_box *box, const struct tg_js *js);
 
 /* An id out of its hex digits. */
 void tg_nats_id_bytes(const char *id, uint8_t ret_bytes[16]);

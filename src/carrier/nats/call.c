@@ -7,6 +7,7 @@
 #include "base/name.h"
 #include "base/sys.h"
 #include "carrier/nats/direct.h"
+#include "carrier/nats/everyone.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/owner.h"
 #include "carrier/nats/party.h"
@@ -173,6 +174,9 @@ int tg_nats_reply_open(struct tg_nats_box *box, struct tg_nats_box **ret_reply,
     }
     if ((box->flags & TONG_SEND) == 0) {
         return -EBADF;
+    }
+    if (tg_nats_is_to_everyone(box)) {
+        return -EOPNOTSUPP;
     }
     unsigned char random[12];
     int r = tg_sys_random(random, sizeof random);

@@ -39,9 +39,10 @@ int tg_nats_read_batched(struct tg_nats_box *box, struct tg_nats_taken *taken);
 int tg_nats_acknowledge_row(struct tg_nats_box *box, const char *ack, size_t n, bool is_awaited);
 /* quorum.c: these messages are this handle's alone, and come never again. -ENOENT: one of them may be another's. */
 int tg_nats_forget(struct tg_nats_box *box, const uint64_t seqs[], size_t n);
+/* To everyone a message is nobody's alone; who is handed it again knows it (mark_seen() in receive.c). */
 static inline bool tg_nats_has_replicas(const struct tg_nats_box *box)
 {
-    return box->record.replicas > 1;
+    return box->record.replicas > 1 && box->record.options.delivery != TONG_EVERYONE;
 }
 /* A message has gone, or at capacity 0 somebody waits for one. */
 int tg_nats_tell_of_room(struct tg_nats_box *box);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "carrier/nats/direct.h"
+#include "carrier/nats/everyone.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/owner.h"
@@ -171,6 +172,9 @@ int tg_nats_give(struct tg_nats_box *box, const char *process)
     char name[TONG_NAME_MAX];
     if (box->forks != tg_nats_forks()) {
         return -ECHILD;
+    }
+    if (tg_nats_is_to_everyone(box)) {
+        return -EOPNOTSUPP;
     }
     int r = process != NULL ? tg_nats_parse(process, &url, name) : 0;
     r = r < 0 ? r : -(int)tg_load_acquire(&box->ended);

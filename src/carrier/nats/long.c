@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "carrier/nats/everyone.h"
 #include "carrier/nats/net.h"
 
 #define WINDOW 8u /* pieces under way */
@@ -383,12 +384,28 @@ int tg_nats_read_long(struct tg_nats_box *box, const char *owner, const struct t
     return its->n_pieces > 0 ? 0 : -EPROTO;
 }
 
+/* Unless a message names them: 0, -errno. */
+static int clear_unnamed(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+                         const char *id, const char *owner)
+{
+    char filter_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text filter = TG_TEXT(filter_at);
+    bool found = false;
+    tg_nats_subject(&filter, server, 'q', name, id);
+    tg_text_add(&filter, ".*.");
+    tg_text_add(&filter, owner);
+    const int r = tg_nats_list_subjects(server, js, id, filter.at, note_found, &found);
+    return r < 0 || found ? r : clear(server, js, name, id, owner);
+}
+
 int tg_nats_drop_long(struct tg_nats_box *box, const char *owner)
 {
     struct tg_js js;
     int r = tg_nats_enter(box->server, &js);
     if (r == 0) {
-        r = clear(box->server, &js, box->name, box->record.id, owner);
+        r = tg_nats_is_to_everyone(box)
+                ? clear_unnamed(box->server, &js, box->name, box->record.id, owner)
+                : clear(box->server, &js, box->name, box->record.id, owner);
         tg_nats_leave(box->server);
     }
     return r;
@@ -400,18 +417,77 @@ int tg_nats_bury_long(struct tg_nats_server *server, const struct tg_js *js, con
                       const char *id, const struct tg_nats_party *party)
 {
     char owner_at[96];
-    char filter_at[TG_NATS_SUBJECT_SIZE];
     struct tg_text owner = TG_TEXT(owner_at);
-    struct tg_text filter = TG_TEXT(filter_at);
     tg_text_add(&owner, party->proc);
     tg_text_add(&owner, ".");
     tg_text_add_u64(&owner, party->handle);
     tg_text_add(&owner, ".");
     tg_text_add_u64(&owner, party->number);
-    tg_nats_subject(&filter, server, 'q', name, id);
-    tg_text_add(&filter, ".*.");
-    tg_text_add(&filter, owner.at);
-    bool found = false;
-    const int r = tg_nats_list_subjects(server, js, id, filter.at, note_found, &found);
-    return r < 0 || found ? r : clear(server, js, name, id, owner.at);
+    return clear_unnamed(server, js, name, id, owner.at);
+}
+
+struct owners {
+    char (*all)[96];
+    size_t n;
+    size_t size;
+};
+
+/* SPACE.l.NAME.ID.OWNER.0, of three words */
+static int note_owner(void *arg, const char *subject)
+{
+    struct owners *owners = arg;
+    const char *at = subject;
+    for (unsigned dots = 0; dots < 4 && at != NULL; dots++) {
+        at = strchr(at, '.');
+        at = at != NULL ? at + 1 : NULL;
+    }
+    const size_t len = at != NULL ? (size_t)(strrchr(at, '.') - at) : 0;
+    if (len == 0 || len >= sizeof owners->all[0]) {
+        return 0;
+    }
+    if (owners->n == owners->size) {
+        const size_t size = owners->size == 0 ? 16 : 2 * owners->size;
+        void *all = realloc(owners->all, size * sizeof owners->all[0]);
+        if (all == NULL) {
+            return -ENOMEM;
+        }
+        owners->all = all;
+        owners->size = size;
+    }
+    memcpy(owners->all[owners->n], at, len);
+    owners->all[owners->n++][len] = '\0';
+    return 0;
+}
+
+/* Its sender is not writing it any more, and no message names it. First the former: by then there is the message. */
+static int clear_if_over(struct tg_nats_box *box, const struct tg_js *js, const char *owner)
+{
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text subject = TG_TEXT(subject_at);
+    struct tg_nats_line line;
+    tg_nats_subject(&subject, box->server, 'w', box->name, box->record.id);
+    tg_text_add(&subject, ".");
+    tg_text_add(&subject, owner);
+    const int r = tg_book_get(box->server, js, subject.at, &line);
+    return r < 0 || line.seq != 0
+               ? r
+               : clear_unnamed(box->server, js, box->name, box->record.id, owner);
+}
+
+int tg_nats_tidy_long(struct tg_nats_box *box, const struct tg_js *js)
+{
+    char stream_at[96];
+    char filter_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text stream = TG_TEXT(stream_at);
+    struct tg_text filter = TG_TEXT(filter_at);
+    struct owners owners = { .n = 0 };
+    add_bulk_stream(&stream, box->server, box->record.id);
+    add_piece(&filter, box->server, box->name, box->record.id, "*.*.*");
+    tg_text_add(&filter, "0");
+    int r = tg_js_list_subjects(js, stream.at, filter.at, note_owner, &owners);
+    for (size_t i = 0; i < owners.n && r == 0; i++) {
+        r = clear_if_over(box, js, owners.all[i]);
+    }
+    free(owners.all);
+    return r;
 }

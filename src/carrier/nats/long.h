@@ -31,8 +31,10 @@ int tg_nats_end_long(struct tg_nats_box *box, uint64_t number, struct tg_nats_lo
 /* Read them. ack: what keeps the message in hand meanwhile. -ENODATA: they are not there any more. */
 int tg_nats_read_long(struct tg_nats_box *box, const char *owner, const struct tg_nats_long *its,
                       const char *ack, void *ret_data);
-/* They were received. */
+/* They were received: to everyone, by one of them. */
 int tg_nats_drop_long(struct tg_nats_box *box, const char *owner);
+/* To everyone, between enter and leave: pieces that no message names any more go. */
+int tg_nats_tidy_long(struct tg_nats_box *box, const struct tg_js *js);
 /* A sender died while it wrote: between enter and leave of the server. */
 int tg_nats_bury_long(struct tg_nats_server *server, const struct tg_js *js, const char *name,
                       const char *id, const struct tg_nats_party *party);

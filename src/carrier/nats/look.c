@@ -7,6 +7,7 @@
 #include "carrier/nats/box.h"
 #include "carrier/nats/dead_letter.h"
 #include "carrier/nats/direct.h"
+#include "carrier/nats/everyone.h"
 #include "carrier/nats/owner.h"
 #include "carrier/nats/party.h"
 
@@ -31,7 +32,7 @@ static size_t count_receivers(const struct tg_nats_parties *parties)
     return n;
 }
 
-int tg_nats_come(struct tg_nats_box *box)
+int tg_nats_write_receiver(struct tg_nats_box *box, const struct tg_js *js)
 {
     char more_at[64];
     struct tg_text more = TG_TEXT(more_at);
@@ -39,22 +40,28 @@ int tg_nats_come(struct tg_nats_box *box)
     tg_text_add_u64(&more, (uint64_t)getpid());
     tg_text_add(&more, ".");
     tg_text_add_u64(&more, geteuid());
-    int r = tg_nats_write_line(box, 'h', more.at, "", &box->rx.line);
+    return tg_nats_put_line(box, js, 'h', more.at, "", &box->rx.line);
+}
+
+int tg_nats_come(struct tg_nats_box *box)
+{
     struct tg_js js;
-    r = r < 0 ? r : tg_nats_enter(box->server, &js);
+    int r = tg_nats_enter(box->server, &js);
     if (r < 0) {
         return r;
     }
-    struct tg_nats_parties parties;
+    struct tg_nats_parties parties = { .n = 0 };
     bool buries = false;
-    r = tg_nats_find_parties(box->server, &js, box->name, box->record.id, &parties);
+    r = tg_nats_write_receiver(box, &js);
+    r = r < 0 ? r : tg_nats_find_parties(box->server, &js, box->name, box->record.id, &parties);
     if (r == 0) {
         r = count_receivers(&parties) > TG_NATS_RECEIVERS ? -EUSERS : 0;
         buries = has_absent(&parties) && tg_nats_is_calm(box->server);
         tg_nats_free_parties(&parties);
     }
     tg_nats_leave(box->server);
-    return r == 0 && buries ? tg_nats_relieve(box, false) : r;
+    r = r == 0 && buries ? tg_nats_relieve(box, false) : r;
+    return r == 0 && tg_nats_is_to_everyone(box) ? tg_nats_come_to_all(box) : r;
 }
 
 /* ---- stat */
@@ -153,7 +160,7 @@ static void copy_options(const struct tg_nats_record *record, tong_status *statu
     status->owner = o->owner;
     status->full = o->full;
     status->capacity = o->capacity;
-    status->link_capacity = TONG_UNBOUNDED;
+    status->link_capacity = tg_nats_bounds_links(o) ? o->link_capacity : TONG_UNBOUNDED;
     status->message_size = o->message_size;
     status->mode = o->mode;
     status->max_bytes = o->max_bytes;
@@ -166,34 +173,12 @@ static void copy_options(const struct tg_nats_record *record, tong_status *statu
     status->owner_pid = o->owner == TONG_PROCESS ? record->pid : 0;
 }
 
-/* What the server counts comes last: acknowledgements that are under way have arrived by then. */
-static int fill(struct tg_nats_server *server, const struct tg_js *js, const char *name,
-                const struct tg_nats_record *record, tong_status *status)
+static int fill_to_one(struct tg_nats_server *server, const struct tg_js *js,
+                       const struct tg_nats_record *record, tong_status *status)
 {
-    uint64_t counts[TG_NATS_COUNTS];
-    struct tg_nats_parties parties;
     struct tg_js_answer answer;
-    int r = tg_nats_read_counts(server, js, name, record->id, counts);
-    r = r < 0 ? r : tg_nats_find_parties(server, js, name, record->id, &parties);
-    if (r < 0) {
-        return r;
-    }
-    count_parties(&parties, status);
-    r = count_links(server, js, record, &parties, status);
-    tg_nats_free_parties(&parties);
-    if (r < 0) {
-        return r;
-    }
-    status->redelivered = counts[TG_NATS_REDELIVERED];
-    status->deaths = counts[TG_NATS_DEATHS];
-    status->dropped = counts[TG_NATS_DROPPED];
-    status->expired = counts[TG_NATS_EXPIRED];
-    status->dead_letters = counts[TG_NATS_DEAD_LETTERS];
-    r = tg_nats_count_set_aside(server, js, record, &status->set_aside);
-    if (r < 0) {
-        return r;
-    }
-    r = tg_nats_consumer_info(server, js, record->id, &answer);
+    int r = tg_nats_count_set_aside(server, js, record, &status->set_aside);
+    r = r < 0 ? r : tg_nats_consumer_info(server, js, record->id, TG_NATS_FIRST_CONSUMER, &answer);
     if (r == 0) {
         /* Who gave up may have left a request (ask.c). */
         const uint64_t asleep = tg_json_u64(tg_json_get(answer.json, "num_waiting"));
@@ -201,8 +186,8 @@ static int fill(struct tg_nats_server *server, const struct tg_js *js, const cha
             asleep < status->receivers ? (uint32_t)asleep : status->receivers;
     }
     r = r < 0 ? r : tg_nats_stream_info(server, js, record->id, &answer);
-    if (r == -ENOENT) {
-        return 0; /* nobody has sent or received yet */
+    if (r < 0) {
+        return r;
     }
     const struct tg_json state = tg_json_get(answer.json, "state");
     const uint64_t there = tg_json_u64(tg_json_get(state, "messages"));
@@ -211,7 +196,47 @@ static int fill(struct tg_nats_server *server, const struct tg_js *js, const cha
     const uint64_t held = status->claimed + status->set_aside;
     status->waiting = there > held ? there - held : 0;
     status->done = status->sent - there;
-    return r;
+    return 0;
+}
+
+static int fill_to_all(struct tg_nats_server *server, const struct tg_js *js,
+                       const struct tg_nats_record *record, const struct tg_nats_parties *parties,
+                       uint64_t done_before, tong_status *status)
+{
+    struct tg_js_answer answer;
+    const int r = tg_nats_stream_info(server, js, record->id, &answer);
+    if (r < 0) {
+        return r;
+    }
+    status->bytes = tg_json_u64(tg_json_get(answer.json, "state.bytes"));
+    return tg_nats_fill_all(server, js, record->id, parties, done_before, status);
+}
+
+/* What the server counts comes last: acknowledgements that are under way have arrived by then. */
+static int fill(struct tg_nats_server *server, const struct tg_js *js, const char *name,
+                const struct tg_nats_record *record, tong_status *status)
+{
+    uint64_t counts[TG_NATS_COUNTS];
+    struct tg_nats_parties parties;
+    int r = tg_nats_read_counts(server, js, name, record->id, counts);
+    r = r < 0 ? r : tg_nats_find_parties(server, js, name, record->id, &parties);
+    if (r < 0) {
+        return r;
+    }
+    count_parties(&parties, status);
+    r = count_links(server, js, record, &parties, status);
+    status->redelivered = counts[TG_NATS_REDELIVERED];
+    status->deaths = counts[TG_NATS_DEATHS];
+    status->dropped = counts[TG_NATS_DROPPED];
+    status->expired = counts[TG_NATS_EXPIRED];
+    status->dead_letters = counts[TG_NATS_DEAD_LETTERS];
+    if (r == 0) {
+        r = record->options.delivery == TONG_EVERYONE
+                ? fill_to_all(server, js, record, &parties, counts[TG_NATS_DONE_BEFORE], status)
+                : fill_to_one(server, js, record, status);
+    }
+    tg_nats_free_parties(&parties);
+    return r == -ENOENT ? 0 : r; /* nobody has sent or received yet */
 }
 
 static int stat_one(struct tg_nats_server *server, const struct tg_js *js, const char *name,

@@ -6,6 +6,7 @@
 
 #include "base/event.h"
 #include "base/sys.h"
+#include "carrier/nats/everyone.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/give.h"
 #include "carrier/nats/net.h"
@@ -40,7 +41,7 @@ static int set_watch(struct tg_nats_loop *loop)
     struct tg_nats_box *box = loop->box;
     struct tg_nats_conn *conn = loop->side->conn;
     char stream_at[96];
-    char subject_at[192];
+    char subject_at[256];
     char reply_at[96];
     char body_at[96];
     struct tg_text stream = TG_TEXT(stream_at);
@@ -52,7 +53,7 @@ static int set_watch(struct tg_nats_loop *loop)
     tg_text_add_u64(&reply, ++conn->next_reply);
     int r = tg_nats_subscribe(conn, reply.at, NULL, &loop->sid);
     tg_nats_stream(&stream, box->server, box->record.id);
-    tg_js_subject(&subject, "CONSUMER.MSG.NEXT", stream.at, "r");
+    tg_js_subject(&subject, "CONSUMER.MSG.NEXT", stream.at, box->consumer);
     tg_text_add(&body, "{\"batch\":1,\"max_bytes\":1,\"expires\":");
     tg_text_add_i64(&body, TG_NATS_STANDING_NS);
     tg_text_add(&body, "}");
@@ -118,11 +119,15 @@ static int look_for_room(struct tg_nats_loop *loop)
     const struct tg_js js = tg_nats_js(loop->side);
     const tong_options *o = &box->record.options;
     struct tg_js_answer answer;
+    if (o->full == TONG_BLOCK && tg_nats_bounds_links(o)) {
+        return tg_nats_has_link_room(box, &js);
+    }
     if (o->full != TONG_BLOCK || o->capacity == TONG_UNBOUNDED) {
         return 1;
     }
     if (o->capacity == 0) {
-        const int r = tg_nats_consumer_info(box->server, &js, box->record.id, &answer);
+        const int r =
+            tg_nats_consumer_info(box->server, &js, box->record.id, box->consumer, &answer);
         return r < 0 ? r : tg_json_u64(tg_json_get(answer.json, "num_waiting")) > 0;
     }
     const int r = tg_nats_stream_info(box->server, &js, box->record.id, &answer);

@@ -8,6 +8,7 @@
 #include "base/sys.h"
 #include "carrier/nats/call.h"
 #include "carrier/nats/direct.h"
+#include "carrier/nats/everyone.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/fork.h"
 #include "carrier/nats/loop.h"
@@ -28,10 +29,14 @@ static int check_arguments(const char *name, unsigned flags, const tong_options 
 /* What is not here: links have no files, and what chooses is the server. */
 static int check_abilities(const tong_options *o)
 {
+    /* Replicas of 2.9 store what a subject has no room for as if it had, and then drop it. */
     const bool limits_links =
-        o->link_capacity != TONG_DEFAULT && o->link_capacity != TONG_UNBOUNDED;
+        tg_nats_bounds_links(o) && (o->delivery != TONG_EVERYONE || tg_nats_replicas() > 1);
     return limits_links || o->policy != NULL || o->delivery == TONG_OWN ||
-                   o->delivery > TONG_RANDOM || o->full == TONG_DROP_OLDEST || o->by_priority != 0
+                   (o->delivery > TONG_RANDOM && o->delivery != TONG_EVERYONE) ||
+                   (o->delivery == TONG_EVERYONE &&
+                    (o->capacity != TONG_UNBOUNDED || o->max_deliveries != 0)) ||
+                   o->full == TONG_DROP_OLDEST || o->by_priority != 0
                ? -EOPNOTSUPP
                : 0;
 }
@@ -184,6 +189,9 @@ static int open_parts(struct tg_nats_box *box, const tong_options *options)
         r = tg_nats_keep(box->server);
     }
     r = r < 0 ? r : find_or_make_soon(box, options);
+    if (r == 0) {
+        tg_nats_name_consumer(box);
+    }
     r = r < 0 ? r : tg_nats_be_known(box->server);
     if (r == 0 && (box->flags & TONG_RECEIVE) != 0) {
         r = tg_nats_be_receiver(box);
@@ -324,6 +332,7 @@ int tg_nats_close(struct tg_nats_box *box)
         tg_nats_be_receiver_no_more(box);
         tg_nats_delete_line(box, &box->token);
         tg_nats_delete_line(box, &box->rx.line);
+        tg_nats_go_from_all(box);
         tg_nats_delete_line(box, &box->tx.line);
         end_mine(box);
     }

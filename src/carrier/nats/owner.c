@@ -199,7 +199,7 @@ int tg_nats_be_receiver(struct tg_nats_box *box)
     if (!tg_nats_may_receive(box)) {
         return -EPERM;
     }
-    if (!is_one && !is_owned) {
+    if (!is_one && !is_owned && o->delivery != TONG_EVERYONE) {
         return 0;
     }
     int r = tg_nats_keep(box->server);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "carrier/nats/everyone.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/owner.h"
 #include "carrier/nats/watch.h"
@@ -168,7 +169,7 @@ bool tg_nats_is_ack_of(const struct tg_nats_box *box, const char *text)
     struct tg_text stream = TG_TEXT(stream_at);
     tg_text_add(&stream, ".");
     tg_nats_stream(&stream, box->server, box->record.id);
-    tg_text_add(&stream, ".r.");
+    tg_text_add(&stream, ".");
     return strncmp(text, "$JS.ACK.", 8) == 0 && strstr(text, stream.at) != NULL;
 }
 
@@ -184,7 +185,8 @@ static int bury(struct tg_nats_box *box, const struct tg_js *js, const struct tg
         return tg_nats_bury_long(box->server, js, box->name, box->record.id, party);
     }
     if (party->kind == 'c') {
-        counts[TG_NATS_REDELIVERED]++;
+        /* To everyone it goes to nobody else. */
+        counts[TG_NATS_REDELIVERED] += !tg_nats_is_to_everyone(box);
         return tg_nats_is_ack_of(box, line.text) ? tg_nats_say_of(js, line.text, "-NAK") : 0;
     }
     counts[TG_NATS_DEATHS] += party->role == 'r';
@@ -264,7 +266,7 @@ static int relieve(struct tg_nats_box *box, const struct tg_js *js, uint64_t cou
 static int count_pending(struct tg_nats_box *box, const struct tg_js *js, uint64_t *ret_n)
 {
     struct tg_js_answer answer;
-    const int r = tg_nats_consumer_info(box->server, js, box->record.id, &answer);
+    const int r = tg_nats_consumer_info(box->server, js, box->record.id, box->consumer, &answer);
     if (r == 0) {
         *ret_n = tg_json_u64(tg_json_get(answer.json, "num_ack_pending"));
         box->rx.is_passed_over = tg_json_u64(tg_json_get(answer.json, "num_pending")) > 0;
@@ -288,6 +290,7 @@ int tg_nats_relieve(struct tg_nats_box *box, bool only_claims)
     r = only_claims ? count_pending(box, &js, &pending) : 0;
     if (r == 0 && (!only_claims || pending > 0)) {
         r = relieve(box, &js, counts);
+        r = r == 0 && tg_nats_is_to_everyone(box) ? tg_nats_tidy_all(box, &js) : r;
     }
     tg_nats_leave(box->server);
     for (size_t i = 0; i < TG_NATS_COUNTS; i++) {

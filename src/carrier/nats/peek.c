@@ -96,7 +96,8 @@ static int look_up_deliveries(struct tg_nats_observer *observer, const struct tg
     if (seq <= observer->handed_out) {
         return 0;
     }
-    const int r = tg_nats_consumer_info(box->server, js, box->record.id, &answer);
+    const int r =
+        tg_nats_consumer_info(box->server, js, box->record.id, TG_NATS_FIRST_CONSUMER, &answer);
     if (r < 0) {
         return r == -ENOENT ? 0 : r;
     }

@@ -8,6 +8,8 @@
  *     them back on their behalf (claim.c).
  * I3  A server (2.9.10 at least) that was killed and comes back may have written down as handed out what is
  *     not there any more; it stops at that, and goes on with the next request. So who is passed over asks again.
+ * I4  To everyone a dead receiver has no message in hand that another one waits for, but messages are kept for it: so
+ *     who waits looks for the dead now and then in any case.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@
 #include "carrier/nats/call.h"
 #include "carrier/nats/dead_letter.h"
 #include "carrier/nats/direct.h"
+#include "carrier/nats/everyone.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/give.h"
 #include "carrier/nats/long.h"
@@ -30,6 +33,7 @@
 #define BEYOND_NS INT64_C(1000000000) /* from there to another site, and back */
 #define SHORT_NS INT64_C(10000000)
 #define SPARE_NS INT64_C(2000000000)
+#define SELDOM 8u /* ticks */
 
 /* ---- one message */
 
@@ -93,15 +97,36 @@ static int look_if_told(struct tg_nats_box *box)
     return tg_nats_look_as_receiver(box);
 }
 
+static int count_mine(struct tg_nats_box *box, const struct tg_js *js, uint64_t *ret_n)
+{
+    struct tg_js_answer answer;
+    const int r = tg_nats_consumer_info(box->server, js, box->record.id, box->consumer, &answer);
+    if (r == 0) {
+        *ret_n = tg_json_u64(tg_json_get(answer.json, "num_pending")) +
+                 tg_json_u64(tg_json_get(answer.json, "num_ack_pending"));
+    } else if (r == -ENOENT) {
+        *ret_n = UINT64_MAX; /* it may be another one's word that it is gone */
+    }
+    return r;
+}
+
+static int count_all(struct tg_nats_box *box, const struct tg_js *js, uint64_t *ret_n)
+{
+    struct tg_js_answer answer;
+    const int r = tg_nats_stream_info(box->server, js, box->record.id, &answer);
+    if (r == 0) {
+        *ret_n = tg_json_u64(tg_json_get(answer.json, "state.messages"));
+    }
+    return r;
+}
+
 /* How many messages there are, in hand or not. */
 static int count_messages(struct tg_nats_box *box, uint64_t *ret_n)
 {
     struct tg_js js;
-    struct tg_js_answer answer;
     int r = tg_nats_enter(box->server, &js);
     if (r == 0) {
-        r = tg_nats_stream_info(box->server, &js, box->record.id, &answer);
-        *ret_n = r == 0 ? tg_json_u64(tg_json_get(answer.json, "state.messages")) : 0;
+        r = tg_nats_is_to_everyone(box) ? count_mine(box, &js, ret_n) : count_all(box, &js, ret_n);
         tg_nats_leave(box->server);
     }
     return r == -ENOENT ? 0 : r;
@@ -155,7 +180,7 @@ static int ask_for_consumer(struct tg_nats_box *box)
     struct tg_js_answer answer;
     int r = tg_nats_enter(box->server, &js);
     if (r == 0) {
-        r = tg_nats_consumer_info(box->server, &js, box->record.id, &answer);
+        r = tg_nats_consumer_info(box->server, &js, box->record.id, box->consumer, &answer);
         tg_nats_leave(box->server);
     }
     return r;
@@ -278,7 +303,8 @@ static int sleep_once(struct tg_nats_box *box, struct tg_nats_call *call,
         if (call->look != NULL) {
             return give_up(box, TG_NATS_LOOK, ret_msg);
         }
-        const int relieved = tg_nats_relieve(box, true);
+        const bool is_whole = tg_nats_is_to_everyone(box) && call->ticks % SELDOM == 0; /* I4 */
+        const int relieved = tg_nats_relieve(box, !is_whole);
         return relieved < 0 ? relieved : tg_nats_renew(box, ret_msg);
     }
     return r;
@@ -533,10 +559,18 @@ int tg_nats_set_aside(struct tg_nats_box *box, const struct tg_nats_taken *taken
 
 /* ---- what becomes of it */
 
-/* Where a mailbox can be full the server's word is awaited: the room is there when the call returns. */
+/* Where a mailbox can be full the server's word is awaited: the room is there when the call returns. To everyone, too: what a
+ * receiver has finished when it closes is not kept for the next one. */
 static bool can_be_full(const struct tg_nats_box *box)
 {
-    return box->record.options.capacity != TONG_UNBOUNDED && box->record.options.capacity != 0;
+    const tong_options *o = &box->record.options;
+    return (o->capacity != TONG_UNBOUNDED && o->capacity != 0) || tg_nats_bounds_links(o);
+}
+
+static bool is_word_awaited(const struct tg_nats_box *box)
+{
+    const bool is_forgotten = tg_nats_has_replicas(box); /* there is room by now */
+    return (can_be_full(box) && !is_forgotten) || tg_nats_is_to_everyone(box);
 }
 
 static int put_ack(struct tg_nats_box *box, const char *ack)
@@ -549,7 +583,8 @@ int tg_nats_tell_of_room(struct tg_nats_box *box)
     char subject_at[TG_NATS_SUBJECT_SIZE];
     struct tg_text subject = TG_TEXT(subject_at);
     tg_nats_subject(&subject, box->server, 'r', box->name, box->record.id);
-    return box->record.options.capacity != TONG_UNBOUNDED
+    const tong_options *o = &box->record.options;
+    return o->capacity != TONG_UNBOUNDED || tg_nats_bounds_links(o)
                ? tg_nats_publish_text(box->rx.conn, subject.at, NULL, "")
                : 0;
 }
@@ -566,9 +601,8 @@ int tg_nats_acknowledge_row(struct tg_nats_box *box, const char *ack, size_t n, 
         return connected;
     }
     const struct tg_js js = tg_nats_js(&box->rx);
-    const bool is_forgotten = tg_nats_has_replicas(box) && !is_awaited; /* there is room by now */
-    int r = (can_be_full(box) && !is_forgotten) || is_awaited ? tg_nats_say_of(&js, ack, "+ACK")
-                                                              : put_ack(box, ack);
+    int r =
+        is_word_awaited(box) || is_awaited ? tg_nats_say_of(&js, ack, "+ACK") : put_ack(box, ack);
     for (size_t i = 0; i < n && r == 0; i++) {
         r = tg_nats_tell_of_room(box);
     }

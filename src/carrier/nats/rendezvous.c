@@ -32,7 +32,7 @@ int tg_nats_count_waiting(struct tg_nats_box *box, uint64_t *ret_n)
     struct tg_js_answer answer;
     int r = tg_nats_enter(box->server, &js);
     if (r == 0) {
-        r = tg_nats_consumer_info(box->server, &js, box->record.id, &answer);
+        r = tg_nats_consumer_info(box->server, &js, box->record.id, box->consumer, &answer);
         *ret_n = r == 0 ? tg_json_u64(tg_json_get(answer.json, "num_waiting")) : 0;
         tg_nats_leave(box->server);
     }

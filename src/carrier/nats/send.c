@@ -20,6 +20,7 @@
 #include "carrier/nats/box.h"
 #include "carrier/nats/call.h"
 #include "carrier/nats/direct.h"
+#include "carrier/nats/everyone.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/net.h"
 #include "carrier/nats/owner.h"
@@ -205,6 +206,11 @@ static int look_for_room(const struct message *m)
     struct tg_nats_box *box = m->box;
     struct tg_js_answer answer;
     struct tg_js js;
+    if (tg_nats_bounds_links(&box->record.options)) {
+        js = tg_nats_js(&box->tx);
+        const int has_room = tg_nats_has_link_room(box, &js);
+        return has_room == 0 ? FULL : has_room < 0 ? has_room : 0;
+    }
     if (box->record.options.capacity == TONG_UNBOUNDED || box->record.options.capacity == 0) {
         return 0;
     }
@@ -220,12 +226,14 @@ static int look_for_room(const struct message *m)
 
 static int write_pieces(struct message *m)
 {
-    int r = m->is_long || !is_too_long(m) ? 0 : look_for_room(m);
+    const bool looks = !m->is_long && !m->is_open && (is_too_long(m) || m->box->has_sent_long);
+    int r = looks ? look_for_room(m) : 0;
     if (r == 0 && !m->is_long && is_too_long(m)) {
         const uint64_t most = m->box->record.options.max_bytes;
         r = m->len > most ? -ENOSPC
                           : tg_nats_write_long(m->box, m->number, m->data, m->len, &m->pieces);
         m->is_long = r == 0;
+        m->box->has_sent_long = r == 0 && tg_nats_bounds_links(&m->box->record.options);
     }
     return r;
 }
@@ -293,7 +301,9 @@ static int listen_for_room(struct tg_nats_box *box)
     char subject_at[TG_NATS_SUBJECT_SIZE];
     struct tg_text subject = TG_TEXT(subject_at);
     tg_nats_subject(&subject, box->server, 'r', box->name, box->record.id);
-    return tg_nats_subscribe(side->conn, subject.at, "senders", &side->room_sid);
+    /* Whose room it is only its sender knows, if each has a bound of its own. */
+    const char *group = tg_nats_bounds_links(&box->record.options) ? NULL : "senders";
+    return tg_nats_subscribe(side->conn, subject.at, group, &side->room_sid);
 }
 
 static void stop_listening(struct tg_nats_box *box)
@@ -344,6 +354,13 @@ static int sleep_for_room(struct tg_nats_box *box, struct tg_nats_call *call)
     return r == -EINTR && tg_nats_is_interrupted(box, call->interrupts) ? -ECANCELED : r;
 }
 
+/* A tick, and no room: who owns it may be dead, or who is waited for. */
+static int look_for_the_dead(struct tg_nats_box *box)
+{
+    const int r = tg_nats_look_after_owner(box);
+    return r == 0 && tg_nats_is_to_everyone(box) ? tg_nats_relieve(box, false) : r;
+}
+
 /* The mailbox is full: until it has taken the message, or the call ends. */
 static int send_when_there_is_room(struct message *m, struct tg_nats_call *call)
 {
@@ -372,8 +389,8 @@ static int send_when_there_is_room(struct message *m, struct tg_nats_call *call)
             }
         }
         if (r == FULL && !side->is_rung) {
-            const int owned = tg_nats_look_after_owner(box);
-            r = owned < 0 ? owned : FULL;
+            const int looked = look_for_the_dead(box);
+            r = looked < 0 ? looked : FULL;
         }
         if (r == FULL && line == 0 && tg_now_ns() >= known_at) {
             (void)tg_nats_write_line(box, 'b', "", "", &line);
@@ -494,6 +511,10 @@ static int send_one(struct message *m, struct tg_nats_call *call)
     int r = be_a_sender(box);
     r = r < 0 ? r : set_times(m, call);
     r = r < 0 ? r : try_once(m);
+    if (r == -ENOSPC && tg_nats_is_to_everyone(box)) { /* it may be kept for a dead one */
+        r = tg_nats_relieve(box, false);
+        r = r < 0 ? r : try_once(m);
+    }
     while (r == -ENOTCONN && call->timeout_ns != 0 && !tg_is_over(call->deadline) &&
            !is_too_old(m)) {
         r = try_again(m, call);
@@ -694,7 +715,8 @@ static bool goes_in_rows(const struct tg_nats_box *box)
 {
     const tong_options standard = TONG_OPTIONS_INIT;
     const tong_options *o = &box->record.options;
-    return o->capacity == TONG_UNBOUNDED && o->max_bytes == standard.max_bytes;
+    return o->capacity == TONG_UNBOUNDED && !tg_nats_bounds_links(o) &&
+           o->max_bytes == standard.max_bytes;
 }
 
 /* The messages in their order: how many were sent, *ret_error why not all. */
