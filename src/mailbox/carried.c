@@ -637,9 +637,11 @@ static int take_next(struct tg_box *box, struct tg_take *take)
     if (r == 0) {
         r = serve(box, take, &f, fd);
     } else if (r == -EPROTO) {
-        /* Its body is gone or cut: it was read, and its reader died; or its sender did that. */
+        /* Its body is gone or cut: it was read, and its reader died; or its sender did that. It may have been a
+         * request, whose caller hears then that nobody has it. */
         if (count_it(box, &f)) {
             consume(box, &f);
+            tg_request_tell(box);
         } else {
             throw_away(box, &f.head);
         }
