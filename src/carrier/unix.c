@@ -1,9 +1,9 @@
 /* The carrier unix: its table. See unix.h. */
-#include "carrier/unix.h"
+#include "carrier/unix/unix.h"
 
 #include <stddef.h>
 
-#include "carrier/unix_call.h"
+#include "carrier/unix/call.h"
 
 static int open_(const char *rest, unsigned flags, const tong_options *options,
                  tg_handle *ret_handle)

@@ -9,7 +9,7 @@ source=${1:?the source tree}
 
 cc=${2:-${CC:-cc}}
 document=$source/docs/format.md
-headers=(region/region_layout.h link/link_layout.h mailbox/box_layout.h carrier/unix_layout.h)
+headers=(region/region_layout.h link/link_layout.h mailbox/box_layout.h carrier/unix/layout.h)
 # Parts of the format that other headers hold.
 others=(TG_LINKS_MAX TG_TOKEN_WAITERS TG_TOKEN_PENDING TG_TOKEN_FLAGS)
 
@@ -66,7 +66,7 @@ constants() {
 
 program() {
     printf '#include <stdio.h>\n#include "mailbox/box_layout.h"\n'
-    printf '#include "carrier/unix_layout.h"\n'
+    printf '#include "carrier/unix/layout.h"\n'
     printf '#include "region/region_layout.h"\nint main(void)\n{\n'
     while read -r kind struct field; do
         case $kind in

@@ -4,10 +4,10 @@
 
 #include "base/clock.h"
 #include "base/name.h"
-#include "carrier/unix.h"
-#include "carrier/unix_call.h"
-#include "carrier/unix_everyone.h"
-#include "carrier/unix_letter.h"
+#include "carrier/unix/call.h"
+#include "carrier/unix/everyone.h"
+#include "carrier/unix/letter.h"
+#include "carrier/unix/unix.h"
 
 /* ---- beginning */
 

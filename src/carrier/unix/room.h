@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "carrier/unix_layout.h"
+#include "carrier/unix/layout.h"
 
 /* Rooms for a row: 0 and 1 to want of them; -EAGAIN: there is none. */
 int tg_unix_room_take(int room, int box, uint32_t row, uint32_t capacity, uint64_t want,

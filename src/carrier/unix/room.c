@@ -23,15 +23,15 @@
  * I3  A sender goes on with the numbers of its row: it begins at done. So the row is free only when all
  *     that was sent on it is finished.
  * Who may send may write here: senders of a bounded mailbox trust each other. The owner does not: a count
- * of its own says what each link may have under way (unix_packet.c, I2).
+ * of its own says what each link may have under way (packet.c, I2).
  */
-#include "carrier/unix_room.h"
+#include "carrier/unix/room.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "carrier/unix.h"
+#include "carrier/unix/unix.h"
 
 #define LOCK UINT64_C(0)
 #define LIFE(row) (1 + (uint64_t)(row))

@@ -3,7 +3,7 @@
  * told.
  *
  * Nobody does this by itself: it is done by whoever is in a call on the mailbox. Of several that wait for
- * a message one sleeps on the sockets, the driver; the others on words of this process (unix_deliver.c).
+ * a message one sleeps on the sockets, the driver; the others on words of this process (deliver.c).
  *
  * I1  A link that is ready was told of by epoll, and not found empty since. It is asked for a packet
  *     before epoll is asked again, but not more often than READS in all: newcomers get their turn.
@@ -29,8 +29,8 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/kept.h"
-#include "carrier/unix.h"
-#include "carrier/unix_call.h"
+#include "carrier/unix/call.h"
+#include "carrier/unix/unix.h"
 
 #define READS 64u
 #define ACCEPTS 64

@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "base/name.h"
-#include "carrier/unix.h"
+#include "carrier/unix/unix.h"
 
 int tg_unix_process_open(const char *name, const tong_options *options, tg_handle *ret_me)
 {

@@ -4,9 +4,9 @@
  *   box       the mailbox, in its owner: links, messages, receivers, one lock; handles share it
  *   link      one sender, as the owner has it: a connection, or a handle of the owner itself
  *   sender    one sender in another process: the other end of a connection
- *   place     the folder "@NAME" with the socket and two files, see unix_layout.h
+ *   place     the folder "@NAME" with the socket and two files, see layout.h
  *
- * There is no thread: whoever is in a call on the box lets senders in and reads what they sent (unix_drive.c).
+ * There is no thread: whoever is in a call on the box lets senders in and reads what they sent (drive.c).
  */
 #ifndef TG_CARRIER_UNIX_H
 #define TG_CARRIER_UNIX_H
@@ -18,8 +18,8 @@
 #include "base/gate.h"
 #include "base/socket.h"
 #include "carrier/carrier.h"
-#include "carrier/unix_layout.h"
-#include "carrier/unix_room.h"
+#include "carrier/unix/layout.h"
+#include "carrier/unix/room.h"
 #include "mailbox/policy/policy.h"
 #include "mailbox/said.h"
 #include "region/region.h"
@@ -28,7 +28,7 @@
 #define TG_UNIX_LEAST 2048u /* bytes of memory that any message takes */
 #define TG_UNIX_FEW 1024u   /* messages, for which there is some in any case */
 
-/* ---- places: unix_place.c */
+/* ---- places: place.c */
 
 struct tg_unix_place {
     struct tg_root *root;
@@ -95,8 +95,8 @@ struct tg_unix_message {
     int fd;        /* a descriptor for the receiver, -1 none */
     uint32_t deliveries;
     bool is_roomless; /* its room was freed when it was handed out */
-    uint64_t note;    /* a request: who answers it has noted it under that, see unix_call.h */
-    /* To everyone: unix_everyone.c. Deliveries are then those to the receiver whose call is at it. */
+    uint64_t note;    /* a request: who answers it has noted it under that, see call.h */
+    /* To everyone: everyone.c. Deliveries are then those to the receiver whose call is at it. */
     bool is_kept;                        /* for one that comes; nobody is there */
     uint32_t users;                      /* receivers that have not finished it */
     uint64_t arrival;                    /* counts messages */
@@ -122,9 +122,9 @@ struct tg_unix_channel {
     struct tg_unix_link *link;
     int fd;           /* -1 none */
     bool is_ready;    /* it is to be read */
-    bool is_unwanted; /* the offer that waits there is nobody's now: see unix_match.c */
+    bool is_unwanted; /* the offer that waits there is nobody's now: see match.c */
     bool is_mute;     /* what waits there brings descriptors, for which there were none left */
-    uint8_t skipped;  /* see unix_drive.c, I2 */
+    uint8_t skipped;  /* see drive.c, I2 */
 };
 
 struct tg_unix_link {
@@ -211,8 +211,8 @@ struct tg_unix_box {
     bool is_process;
     bool is_driven;
     bool by_priority;
-    bool is_reading; /* a packet is being read: see unix_drive.c, I6 */
-    bool picks;      /* the driver sleeps on those of one sender alone: see unix_drive.c, I8 */
+    bool is_reading; /* a packet is being read: see drive.c, I6 */
+    bool picks;      /* the driver sleeps on those of one sender alone: see drive.c, I8 */
     bool to_all;     /* to everyone */
     uint32_t full;
     uint32_t capacity;
@@ -255,7 +255,7 @@ struct tg_unix_box {
     struct tg_unix_message *spare; /* for the next one */
     uint32_t n_asking;        /* of the calls that wait, those that ask for some messages only */
     uint64_t looks;           /* counts looks through the lists */
-    struct tg_unix_key *keys; /* a table, see unix_match.c */
+    struct tg_unix_key *keys; /* a table, see match.c */
     uint32_t keys_size;
     uint32_t n_keys;                /* entries */
     struct tg_unix_waiter *waiters; /* in the order of tickets */
@@ -337,13 +337,13 @@ struct tg_unix_handle {
     size_t reserved_len;
     int64_t reserved_timeout_ns;
     bool reservation_dropped;  /* it had to drop an older message */
-    int reserved_room;         /* see unix_sender.c */
+    int reserved_room;         /* see sender.c */
     struct tg_gate name_gate;  /* never held asleep; guards the name */
     char name[TONG_NAME_MAX];  /* of the process it sends as, "" none */
     uint8_t as[16];            /* id of that one's mailbox */
     uint32_t renames;          /* of the other side, when its name was looked up */
     struct tg_unix_link *link; /* in the own box */
-    /* Where a mailbox is by priority: unix_priority.c. */
+    /* Where a mailbox is by priority: priority.c. */
     struct tg_unix_handle *main;                         /* whose lane this is, NULL: it is none */
     uint32_t lane;                                       /* the priority of what is sent by it */
     tg_a32 linked;                                       /* it, or one of its lanes, is a sender */
@@ -360,10 +360,10 @@ struct tg_unix_handle {
     bool has_turn;                    /* it was told that something is there for it */
     struct tg_unix_request *requests; /* received, to be answered still */
     uint64_t notes;                   /* counts those */
-    /* Request and reply: unix_call.h. */
+    /* Request and reply: call.h. */
     struct tg_unix_reply *_Atomic replies; /* of this handle */
     struct tg_unix_reply *reply;           /* whose mailbox this is, NULL: it is none for replies */
-    /* To everyone: unix_everyone.c. */
+    /* To everyone: everyone.c. */
     struct tg_unix_message *first;              /* to be handed to it, NULL none */
     struct tg_unix_hand *returned;              /* what it gave back */
     struct tg_unix_hand *hands[TG_UNIX_CLAIMS]; /* of its claims */
@@ -379,7 +379,7 @@ struct tg_unix_handle {
     uint32_t deaths_seen;
 };
 
-/* ---- unix_box.c: the boxes of this process */
+/* ---- box.c: the boxes of this process */
 
 /* process: 0, TG_OF_PROCESS, TG_FOR_REPLIES. */
 int tg_unix_open(const char *name, unsigned flags, const tong_options *options, uint32_t process,
@@ -406,9 +406,9 @@ int tg_unix_interrupt(tg_handle h);
 /* A descriptor that is readable once the handle was interrupted, made if it is not there. */
 int tg_unix_interrupt_fd(struct tg_unix_handle *h);
 
-/* ---- unix_links.c; lock held */
+/* ---- links.c; lock held */
 
-#define TG_UNIX_TRIES_AFTER 16u /* see unix_drive.c, I2 */
+#define TG_UNIX_TRIES_AFTER 16u /* see drive.c, I2 */
 
 struct tg_unix_link *tg_unix_link_new(struct tg_unix_box *box);
 void tg_unix_link_free(struct tg_unix_box *box, struct tg_unix_link *link);
@@ -434,7 +434,7 @@ enum tg_unix_forking {
 };
 void tg_unix_links_fork(enum tg_unix_forking when);
 
-/* ---- unix_drive.c; lock held */
+/* ---- drive.c; lock held */
 
 int tg_unix_drive_init(struct tg_unix_box *box);
 void tg_unix_drive_fini(struct tg_unix_box *box);
@@ -493,7 +493,7 @@ void tg_unix_drive_answer(struct tg_unix_box *box, const struct tg_unix_message 
 /* Rooms for those who wait for them, in the order in which they came. */
 void tg_unix_drive_grant(struct tg_unix_box *box);
 
-/* ---- unix_packet.c: what one packet says; lock held */
+/* ---- packet.c: what one packet says; lock held */
 
 /* 1: a message came; 0: something else; -EAGAIN: nothing there; other errors: the link is to be dropped,
  * -EPIPE: for it has ended. */
@@ -509,7 +509,7 @@ int tg_unix_packet_peek(const struct tg_unix_channel *channel, uint32_t *ret_len
 bool tg_unix_packet_hears(const struct tg_unix_channel *channel);
 void tg_unix_packet_refuse(int fd, int error);
 
-/* ---- unix_message.c; lock held */
+/* ---- message.c; lock held */
 
 struct tg_unix_message *tg_unix_message_new(struct tg_unix_box *box, size_t len);
 /* That descriptor is the message's, -1 none; it is the caller's. */
@@ -561,7 +561,7 @@ static inline struct tg_unix_told *tg_unix_told_of(const struct tg_unix_box *box
     return &box->told[link->row != TG_UNIX_NO_ROW ? link->row : TG_UNIX_OWN_ROW];
 }
 
-/* ---- unix_deliver.c: who takes next; lock held */
+/* ---- deliver.c: who takes next; lock held */
 
 /* Somebody who waits is told, if there is something for him. */
 void tg_unix_deliver_wake(struct tg_unix_box *box);
@@ -587,7 +587,7 @@ void tg_unix_deliver_wake_one(struct tg_unix_box *box, struct tg_unix_waiter *w)
 bool tg_unix_deliver_tidy(struct tg_unix_box *box, struct tg_unix_list *list,
                           struct tg_unix_message *m, bool skip);
 
-/* ---- unix_match.c: whose a message is where not everybody may have it; lock held */
+/* ---- match.c: whose a message is where not everybody may have it; lock held */
 
 #define TG_UNIX_PASSED 64u /* messages of a link that are passed over */
 
@@ -634,7 +634,7 @@ bool tg_unix_match_takes(struct tg_unix_box *box, const struct tg_unix_link *lin
 void tg_unix_match_again(struct tg_unix_box *box, struct tg_unix_link *link);
 void tg_unix_match_all_again(struct tg_unix_box *box);
 
-/* ---- unix_wait.c */
+/* ---- wait.c */
 
 int tg_unix_wait_any(tg_handle const handles[], size_t n, int64_t timeout_ns);
 int tg_unix_fd(tg_handle h, unsigned what);
@@ -649,7 +649,7 @@ void tg_unix_level_close(struct tg_unix_handle *h);
 /* Lock held: a link has ended without a word. */
 void tg_unix_note_death(struct tg_unix_box *box, const struct tg_unix_link *dead);
 
-/* ---- unix_direct.c */
+/* ---- direct.c */
 
 int tg_unix_process_open(const char *name, const tong_options *options, tg_handle *ret_me);
 int tg_unix_process_rename(tg_handle handle, const char *name);
@@ -667,7 +667,7 @@ bool tg_unix_peer_is_same(tg_handle a, tg_handle b);
 void tg_unix_peer_rename(tg_handle handle, const char *name);
 int tg_unix_links(tong_links_fn *each, void *arg);
 
-/* ---- unix_receive.c */
+/* ---- receive.c */
 
 struct tg_unix_how {
     tong_message *info; /* NULL: not wanted, as the others */
@@ -696,7 +696,7 @@ int tg_unix_origin(tg_handle h, const tong_message *message, tong_origin *ret_or
 /* Lock held: what the handle has claimed is anybody's again. */
 void tg_unix_return_all(struct tg_unix_handle *h);
 
-/* ---- unix_send.c: the calls; unix_own.c: into the own box; unix_sender.c: over a connection */
+/* ---- send.c: the calls; own.c: into the own box; sender.c: over a connection */
 
 /* A message to be sent. */
 struct tg_unix_parts {
@@ -764,7 +764,7 @@ int tg_unix_sender_send(struct tg_unix_handle *h, const struct tg_unix_parts *pa
 int tg_unix_sender_reserve(struct tg_unix_handle *h, size_t len, const struct tg_unix_call *call);
 void tg_unix_sender_abort(struct tg_unix_handle *h);
 
-/* ---- unix_stat.c */
+/* ---- stat.c */
 
 int tg_unix_stat(const char *name, tong_status *ret_status);
 /* Each link of a mailbox by its name. */

@@ -18,8 +18,8 @@
 
 #include "base/clock.h"
 #include "base/kept.h"
-#include "carrier/unix_priority.h"
-#include "carrier/unix_sender.h"
+#include "carrier/unix/priority.h"
+#include "carrier/unix/sender.h"
 
 #define SEND_BUFFER (4 << 20)
 #define SMALL_INLINE (64u << 10)

@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "base/event.h"
-#include "carrier/unix.h"
-#include "carrier/unix_priority.h"
+#include "carrier/unix/priority.h"
+#include "carrier/unix/unix.h"
 
 #define AT_ONCE_NS TONG_SEC(1)
 

@@ -20,7 +20,7 @@
 
 #include "base/kept.h"
 #include "base/name.h"
-#include "carrier/unix.h"
+#include "carrier/unix/unix.h"
 
 #define FILE_MAX (TONG_NAME_MAX + 1) /* "@NAME" */
 

@@ -1,6 +1,6 @@
 /*
  * Whose a message is, where not everybody may have it: some calls ask for some messages only, or keys are with
- * receivers. Else all of this is left out, and unix_deliver.c counts.
+ * receivers. Else all of this is left out, and deliver.c counts.
  *
  *   a message                                       is
  *   whose key a receiver has                        that receiver's alone, by any call of its
@@ -19,8 +19,8 @@
 #include <string.h>
 
 #include "base/event.h"
-#include "carrier/unix.h"
-#include "carrier/unix_priority.h"
+#include "carrier/unix/priority.h"
+#include "carrier/unix/unix.h"
 
 #define FIRST_KEYS 64u
 #define READS_MOST 256u /* of offers that are not received after all */

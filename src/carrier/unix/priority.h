@@ -1,8 +1,8 @@
-/* Inside the carrier unix: order by priority. See unix_priority.c. */
+/* Inside the carrier unix: order by priority. See priority.c. */
 #ifndef TG_CARRIER_UNIX_PRIORITY_H
 #define TG_CARRIER_UNIX_PRIORITY_H
 
-#include "carrier/unix.h"
+#include "carrier/unix/unix.h"
 
 /* ---- the owner; lock held */
 

@@ -22,14 +22,14 @@
  * I5  The slowest receiver may fill the memory. Then nothing is read; who has nothing to receive sleeps
  *     on no socket, and is woken when there is memory again.
  */
-#include "carrier/unix_everyone.h"
+#include "carrier/unix/everyone.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/event.h"
-#include "carrier/unix_priority.h"
+#include "carrier/unix/priority.h"
 
 #define READS_MOST 1024u /* of messages that are not for the call after all */
 

@@ -1,5 +1,5 @@
 /*
- * Request and reply: the caller's side; the other one is unix_answer.c.
+ * Request and reply: the caller's side; the other one is answer.c.
  *
  *   caller                                               owner of the mailbox
  *   makes a mailbox for the reply
@@ -21,7 +21,7 @@
  * I6  The name of a mailbox for replies cannot be guessed, and who hears of it must be the user that asked: nobody
  *     else takes an end away.
  */
-#include "carrier/unix_call.h"
+#include "carrier/unix/call.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/kept.h"
-#include "carrier/unix_sender.h"
+#include "carrier/unix/sender.h"
 
 #define LOOK_NS TONG_SEC(1)
 #define FIRST_LOOK_NS TONG_MS(10)

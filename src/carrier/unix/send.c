@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "carrier/unix.h"
-#include "carrier/unix_priority.h"
+#include "carrier/unix/priority.h"
+#include "carrier/unix/unix.h"
 
 static uint32_t message_size(const struct tg_unix_handle *h)
 {

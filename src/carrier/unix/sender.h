@@ -1,9 +1,9 @@
-/* A sender of another process, for the two files that make it: unix_link.c and unix_sender.c. */
+/* A sender of another process, for the two files that make it: link.c and sender.c. */
 #ifndef TG_CARRIER_UNIX_SENDER_H
 #define TG_CARRIER_UNIX_SENDER_H
 
-#include "carrier/unix.h"
-#include "carrier/unix_call.h"
+#include "carrier/unix/call.h"
+#include "carrier/unix/unix.h"
 
 struct tg_unix_sender {
     struct tg_unix_place place;
@@ -35,7 +35,7 @@ struct tg_unix_sender {
     size_t inline_max;
 };
 
-/* ---- unix_link.c */
+/* ---- link.c */
 
 /* It is linked on 0. -EAGAIN, -ETIMEDOUT: more wait to be let in than the system keeps. */
 int tg_unix_sender_link(struct tg_unix_handle *h, const struct tg_unix_call *call);

@@ -1,8 +1,8 @@
-/* Inside the carrier unix: delivery to everyone. See unix_everyone.c. Lock held. */
+/* Inside the carrier unix: delivery to everyone. See everyone.c. Lock held. */
 #ifndef TG_CARRIER_UNIX_EVERYONE_H
 #define TG_CARRIER_UNIX_EVERYONE_H
 
-#include "carrier/unix.h"
+#include "carrier/unix/unix.h"
 
 /* A receiver comes: its slot is its; it begins with what is sent from now on, or with the oldest kept. */
 void tg_unix_everyone_join(struct tg_unix_handle *h, bool from_oldest);

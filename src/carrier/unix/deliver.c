@@ -21,11 +21,11 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/kept.h"
-#include "carrier/unix.h"
-#include "carrier/unix_call.h"
-#include "carrier/unix_everyone.h"
-#include "carrier/unix_letter.h"
-#include "carrier/unix_priority.h"
+#include "carrier/unix/call.h"
+#include "carrier/unix/everyone.h"
+#include "carrier/unix/letter.h"
+#include "carrier/unix/priority.h"
+#include "carrier/unix/unix.h"
 
 /* Between looks at what nobody tells of, at most, and the first time. */
 #define LOOK_NS TONG_SEC(1)

@@ -1,5 +1,5 @@
 /*
- * Sending as another process: over one end of a connection (unix_link.c), with room by the room file.
+ * Sending as another process: over one end of a connection (link.c), with room by the room file.
  *
  * I1  A message is promised when the kernel has it: it lies in the owner's socket then, whatever becomes
  *     of this process.
@@ -10,7 +10,7 @@
  * I5  Where a message may have to be taken back (capacity 0, drop-oldest) it goes through a pair of sockets of
  *     which both sides have the receiving end: of two that read there the kernel gives it to one.
  */
-#include "carrier/unix_sender.h"
+#include "carrier/unix/sender.h"
 
 #include <errno.h>
 #include <stdlib.h>

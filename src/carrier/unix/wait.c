@@ -16,8 +16,8 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/kept.h"
-#include "carrier/unix.h"
-#include "carrier/unix_everyone.h"
+#include "carrier/unix/everyone.h"
+#include "carrier/unix/unix.h"
 #include "mailbox/mailbox.h"
 
 #define WAITS_MOST 64u

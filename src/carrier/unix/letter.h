@@ -1,9 +1,9 @@
-/* Inside the carrier unix: messages that were handed out too often. See unix_letter.c. Lock held, given back in
+/* Inside the carrier unix: messages that were handed out too often. See letter.c. Lock held, given back in
  * between. */
 #ifndef TG_CARRIER_UNIX_LETTER_H
 #define TG_CARRIER_UNIX_LETTER_H
 
-#include "carrier/unix.h"
+#include "carrier/unix/unix.h"
 
 /* Whether it was handed out too often to be handed out again. */
 bool tg_unix_is_spent(const struct tg_unix_box *box, const struct tg_unix_message *m);

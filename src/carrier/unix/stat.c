@@ -6,7 +6,7 @@
 
 #include "base/kept.h"
 #include "base/name.h"
-#include "carrier/unix.h"
+#include "carrier/unix/unix.h"
 
 static void fill(tong_status *s, const struct tg_unix_place *place)
 {

@@ -8,14 +8,14 @@
  * A message that has an origin already is set aside rather than sent on, so that a circle of dead-letter
  * mailboxes ends.
  */
-#include "carrier/unix_letter.h"
+#include "carrier/unix/letter.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "carrier/unix_call.h"
+#include "carrier/unix/call.h"
 
 #define AGAIN_NS TONG_SEC(1)
 

@@ -19,10 +19,10 @@
 #include "base/event.h"
 #include "base/kept.h"
 #include "base/name.h"
-#include "carrier/unix.h"
-#include "carrier/unix_call.h"
-#include "carrier/unix_everyone.h"
-#include "carrier/unix_priority.h"
+#include "carrier/unix/call.h"
+#include "carrier/unix/everyone.h"
+#include "carrier/unix/priority.h"
+#include "carrier/unix/unix.h"
 #include "mailbox/mailbox.h"
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;

@@ -17,7 +17,7 @@
 
 #include "base/event.h"
 #include "base/kept.h"
-#include "carrier/unix.h"
+#include "carrier/unix/unix.h"
 
 #define LEAST_HELD 4u
 
@@ -154,7 +154,7 @@ struct tg_unix_link *tg_unix_link_new(struct tg_unix_box *box)
     return link;
 }
 
-/* At capacity 0: unix_drive.c, I5. */
+/* At capacity 0: drive.c, I5. */
 bool tg_unix_channel_is_offer(const struct tg_unix_box *box, const struct tg_unix_channel *channel)
 {
     return box->capacity == 0 && channel == &channel->link->data;

@@ -9,7 +9,7 @@
  *   list     31 31 | 9 9 9 | 0 0 0      last[31], last[9] and last[0] are where the next of each goes behind
  *
  * I1  last[p] is the last message of that priority in the list, NULL: there is none.
- * I2  What came back stands before what is new of its priority alone (unix_deliver.c, unix_match.c).
+ * I2  What came back stands before what is new of its priority alone (deliver.c, match.c).
  * I3  While the memory for messages is taken they stay in the sockets, but for one that goes before all that was
  *     read: the call that reads it takes it. So at most one of each priority is beyond that memory.
  * I4  A client without lanes sends all by one connection: there what is behind others waits for them where
@@ -17,7 +17,7 @@
  * I5  A lane is opened once, and belongs to its handle until that is closed. Of a handle one row is counted as the
  *     sender, that of the first that linked.
  */
-#include "carrier/unix_priority.h"
+#include "carrier/unix/priority.h"
 
 #include "base/clock.h"
 

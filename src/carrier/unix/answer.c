@@ -1,9 +1,9 @@
-/* Request and reply: the side of the mailbox's owner. What the two sides say, and I1 to I6, stand in unix_call.c. */
+/* Request and reply: the side of the mailbox's owner. What the two sides say, and I1 to I6, stand in call.c. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "carrier/unix_call.h"
+#include "carrier/unix/call.h"
 
 /* One that was received and is to be answered, or has ended and its caller is to be told. */
 struct tg_unix_request {

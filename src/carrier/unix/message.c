@@ -13,10 +13,10 @@
 #include <string.h>
 
 #include "base/event.h"
-#include "carrier/unix.h"
-#include "carrier/unix_call.h"
-#include "carrier/unix_everyone.h"
-#include "carrier/unix_priority.h"
+#include "carrier/unix/call.h"
+#include "carrier/unix/everyone.h"
+#include "carrier/unix/priority.h"
+#include "carrier/unix/unix.h"
 
 struct tg_unix_message *tg_unix_message_new(struct tg_unix_box *box, size_t len)
 {

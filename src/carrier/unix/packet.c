@@ -19,7 +19,7 @@
 
 #include "base/kept.h"
 #include "base/name.h"
-#include "carrier/unix.h"
+#include "carrier/unix/unix.h"
 
 /* Of the longest packet what does not fit into a message that is at hand. */
 #define SCRATCH_SIZE (TG_UNIX_INLINE_MAX + TG_EXTENSION_MOST)

@@ -1,11 +1,11 @@
 /*
  * Request and reply over a socket. The reply is a message to a mailbox that the caller makes; that there will be none
- * is said by a connection of its own. See unix_call.c.
+ * is said by a connection of its own. See call.c.
  */
 #ifndef TG_CARRIER_UNIX_CALL_H
 #define TG_CARRIER_UNIX_CALL_H
 
-#include "carrier/unix.h"
+#include "carrier/unix/unix.h"
 
 /* ---- the caller's side */
 
