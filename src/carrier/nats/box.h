@@ -304,6 +304,7 @@ struct tg_nats_taken {
     char reply_to[TONG_NAME_MAX];
     size_t len;       /* of the message, also of one in pieces */
     bool is_pocketed; /* it was fetched by an earlier call */
+    bool is_claimed;  /* it is taken for a claim */
     bool is_long;     /* it is in pieces: */
     uint64_t n_pieces;
     uint64_t first_seq;

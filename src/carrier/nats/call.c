@@ -40,33 +40,106 @@ static void add_line(struct tg_text *subject, const struct tg_nats_box *box, uin
     tg_text_add_u64(subject, seq);
 }
 
+static int get_line(struct tg_nats_box *box, const struct tg_js *js, uint64_t seq,
+                    struct tg_nats_line *ret_line)
+{
+    char subject_at[TG_NATS_SUBJECT_SIZE];
+    struct tg_text subject = TG_TEXT(subject_at);
+    add_line(&subject, box, seq);
+    return tg_book_get(box->server, js, subject.at, ret_line);
+}
+
 /* ---- who has it */
 
-static int write_holder(struct tg_nats_box *box, const struct tg_js *js,
-                        struct tg_nats_taken *taken)
+#define AGAIN "+" /* I3; another one: " " */
+#define OVER "-"
+
+static bool is_asked_again(const struct tg_nats_line *line)
+{
+    return line->len >= TG_NATS_PROC_SIZE && line->text[TG_NATS_PROC_SIZE - 1] == AGAIN[0];
+}
+
+static int is_holder_dead(struct tg_nats_box *box, const struct tg_js *js,
+                          const struct tg_nats_line *line, bool *ret_dead)
+{
+    char proc[TG_NATS_PROC_SIZE];
+    memcpy(proc, line->text, sizeof proc);
+    proc[sizeof proc - 1] = '\0';
+    return tg_nats_is_dead(box->server, js, proc, ret_dead);
+}
+
+static int put_holder(struct tg_nats_box *box, const struct tg_js *js, uint64_t seen,
+                      struct tg_nats_taken *taken)
 {
     char subject_at[TG_NATS_SUBJECT_SIZE];
     char text_at[TG_NATS_ACK_SIZE + TG_NATS_PROC_SIZE + 1];
     struct tg_text subject = TG_TEXT(subject_at);
     struct tg_text text = TG_TEXT(text_at);
+    const bool again = taken->is_claimed && box->record.options.max_deliveries > 1;
     add_line(&subject, box, taken->seq);
     tg_text_add(&text, box->server->proc);
-    tg_text_add(&text, " ");
+    tg_text_add(&text, again ? AGAIN : " ");
     tg_text_add(&text, taken->ack);
-    const int r = tg_book_put(box->server, js, subject.at, text.at, 0, &taken->asked);
-    return r == -ESTALE ? -ENODATA : r;
+    return tg_book_put(box->server, js, subject.at, text.at, seen, &taken->asked);
 }
 
-/* It was handed out before: -ENODATA, if by then as a request. */
+/* What the line says of a request that was handed out before, in ret_line. 0: it may be handed out now; -ENODATA: it is
+ * nobody's any more, or its holder's alone; -ESTALE: that one lives, and may give it back. */
 static int look_at_holder(struct tg_nats_box *box, const struct tg_js *js,
-                          const struct tg_nats_taken *taken)
+                          const struct tg_nats_taken *taken, struct tg_nats_line *ret_line)
+{
+    bool dead = false;
+    int r = get_line(box, js, taken->seq, ret_line);
+    if (r < 0 || ret_line->seq == 0) {
+        return r;
+    }
+    if (!is_asked_again(ret_line)) {
+        return -ENODATA;
+    }
+    r = is_holder_dead(box, js, ret_line, &dead);
+    return r < 0 || dead ? r : -ESTALE;
+}
+
+static int write_holder(struct tg_nats_box *box, const struct tg_js *js,
+                        struct tg_nats_taken *taken)
+{
+    struct tg_nats_line line = { .seq = 0 };
+    int r = put_holder(box, js, 0, taken);
+    if (r == -ESTALE) {
+        r = look_at_holder(box, js, taken, &line);
+        r = r < 0 ? r : put_holder(box, js, line.seq, taken);
+    }
+    return r;
+}
+
+/* By a call that cannot reply: its caller hears that nobody will. */
+static int hand_out_mutely(struct tg_nats_box *box, const struct tg_js *js,
+                           struct tg_nats_taken *taken)
+{
+    struct tg_nats_line line;
+    int r = look_at_holder(box, js, taken, &line);
+    if (r == 0 && line.seq != 0) {
+        r = tg_book_delete(box->server, js, line.seq);
+    }
+    return r;
+}
+
+int tg_nats_end_request(struct tg_nats_box *box, const struct tg_js *js,
+                        const struct tg_nats_taken *taken, bool is_gone)
 {
     char subject_at[TG_NATS_SUBJECT_SIZE];
     struct tg_text subject = TG_TEXT(subject_at);
     struct tg_nats_line line;
+    uint64_t written;
+    if (taken->said.call == 0) {
+        return 0;
+    }
     add_line(&subject, box, taken->seq);
+    if (!is_gone) {
+        return tg_book_put(box->server, js, subject.at, OVER, TG_BOOK_ANY, &written);
+    }
     const int r = tg_book_get(box->server, js, subject.at, &line);
-    return r < 0 ? r : line.seq != 0 ? -ENODATA : 0;
+    return r < 0 || line.seq == 0 ? r : tg_book_delete(box->server, js, line.seq);
 }
 
 int tg_nats_take_over(struct tg_nats_box *box, struct tg_nats_taken *taken, bool tells)
@@ -80,7 +153,7 @@ int tg_nats_take_over(struct tg_nats_box *box, struct tg_nats_taken *taken, bool
     if (r < 0) {
         return as_lost(r);
     }
-    r = tells ? write_holder(box, &js, taken) : look_at_holder(box, &js, taken);
+    r = tells ? write_holder(box, &js, taken) : hand_out_mutely(box, &js, taken);
     tg_nats_leave(box->server);
     return r;
 }
@@ -208,30 +281,27 @@ static int end_request(struct tg_nats_box *box, const struct tg_js *js,
 /* 0: it waits, or somebody has it; -EOWNERDEAD: nobody will answer (I2). */
 static int look_at_request(struct tg_nats_box *box, const struct tg_js *js, uint64_t seq)
 {
-    char subject_at[TG_NATS_SUBJECT_SIZE];
-    struct tg_text subject = TG_TEXT(subject_at);
     struct tg_nats_line line;
-    add_line(&subject, box, seq);
-    int r = tg_book_get(box->server, js, subject.at, &line);
+    int r = get_line(box, js, seq, &line);
     if (r == 0 && line.seq == 0) {
         r = tg_nats_has_message(box->server, js, box->record.id, seq);
         if (r != 0) {
             return r < 0 ? r : 0;
         }
         /* One that was taken between the two looks has a line by now. */
-        r = tg_book_get(box->server, js, subject.at, &line);
+        r = get_line(box, js, seq, &line);
         if (r == 0 && line.seq == 0) {
             return -EOWNERDEAD;
         }
     }
-    if (r < 0) {
+    if (r < 0 || is_asked_again(&line)) {
         return r;
     }
+    if (line.text[0] == OVER[0]) {
+        return -EOWNERDEAD;
+    }
     bool dead = false;
-    char proc[TG_NATS_PROC_SIZE];
-    memcpy(proc, line.text, sizeof proc);
-    proc[sizeof proc - 1] = '\0';
-    r = tg_nats_is_dead(box->server, js, proc, &dead);
+    r = is_holder_dead(box, js, &line, &dead);
     return r < 0 || !dead ? r : end_request(box, js, &line);
 }
 

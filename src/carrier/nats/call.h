@@ -9,6 +9,9 @@
  *     whose holder died is nobody's any more (at most once). Who gives it back deletes the line first.
  * I2  The reply is in its mailbox before the line goes. So where neither the message nor the line is, and no reply, there
  *     will be none. Who waits looks, tick by tick.
+ * I3  With max_deliveries above 1 a claimed one is handed out again when its holder died, which its line says
+ *     ("PROC+ACK"): who gets it then takes the line over. Handed out too often, it is over: the line goes with the message, or
+ *     says so ("-") while that is set aside.
  */
 #ifndef TG_CARRIER_NATS_CALL_H
 #define TG_CARRIER_NATS_CALL_H
@@ -31,8 +34,11 @@ int tg_nats_open_reply(struct tg_nats_box *box, const char *name, unsigned flags
                        struct tg_nats_box **ret_reply);
 
 /* A message is about to be handed out: taken as an offer is, and as a request. tells: as one that can be answered.
- * -ENODATA: it is nobody's any more. */
+ * -ENODATA: it is nobody's any more; -ESTALE: somebody else's. */
 int tg_nats_take_over(struct tg_nats_box *box, struct tg_nats_taken *taken, bool tells);
+/* A message that is handed out no more, if it is a request: it is gone; or it is set aside. */
+int tg_nats_end_request(struct tg_nats_box *box, const struct tg_js *js,
+                        const struct tg_nats_taken *taken, bool is_gone);
 /* One that was received, not claimed, can be answered from now on. */
 void tg_nats_note_request(struct tg_nats_box *box, const struct tg_nats_taken *taken,
                           tong_message *info);

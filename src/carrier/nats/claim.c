@@ -73,6 +73,7 @@ static int keep(struct tg_nats_box *box, struct tg_nats_taken *taken, struct tg_
     }
     tg_text_add(&more, ".");
     tg_text_add_u64(&more, box->last_claim + 1);
+    taken->is_claimed = true;
     int r = tg_nats_take_over(box, taken, true);
     r = r < 0 ? r : tg_nats_copy(box, taken, data);
     r = r < 0 ? r : tg_nats_keep(box->server);
@@ -235,10 +236,11 @@ void tg_nats_return_all(struct tg_nats_box *box)
     uint64_t n = 0;
     for (size_t i = 0; i < TG_NATS_CLAIMS; i++) {
         if (box->claims[i].number != 0) {
-            /* Who closes with a request answers it no more, and no other one does. */
-            const bool is_request = box->claims[i].is_request;
-            end_claim(box, &box->claims[i], is_request);
-            n += !is_request;
+            /* Who closes with a request answers it no more, and no other one does but where claims are handed out again. */
+            const bool is_over =
+                box->claims[i].is_request && box->record.options.max_deliveries <= 1;
+            end_claim(box, &box->claims[i], is_over);
+            n += !is_over;
         }
     }
     if (n > 0) {

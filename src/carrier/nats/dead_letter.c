@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/name.h"
+#include "carrier/nats/call.h"
 #include "carrier/nats/fetch.h"
 #include "carrier/nats/long.h"
 #include "carrier/nats/party.h"
@@ -187,6 +188,7 @@ static int finish(struct tg_nats_box *box, struct tg_nats_taken *taken)
     /* Of two who have sent it on one deletes its line, and counts it. */
     const bool is_mine = tg_book_delete(box->server, &js, taken->counted) == 0;
     delete_line(box, &js, 'a', taken->seq);
+    (void)tg_nats_end_request(box, &js, taken, true);
     tg_nats_leave(box->server);
     return is_mine ? as_lost(tg_nats_count(box, TG_NATS_DEAD_LETTERS, 1)) : 0;
 }
@@ -204,6 +206,7 @@ static int keep_aside(struct tg_nats_box *box, const struct tg_nats_taken *taken
         return as_lost(r);
     }
     r = put_line(box, &js, 'a', taken->seq, taken->claims, TG_BOOK_ANY, &line);
+    r = r < 0 ? r : tg_nats_end_request(box, &js, taken, false);
     tg_nats_leave(box->server);
     const struct tg_js own = tg_nats_js(&box->rx);
     r = r < 0 ? r : tg_nats_say_of(&own, taken->ack, TG_NATS_NAK_ASIDE);
@@ -285,6 +288,8 @@ static int throw_away(struct tg_nats_box *box, const struct tg_js *js, uint64_t 
     if (r == 0 || r == -ENOENT) {
         delete_line(box, js, 'a', seq);
         delete_line(box, js, 'k', seq);
+        taken->seq = seq;
+        (void)tg_nats_end_request(box, js, taken, true);
     }
     return r;
 }

@@ -669,8 +669,9 @@ static ssize_t receive_next(struct tg_nats_box *box, void *buf, size_t size,
     r = tg_nats_take_over(box, taken, call->tells);
     r = r < 0 ? r : tg_nats_copy(box, taken, buf);
     if (r < 0) {
+        const bool is_others = r == -ESTALE;
         r = tg_nats_refuse(box, taken, r);
-        return r < 0 ? r : 1;
+        return r < 0 && !is_others ? r : 1;
     }
     /* It is in the caller's hands: an acknowledgement that is lost makes it come again, marked. */
     (void)tg_nats_acknowledge_taken(box, taken);
