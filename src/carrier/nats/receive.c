@@ -138,10 +138,25 @@ static int64_t end_of(const struct tg_nats_side *side, int64_t moment_ns)
     return tg_now_ns() + moment_ns + 2 * side->conn->way_ns + beyond_ns;
 }
 
-/* Let a request stand for a moment. */
-static int ask_for_a_moment(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
+/* Whether all n are in somebody's hand, or came back from it. */
+static bool are_all_out(struct tg_nats_box *box, uint64_t n)
 {
-    const struct tg_nats_wait wait = { .deadline = end_of(&box->rx, MOMENT_NS), .cancel_fd = -1 };
+    struct tg_js js;
+    struct tg_js_answer answer;
+    uint64_t out = n;
+    if (tg_nats_enter(box->server, &js) == 0) {
+        if (tg_nats_consumer_info(box->server, &js, box->record.id, box->consumer, &answer) == 0) {
+            out = tg_json_u64(tg_json_get(answer.json, "num_ack_pending"));
+        }
+        tg_nats_leave(box->server);
+    }
+    return out >= n;
+}
+
+/* Let a request stand for a moment. */
+static int ask_for_a_moment(struct tg_nats_box *box, int64_t moment_ns, struct tg_nats_msg *ret_msg)
+{
+    const struct tg_nats_wait wait = { .deadline = end_of(&box->rx, moment_ns), .cancel_fd = -1 };
     int r = tg_nats_ask_for(box, 1, SPARE_NS);
     while (r == 0) {
         r = await_until(box, &wait, ret_msg);
@@ -158,7 +173,7 @@ static int ask_for_a_moment(struct tg_nats_box *box, struct tg_nats_msg *ret_msg
 /*
  * What is there now: 1 a message, TG_NATS_NOTHING, -errno. A server says that there is none also when it has
  * acknowledged one a moment ago, and of those that were given back: if there are any, a request that stands for
- * a moment gets one that nobody has in hand.
+ * a moment gets one that nobody has in hand. One that was never handed out comes for certain.
  */
 static int try_asking(struct tg_nats_box *box, struct tg_nats_msg *ret_msg, bool *ret_are_there)
 {
@@ -168,7 +183,10 @@ static int try_asking(struct tg_nats_box *box, struct tg_nats_msg *ret_msg, bool
         uint64_t n = 0;
         r = count_messages(box, &n);
         *ret_are_there = n > box->n_stashed + box->n_claims;
-        r = r < 0 ? r : *ret_are_there ? ask_for_a_moment(box, ret_msg) : TG_NATS_NOTHING;
+        r = r < 0 ? r : TG_NATS_NOTHING;
+        if (r == TG_NATS_NOTHING && *ret_are_there) {
+            r = ask_for_a_moment(box, are_all_out(box, n) ? MOMENT_NS : ANSWER_NS, ret_msg);
+        }
     }
     return r;
 }
