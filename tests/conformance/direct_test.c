@@ -231,7 +231,12 @@ static void a_death_between_two_calls_is_told_once(void)
     tong_process *q = opens(Q, NULL);
     kit_ok(send_number(q, P, 1, 0));
     puppet_kill(&p);
-    kit_gives(send_number(q, P, 2, KIT_PATIENCE), -EOWNERDEAD);
+    int told = send_number(q, P, 2, KIT_PATIENCE);
+    if (strcmp(kit_carrier(), "nats") == 0) {
+        /* The server hears of it from the network, and takes what is sent before. */
+        kit_until(told != 0 || (told = send_number(q, P, 2, KIT_PATIENCE)) != 0);
+    }
+    kit_gives(told, -EOWNERDEAD);
     kit_gives(send_number(q, P, 2, TONG_MS(3)), -ETIMEDOUT);
     kit_gives(send_number(q, P, 2, 0), -ENOENT);
     /* A new one is another one: what is sent goes there, what is received from it is told of. */
