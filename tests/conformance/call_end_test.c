@@ -200,6 +200,32 @@ static void handed_out_too_often_it_ends(void)
     }
 }
 
+/* Those that had it died: it is a dead letter then, and its caller is told. */
+static void whoever_dies_with_it_it_is_a_dead_letter_then(void)
+{
+    kit_needs(KIT_OTHERS_RECEIVE);
+    for (uint32_t max = 1; max <= 2; max++) {
+        tong_mailbox *dead = kit_create(kit_name("dead"), NULL);
+        tong_options options = redelivery(max);
+        options.dead_letter = "dead";
+        tong_mailbox *box = kit_create(BOX, &options);
+        struct puppet p = caller_starts("p");
+        asks(&p, 1, TONG_FOREVER);
+        for (uint32_t i = 1; i <= max; i++) {
+            struct server s = server_starts("s");
+            kit_gives(claims(&s), 1000 * i + 1);
+            kit_until(puppet_waits(&p));
+            server_goes(&s);
+        }
+        kit_until(
+            (tong_receive(box, NULL, 0, TONG_MS(300)), kit_stat(kit_name("dead")).waiting == 1));
+        kit_gives(puppet_answer(&p), -EOWNERDEAD);
+        puppet_end(&p);
+        kit_end(box, BOX);
+        kit_end(dead, kit_name("dead"));
+    }
+}
+
 /* ------------------------------------------------------------------ ends */
 
 static void the_end_of_the_mailbox_ends_the_call(void)
@@ -292,6 +318,7 @@ static const struct kit_test tests[] = {
     KIT_TEST(where_it_is_redelivered_another_server_answers),
     KIT_TEST(what_was_received_is_never_redelivered),
     KIT_TEST(handed_out_too_often_it_ends),
+    KIT_TEST(whoever_dies_with_it_it_is_a_dead_letter_then),
     KIT_TEST(the_end_of_the_mailbox_ends_the_call),
     KIT_TEST(the_death_of_its_owner_ends_the_call),
     KIT_TEST(a_process_is_called_by_its_mailbox),

@@ -51,12 +51,12 @@ static int get_line(struct tg_nats_box *box, const struct tg_js *js, uint64_t se
 
 /* ---- who has it */
 
-#define AGAIN "+" /* I3; another one: " " */
+#define BACK "+" /* I3; another one: " " */
 #define OVER "-"
 
-static bool is_asked_again(const struct tg_nats_line *line)
+static bool does_come_back(const struct tg_nats_line *line)
 {
-    return line->len >= TG_NATS_PROC_SIZE && line->text[TG_NATS_PROC_SIZE - 1] == AGAIN[0];
+    return line->len >= TG_NATS_PROC_SIZE && line->text[TG_NATS_PROC_SIZE - 1] == BACK[0];
 }
 
 static int is_holder_dead(struct tg_nats_box *box, const struct tg_js *js,
@@ -75,10 +75,10 @@ static int put_holder(struct tg_nats_box *box, const struct tg_js *js, uint64_t 
     char text_at[TG_NATS_ACK_SIZE + TG_NATS_PROC_SIZE + 1];
     struct tg_text subject = TG_TEXT(subject_at);
     struct tg_text text = TG_TEXT(text_at);
-    const bool again = taken->is_claimed && box->record.options.max_deliveries > 1;
+    const bool comes_back = taken->is_claimed && box->record.options.max_deliveries != 0;
     add_line(&subject, box, taken->seq);
     tg_text_add(&text, box->server->proc);
-    tg_text_add(&text, again ? AGAIN : " ");
+    tg_text_add(&text, comes_back ? BACK : " ");
     tg_text_add(&text, taken->ack);
     return tg_book_put(box->server, js, subject.at, text.at, seen, &taken->asked);
 }
@@ -93,7 +93,7 @@ static int look_at_holder(struct tg_nats_box *box, const struct tg_js *js,
     if (r < 0 || ret_line->seq == 0) {
         return r;
     }
-    if (!is_asked_again(ret_line)) {
+    if (!does_come_back(ret_line)) {
         return -ENODATA;
     }
     r = is_holder_dead(box, js, ret_line, &dead);
@@ -294,14 +294,18 @@ static int look_at_request(struct tg_nats_box *box, const struct tg_js *js, uint
             return -EOWNERDEAD;
         }
     }
-    if (r < 0 || is_asked_again(&line)) {
-        return r;
-    }
-    if (line.text[0] == OVER[0]) {
+    if (r == 0 && line.text[0] == OVER[0]) {
         return -EOWNERDEAD;
+    }
+    const bool comes_back = r == 0 && does_come_back(&line);
+    if (r < 0 || (comes_back && box->record.options.max_deliveries > 1)) {
+        return r;
     }
     bool dead = false;
     r = is_holder_dead(box, js, &line, &dead);
+    if (r == 0 && dead && comes_back) {
+        return -EOWNERDEAD; /* it becomes a dead letter */
+    }
     return r < 0 || !dead ? r : end_request(box, js, &line);
 }
 

@@ -9,9 +9,9 @@
  *     whose holder died is nobody's any more (at most once). Who gives it back deletes the line first.
  * I2  The reply is in its mailbox before the line goes. So where neither the message nor the line is, and no reply, there
  *     will be none. Who waits looks, tick by tick.
- * I3  With max_deliveries above 1 a claimed one is handed out again when its holder died, which its line says
- *     ("PROC+ACK"): who gets it then takes the line over. Handed out too often, it is over: the line goes with the message, or
- *     says so ("-") while that is set aside.
+ * I3  With max_deliveries a claimed one comes back when its holder died, which its line says ("PROC+ACK"): who gets it then
+ *     takes the line over. Handed out too often, which at 1 it is by then, it is over: the line goes with the message, or says
+ *     so ("-") while that is set aside.
  */
 #ifndef TG_CARRIER_NATS_CALL_H
 #define TG_CARRIER_NATS_CALL_H

@@ -236,9 +236,9 @@ void tg_nats_return_all(struct tg_nats_box *box)
     uint64_t n = 0;
     for (size_t i = 0; i < TG_NATS_CLAIMS; i++) {
         if (box->claims[i].number != 0) {
-            /* Who closes with a request answers it no more, and no other one does but where claims are handed out again. */
+            /* Who closes with a request answers it no more; it comes back where deliveries are counted. */
             const bool is_over =
-                box->claims[i].is_request && box->record.options.max_deliveries <= 1;
+                box->claims[i].is_request && box->record.options.max_deliveries == 0;
             end_claim(box, &box->claims[i], is_over);
             n += !is_over;
         }
