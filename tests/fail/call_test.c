@@ -1,7 +1,7 @@
 /* Request and reply: every call fails once. See fail.h. */
 /* What lies in an open mailbox was made for its receivers. */
 #define FAIL_NEVER EACCES
-#include "fail.h"
+#include "calls.h"
 
 /* ------------------------------------------------------------------ before */
 
@@ -9,23 +9,6 @@ static void with_both(struct fail_stage *s)
 {
     kit_ok(tong_open(FAIL_BOX, TONG_SEND | TONG_CREATE, NULL, &s->out));
     kit_ok(tong_open(FAIL_BOX, TONG_RECEIVE, NULL, &s->in));
-}
-
-/* Answers what comes, to the end of the operation. */
-static void *serve(void *stage)
-{
-    struct fail_stage *s = stage;
-    while (!atomic_load(&s->over)) {
-        tong_message request = TONG_MESSAGE_INIT;
-        const int r = tong_claim(s->in, TONG_MS(1), &request);
-        if (r == 0) {
-            const int answered = tong_reply(s->in, &request, "reply", 5, KIT_PATIENCE);
-            kit_true(answered == 0 || answered == -ENOENT);
-        } else {
-            kit_gives(r, -ETIMEDOUT);
-        }
-    }
-    return NULL;
 }
 
 static void with_a_server(struct fail_stage *s)
@@ -37,26 +20,14 @@ static void with_a_server(struct fail_stage *s)
 /* It has called before: its mailbox for replies is there. */
 static void with_a_server_known(struct fail_stage *s)
 {
-    char reply[8];
     with_a_server(s);
-    kit_gives(tong_call(s->out, "request", 7, reply, sizeof(reply), KIT_PATIENCE), 5);
-}
-
-static void *call_and_wait(void *stage)
-{
-    struct fail_stage *s = stage;
-    char reply[8];
-    atomic_store(&s->helped,
-                 (int)tong_call(s->out, "request", 7, reply, sizeof(reply), KIT_PATIENCE));
-    return NULL;
+    kit_gives(call(s), 5);
 }
 
 static void with_a_claimed_request(struct fail_stage *s)
 {
     with_both(s);
-    fail_help(s, call_and_wait);
-    s->message[0] = (tong_message)TONG_MESSAGE_INIT;
-    kit_ok(tong_claim(s->in, KIT_PATIENCE, &s->message[0]));
+    claim_a_request(s);
 }
 
 static void with_a_received_request(struct fail_stage *s)
@@ -70,20 +41,10 @@ static void with_a_received_request(struct fail_stage *s)
 static void with_a_request_that_waits(struct fail_stage *s)
 {
     with_both(s);
-    fail_help(s, call_and_wait);
-    kit_until(kit_stat(FAIL_BOX).waiting == 1);
-    s->message[0] = (tong_message)TONG_MESSAGE_INIT;
+    let_a_request_wait(s);
 }
 
 /* ------------------------------------------------------------------ the operations */
-
-static int64_t call(struct fail_stage *s)
-{
-    char reply[8];
-    const ssize_t n = tong_call(s->out, "request", 7, reply, sizeof(reply), KIT_PATIENCE);
-    kit_true(n < 0 || (n == 5 && memcmp(reply, "reply", 5) == 0));
-    return n;
-}
 
 static int64_t call_with(struct fail_stage *s)
 {
@@ -100,62 +61,12 @@ static int64_t call_nobody(struct fail_stage *s)
     return tong_call(s->out, "request", 7, reply, sizeof(reply), TONG_MS(2));
 }
 
-static int64_t reply(struct fail_stage *s)
-{
-    return tong_reply(s->in, &s->message[0], "reply", 5, KIT_PATIENCE);
-}
-
-static int64_t receive_request(struct fail_stage *s)
-{
-    return tong_receive_with(s->in, s->data, 100, NULL, 0, &s->message[0]);
-}
-
 /* ------------------------------------------------------------------ what must hold */
-
-/* Requests of calls that failed behind their send. */
-static void throw_requests_away(struct fail_stage *s)
-{
-    tong_message request = TONG_MESSAGE_INIT;
-    while (tong_claim(s->in, 0, &request) == 0) {
-        kit_equal(request.len, 7);
-        kit_ok(tong_done(s->in, &request));
-    }
-}
-
-/* The next call has its reply. */
-static void is_called_again(struct fail_stage *s, int64_t answer)
-{
-    (void)answer;
-    kit_gives(call(s), 5);
-    fail_helped(s);
-    throw_requests_away(s);
-}
 
 static void was_nobody(struct fail_stage *s, int64_t answer)
 {
     kit_true(answer < 0);
     throw_requests_away(s);
-}
-
-/* The caller has its reply in the end, unless it was said to be gone. */
-static void is_answered(struct fail_stage *s, int64_t answer)
-{
-    if (answer < 0 && answer != -ENOENT) {
-        kit_ok(reply(s));
-    }
-    fail_helped(s);
-    const int told = atomic_load(&s->helped);
-    kit_true(told == 5 || (answer == -ENOENT && told == -EOWNERDEAD));
-    kit_gives(reply(s), -EINVAL);
-}
-
-/* What was not received now is received, and then answered. */
-static void is_received(struct fail_stage *s, int64_t answer)
-{
-    if (answer < 0) {
-        kit_gives(receive_request(s), 7);
-    }
-    is_answered(s, reply(s));
 }
 
 FAIL_SCENE(the_first_call, "call, the first", "tong_call", with_a_server, call, is_called_again)

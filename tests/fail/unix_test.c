@@ -1,11 +1,9 @@
-/* Mailboxes behind a socket: every call in their operations fails once, in the owner and in a sender. See fail.h. */
+/* Mailboxes behind a socket: every call in the operations of their owner fails once. See fail.h. */
 /* What lies in an open mailbox was made for its receivers. */
 #define FAIL_NEVER EACCES
 #define FAIL_BOX "unix:box"
 #define FAIL_ENDS_WITH_OWNER true
-#include "acts.h"
-
-#define LONG (3u << 20) /* in a memory file */
+#include "calls.h"
 
 static void with(struct fail_stage *s, uint32_t capacity)
 {
@@ -65,34 +63,10 @@ static void with_a_claim(struct fail_stage *s)
 
 /* ------------------------------------------------------------------ request and reply within a process */
 
-static void *serve(void *stage)
-{
-    struct fail_stage *s = stage;
-    while (!atomic_load(&s->over)) {
-        tong_message request = TONG_MESSAGE_INIT;
-        const int r = tong_claim(s->in, TONG_MS(1), &request);
-        if (r == 0) {
-            const int answered = tong_reply(s->in, &request, "reply", 5, KIT_PATIENCE);
-            kit_true(answered == 0 || answered == -ENOENT);
-        } else {
-            kit_gives(r, -ETIMEDOUT);
-        }
-    }
-    return NULL;
-}
-
 static void with_a_server(struct fail_stage *s)
 {
     with(s, 8);
     fail_help(s, serve);
-}
-
-static int64_t call(struct fail_stage *s)
-{
-    char reply[8];
-    const ssize_t n = tong_call(s->out, "request", 7, reply, sizeof(reply), KIT_PATIENCE);
-    kit_true(n < 0 || (n == 5 && memcmp(reply, "reply", 5) == 0));
-    return n;
 }
 
 static void with_a_server_known(struct fail_stage *s)
@@ -101,75 +75,16 @@ static void with_a_server_known(struct fail_stage *s)
     kit_gives(call(s), 5);
 }
 
-static void throw_requests_away(struct fail_stage *s)
-{
-    tong_message request = TONG_MESSAGE_INIT;
-    while (tong_claim(s->in, 0, &request) == 0) {
-        kit_equal(request.len, 7);
-        kit_ok(tong_done(s->in, &request));
-    }
-}
-
-static void is_called_again(struct fail_stage *s, int64_t answer)
-{
-    (void)answer;
-    kit_gives(call(s), 5);
-    fail_helped(s);
-    throw_requests_away(s);
-}
-
-static void *call_and_wait(void *stage)
-{
-    struct fail_stage *s = stage;
-    char reply[8];
-    atomic_store(&s->helped,
-                 (int)tong_call(s->out, "request", 7, reply, sizeof(reply), KIT_PATIENCE));
-    return NULL;
-}
-
 static void with_a_claimed_request(struct fail_stage *s)
 {
     with(s, 8);
-    fail_help(s, call_and_wait);
-    s->message[0] = (tong_message)TONG_MESSAGE_INIT;
-    kit_ok(tong_claim(s->in, KIT_PATIENCE, &s->message[0]));
+    claim_a_request(s);
 }
 
 static void with_a_request_that_waits(struct fail_stage *s)
 {
     with(s, 8);
-    fail_help(s, call_and_wait);
-    kit_until(kit_stat(FAIL_BOX).waiting == 1);
-    s->message[0] = (tong_message)TONG_MESSAGE_INIT;
-}
-
-static int64_t reply(struct fail_stage *s)
-{
-    return tong_reply(s->in, &s->message[0], "reply", 5, KIT_PATIENCE);
-}
-
-static int64_t receive_request(struct fail_stage *s)
-{
-    return tong_receive_with(s->in, s->data, 100, NULL, 0, &s->message[0]);
-}
-
-static void is_answered(struct fail_stage *s, int64_t answer)
-{
-    if (answer < 0 && answer != -ENOENT) {
-        kit_ok(reply(s));
-    }
-    fail_helped(s);
-    const int told = atomic_load(&s->helped);
-    kit_true(told == 5 || (answer == -ENOENT && told == -EOWNERDEAD));
-    kit_gives(reply(s), -EINVAL);
-}
-
-static void is_received(struct fail_stage *s, int64_t answer)
-{
-    if (answer < 0) {
-        kit_gives(receive_request(s), 7);
-    }
-    is_answered(s, reply(s));
+    let_a_request_wait(s);
 }
 
 FAIL_SCENE(creating, "unix: create", "tong_open", with_nothing, create, NULL)
