@@ -138,19 +138,19 @@ static int64_t end_of(const struct tg_nats_side *side, int64_t moment_ns)
     return tg_now_ns() + moment_ns + 2 * side->conn->way_ns + beyond_ns;
 }
 
-/* Whether all n are in somebody's hand, or came back from it. */
-static bool are_all_out(struct tg_nats_box *box, uint64_t n)
+/* How many of them are in somebody's hand, or came back from it. -ENOENT: nobody hands any out. */
+static int count_out(struct tg_nats_box *box, uint64_t *ret_n)
 {
     struct tg_js js;
     struct tg_js_answer answer;
-    uint64_t out = n;
-    if (tg_nats_enter(box->server, &js) == 0) {
-        if (tg_nats_consumer_info(box->server, &js, box->record.id, box->consumer, &answer) == 0) {
-            out = tg_json_u64(tg_json_get(answer.json, "num_ack_pending"));
-        }
-        tg_nats_leave(box->server);
+    int r = tg_nats_enter(box->server, &js);
+    if (r < 0) {
+        return r;
     }
-    return out >= n;
+    r = tg_nats_consumer_info(box->server, &js, box->record.id, box->consumer, &answer);
+    *ret_n = r == 0 ? tg_json_u64(tg_json_get(answer.json, "num_ack_pending")) : 0;
+    tg_nats_leave(box->server);
+    return r;
 }
 
 /* Let a request stand for a moment. */
@@ -171,48 +171,35 @@ static int ask_for_a_moment(struct tg_nats_box *box, int64_t moment_ns, struct t
 }
 
 /*
- * What is there now: 1 a message, TG_NATS_NOTHING, -errno. A server says that there is none also when it has
- * acknowledged one a moment ago, and of those that were given back: if there are any, a request that stands for
- * a moment gets one that nobody has in hand. One that was never handed out comes for certain.
+ * What is there now: 1 a message, TG_NATS_NOTHING, -ENOENT: some are there, and nobody hands them out, -errno. A server
+ * says that there is none also when it has acknowledged one a moment ago, and of those that were given back: if there are
+ * any, a request that stands for a moment gets one that nobody has in hand. One that was never handed out comes for certain.
  */
-static int try_asking(struct tg_nats_box *box, struct tg_nats_msg *ret_msg, bool *ret_are_there)
+static int try_asking(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
 {
+    uint64_t n = 0;
+    uint64_t out = 0;
     int r = tg_nats_ask_for(box, 1, 0);
     r = r < 0 ? r : tg_nats_await_batch(box, ret_msg);
-    if (r == TG_NATS_NOTHING) {
-        uint64_t n = 0;
-        r = count_messages(box, &n);
-        *ret_are_there = n > box->n_stashed + box->n_claims;
-        r = r < 0 ? r : TG_NATS_NOTHING;
-        if (r == TG_NATS_NOTHING && *ret_are_there) {
-            r = ask_for_a_moment(box, are_all_out(box, n) ? MOMENT_NS : ANSWER_NS, ret_msg);
-        }
+    if (r != TG_NATS_NOTHING) {
+        return r;
     }
-    return r;
-}
-
-/* Messages are there, and none comes: others have them in hand, or nobody hands them out. -ENOENT: that. */
-static int ask_for_consumer(struct tg_nats_box *box)
-{
-    struct tg_js js;
-    struct tg_js_answer answer;
-    int r = tg_nats_enter(box->server, &js);
-    if (r == 0) {
-        r = tg_nats_consumer_info(box->server, &js, box->record.id, box->consumer, &answer);
-        tg_nats_leave(box->server);
+    r = count_messages(box, &n);
+    if (r < 0 || n <= box->n_stashed + box->n_claims) {
+        return r < 0 ? r : TG_NATS_NOTHING;
     }
-    return r;
+    r = count_out(box, &out);
+    return r < 0 ? r : ask_for_a_moment(box, out < n ? ANSWER_NS : MOMENT_NS, ret_msg);
 }
 
 int tg_nats_try_once(struct tg_nats_box *box, struct tg_nats_msg *ret_msg)
 {
-    bool are_there = false;
-    const int r = try_asking(box, ret_msg, &are_there);
-    if (r != TG_NATS_NOTHING || !are_there || ask_for_consumer(box) != -ENOENT) {
-        return r;
+    int r = try_asking(box, ret_msg);
+    if (r == -ENOENT) {
+        r = tg_nats_look_as_receiver(box);
+        r = r < 0 ? r : try_asking(box, ret_msg);
     }
-    const int looked = tg_nats_look_as_receiver(box);
-    return looked < 0 ? looked : try_asking(box, ret_msg, &are_there);
+    return r == -ENOENT ? TG_NATS_NOTHING : r;
 }
 
 /* The request is taken back, and what comes before the server's word is still its answer. */
